@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/paths.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace rankscope::base {
+namespace fs = std::filesystem;
+namespace {
+
+std::string environment(const char* name)
+{
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+fs::path home()
+{
+    if (const std::string value = environment("HOME"); !value.empty())
+        return value;
+    const passwd* entry = ::getpwuid(::getuid());
+    return entry ? fs::path(entry->pw_dir) : fs::path("/");
+}
+
+/// Folders that may hold installed models, nearest first: .deps/models of the clone the program was built in.
+std::vector<fs::path> modelFolders()
+{
+    std::vector<fs::path> folders;
+    if (const std::string named = environment("RANKSCOPE_MODEL"); !named.empty())
+        folders.push_back(fs::path(named).parent_path());
+    for (fs::path folder = programFolder(); folder.has_relative_path(); folder = folder.parent_path())
+        folders.push_back(folder / ".deps" / "models");
+    return folders;
+}
+
+} // namespace
+
+fs::path programFolder()
+{
+    std::error_code code;
+    const fs::path program = fs::read_symlink("/proc/self/exe", code);
+    return code ? fs::current_path() : program.parent_path();
+}
+
+Result<fs::path> siblingProgram(const std::string& name)
+{
+    const fs::path program = programFolder() / name;
+    if (::access(program.c_str(), X_OK) != 0)
+        return fail("the program " + program.string() + " is missing or cannot be executed; build the target " + name);
+    return program;
+}
+
+std::vector<fs::path> pluginFolders()
+{
+    std::vector<fs::path> folders{programFolder().parent_path() / "plugins"};
+    const std::string named = environment("RANKSCOPE_PLUGINS");
+    for (std::size_t start = 0; start < named.size();) {
+        const std::size_t end = std::min(named.find(':', start), named.size());
+        if (end > start)
+            folders.emplace_back(named.substr(start, end - start));
+        start = end + 1;
+    }
+    return folders;
+}
+
+Result<fs::path> runtimeFolder()
+{
+    fs::path parent = environment("XDG_RUNTIME_DIR");
+    fs::path folder;
+    std::error_code code;
+    if (!parent.empty() && fs::is_directory(parent, code))
+        folder = parent / "rankscope";
+    else
+        folder = fs::temp_directory_path() / ("rankscope-" + std::to_string(::getuid()));
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+        return fail("cannot create the runtime folder " + folder.string() + ": " + std::strerror(errno));
+    struct stat status{};
+    if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::getuid())
+        return fail("the runtime folder " + folder.string() + " is not a folder of this user; remove it or set XDG_RUNTIME_DIR");
+    if ((status.st_mode & 0077) != 0 && ::chmod(folder.c_str(), 0700) != 0)
+        return fail("the runtime folder " + folder.string() + " is open to others and cannot be closed");
+    return folder;
+}
+
+Result<fs::path> defaultSocket()
+{
+    RANKSCOPE_TRY(const fs::path folder, runtimeFolder());
+    return folder / "engine.sock";
+}
+
+fs::path stateFolder()
+{
+    if (const std::string value = environment("XDG_STATE_HOME"); !value.empty())
+        return fs::path(value) / "rankscope";
+    return home() / ".local" / "state" / "rankscope";
+}
+
+fs::path defaultRunsFolder()
+{
+    if (const std::string value = environment("RANKSCOPE_RUNS"); !value.empty())
+        return value;
+    return fs::current_path() / "runs";
+}
+
+fs::path defaultModel()
+{
+    if (const std::string value = environment("RANKSCOPE_MODEL"); !value.empty())
+        return value;
+    return resolveModel("SmolLM2-135M-Instruct.Q4_1.gguf", fs::current_path());
+}
+
+fs::path resolveModel(const std::string& name, const fs::path& base)
+{
+    const fs::path given = fs::path(name).is_absolute() ? fs::path(name) : base / name;
+    std::error_code code;
+    if (fs::exists(given, code))
+        return given;
+    for (const auto& folder : modelFolders()) {
+        if (const fs::path candidate = folder / fs::path(name).filename(); fs::exists(candidate, code))
+            return candidate;
+    }
+    return given;
+}
+
+} // namespace rankscope::base

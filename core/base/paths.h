@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the programs, their plugins and the user's own files are.
+#pragma once
+
+#include "core/base/result.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace rankscope::base {
+
+/// The folder that holds the running program.
+std::filesystem::path programFolder();
+
+/// A program of ours (rankscope-worker, rankscope-engine): it lies beside the running one.
+Result<std::filesystem::path> siblingProgram(const std::string& name);
+
+/// Folders searched for plugins: `plugins/` beside the program's folder, then those named in RANKSCOPE_PLUGINS
+/// (separated by colons). Nowhere else.
+std::vector<std::filesystem::path> pluginFolders();
+
+/// A folder in the user's runtime area that only this user can enter (created with mode 0700 if missing).
+Result<std::filesystem::path> runtimeFolder();
+
+/// The supervisor's socket when none is named.
+Result<std::filesystem::path> defaultSocket();
+
+/// $XDG_STATE_HOME/rankscope or ~/.local/state/rankscope.
+std::filesystem::path stateFolder();
+
+/// Where runs go when nothing else is said: RANKSCOPE_RUNS, or `runs` under the working folder.
+std::filesystem::path defaultRunsFolder();
+
+/// The base model the product ships with: RANKSCOPE_MODEL, or the one that `setup` put beside the build.
+std::filesystem::path defaultModel();
+
+/// A model named in a job: as given (relative to `base`), or by its file name among the installed models.
+std::filesystem::path resolveModel(const std::string& name, const std::filesystem::path& base);
+
+} // namespace rankscope::base

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// family.json: what a plugin says of itself before any of its code is loaded. Forms, help and validation need no more.
+#pragma once
+
+#include "core/base/json.h"
+#include "core/base/result.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rankscope::protocol {
+
+/// The version of the C++ interface between engine and plugins (core/adapter/family.h).
+inline constexpr int pluginApiVersion = 1;
+
+enum class SettingType { Integer, Number, Boolean, Text, TextList, IntegerList };
+
+/// One setting of a family: a property of the manifest's JSON Schema.
+struct SettingSchema {
+    std::string name;        ///< key in adapter.settings
+    std::string title;       ///< "Rank"
+    std::string description; ///< what it changes, unit, source; for tool tips
+    std::string group;       ///< heading in forms; empty: the first
+    bool advanced = false;   ///< folded in forms
+    SettingType type = SettingType::Number;
+    base::Json defaultValue;
+    std::optional<double> minimum;          ///< of the value, or of each item of an integer list
+    std::optional<double> maximum;
+    bool exclusiveMinimum = false;
+    bool exclusiveMaximum = false;
+    std::vector<std::string> choices;       ///< allowed values of a text, or of the items of a text list; empty: any
+    /// Shown (and used) only while another setting has one of these values: {"router": ["gumbel_top1"]}.
+    std::vector<std::pair<std::string, std::vector<base::Json>>> showWhen;
+};
+
+/// A family as its family.json describes it.
+struct FamilyManifest {
+    std::filesystem::path folder; ///< holds family.json and the library
+    std::string name;             ///< "mixlora": key in job files
+    std::string title;            ///< "MixLoRA"
+    std::string summary;          ///< one sentence
+    std::string authors;
+    std::string paper;            ///< title, year
+    std::string link;             ///< DOI or arXiv number
+    std::string version;
+    std::string library;          ///< file name of the shared library, in `folder`
+    int apiVersion = 0;
+    std::string scope;            ///< "module", "mlp-block", "layer", "model"
+    std::string routing;          ///< "none", "token", "sequence", "task", "rank", "layer"
+    std::string initialOutput;    ///< "exact", "rounding" or "changed": is the base model's output kept at init?
+    bool mergeable = false;
+    std::vector<SettingSchema> settings; ///< in the order of the file
+    base::Json training;          ///< suggested training settings ("learningRate", ...); may be empty
+
+    static Result<FamilyManifest> read(const std::filesystem::path& familyJson);
+    [[nodiscard]] const SettingSchema* setting(const std::string& name) const;
+
+    /// The given settings with every default written out. An unknown name, a wrong type or a value out of bounds is an
+    /// error that names the setting ("rank is 0, but must be at least 1").
+    [[nodiscard]] Result<base::Json> complete(const base::Json& given) const;
+    /// Checks one value; used at the field of a form.
+    [[nodiscard]] static Status check(const SettingSchema& schema, const base::Json& value);
+};
+
+} // namespace rankscope::protocol
