@@ -150,6 +150,10 @@ public:
     Measure& define(const MeasureInfo& info);
     /// The measure to append to, or nullptr.
     Measure* mutableMeasure(const std::string& name);
+    /// Which measure a journal means by a number: applyEvent() keeps it here, so that a watch can be taken up again.
+    void bindId(std::uint32_t id, const std::string& name);
+    /// The measure bound to the number, or nullptr.
+    Measure* measureOfId(std::uint32_t id);
     /// The last state, or "" before the first.
     [[nodiscard]] std::string state() const;
     /// The largest step any measure has recorded; 0 if none.
@@ -159,6 +163,7 @@ public:
 
 private:
     std::map<std::string, Measure> m_measures;
+    std::map<std::uint32_t, std::string> m_ids;
 };
 
 } // namespace rankscope::record

@@ -18,7 +18,7 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 # VTK brings the MPI build of HDF5 along: name the serial one, and before VTK is looked for.
 set(HDF5_PREFER_PARALLEL FALSE)
 set(HDF5_ROOT "/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/hdf5/serial")
-find_package(HDF5 1.10 REQUIRED COMPONENTS C)
+find_package(HDF5 1.10 REQUIRED COMPONENTS C HL)
 
 include(LibTorch)
 

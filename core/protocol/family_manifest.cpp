@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/protocol/family_manifest.h"
+
+#include "core/base/files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace rankscope::protocol {
+namespace {
+
+constexpr double anyNumber = std::numeric_limits<double>::max();
+
+std::string joined(const std::vector<std::string>& names)
+{
+    std::string list;
+    for (const auto& name : names)
+        list += (list.empty() ? "" : ", ") + name;
+    return list;
+}
+
+/// "0.5", "3": a bound as a person writes it.
+std::string written(double value)
+{
+    if (std::abs(value) < 1e15 && value == std::floor(value))
+        return std::to_string(static_cast<long long>(value));
+    return base::Json(value).dump();
+}
+
+bool isWhole(const base::Json& value)
+{
+    if (value.is_number_integer())
+        return true;
+    if (!value.is_number_float())
+        return false;
+    const double number = value.get<double>();
+    return number == std::floor(number) && std::abs(number) <= 9007199254740992.0;
+}
+
+Status checkBounds(const SettingSchema& schema, const base::Json& value, const std::string& subject)
+{
+    const double number = value.get<double>();
+    const std::string is = subject + " is " + value.dump() + ", but must be ";
+    if (schema.minimum && (schema.exclusiveMinimum ? !(number > *schema.minimum) : !(number >= *schema.minimum)))
+        return fail(is + (schema.exclusiveMinimum ? "above " : "at least ") + written(*schema.minimum));
+    if (schema.maximum && (schema.exclusiveMaximum ? !(number < *schema.maximum) : !(number <= *schema.maximum)))
+        return fail(is + (schema.exclusiveMaximum ? "below " : "at most ") + written(*schema.maximum));
+    return {};
+}
+
+Status checkChoice(const SettingSchema& schema, const base::Json& value, const std::string& subject)
+{
+    const auto text = value.get<std::string>();
+    if (!schema.choices.empty() && std::ranges::find(schema.choices, text) == schema.choices.end())
+        return fail(subject + " is '" + text + "', but must be one of: " + joined(schema.choices));
+    return {};
+}
+
+Status wrongType(const SettingSchema& schema, const base::Json& value, const char* expected)
+{
+    return fail(schema.name + " is " + value.dump(-1, ' ', false, base::Json::error_handler_t::replace) +
+                ", but must be " + expected);
+}
+
+Result<SettingType> typeOf(const std::string& type, const std::string& itemType, const std::string& path)
+{
+    if (type == "integer")
+        return SettingType::Integer;
+    if (type == "number")
+        return SettingType::Number;
+    if (type == "boolean")
+        return SettingType::Boolean;
+    if (type == "string")
+        return SettingType::Text;
+    if (type == "array" && itemType == "string")
+        return SettingType::TextList;
+    if (type == "array" && itemType == "integer")
+        return SettingType::IntegerList;
+    if (type == "array")
+        return fail(path + ".items.type must be string or integer");
+    return fail(path + ".type is '" + type + "', but must be integer, number, boolean, string or array");
+}
+
+/// minimum, maximum, exclusiveMinimum, exclusiveMaximum and enum: of a value, or of an array's items.
+Status readBounds(base::ObjectReader& reader, const base::Json& json, SettingSchema& schema)
+{
+    double bound = 0;
+    const std::pair<const char*, bool> lower[] = {{"minimum", false}, {"exclusiveMinimum", true}};
+    const std::pair<const char*, bool> upper[] = {{"maximum", false}, {"exclusiveMaximum", true}};
+    for (const auto& [key, exclusive] : lower) {
+        reader.number(key, bound, -anyNumber, anyNumber);
+        if (json.is_object() && json.contains(key)) {
+            schema.minimum = bound;
+            schema.exclusiveMinimum = exclusive;
+        }
+    }
+    for (const auto& [key, exclusive] : upper) {
+        reader.number(key, bound, -anyNumber, anyNumber);
+        if (json.is_object() && json.contains(key)) {
+            schema.maximum = bound;
+            schema.exclusiveMaximum = exclusive;
+        }
+    }
+    reader.texts("enum", schema.choices);
+    return reader.finishLenient();
+}
+
+Result<SettingSchema> readSetting(const std::string& name, const base::Json& json)
+{
+    SettingSchema schema;
+    schema.name = name;
+    const std::string path = "settings.properties." + name;
+    base::ObjectReader reader(json, path);
+    std::string type;
+    reader.require("type")
+        .text("type", type)
+        .text("title", schema.title)
+        .text("description", schema.description)
+        .text("group", schema.group)
+        .boolean("advanced", schema.advanced)
+        .require("default");
+    reader.any("$comment");
+    reader.any("examples");
+    if (const base::Json* value = reader.any("default"))
+        schema.defaultValue = *value;
+    std::string itemType;
+    if (const base::Json* items = reader.object("items")) {
+        base::ObjectReader itemReader(*items, path + ".items");
+        itemReader.require("type").text("type", itemType);
+        RANKSCOPE_CHECK(readBounds(itemReader, *items, schema));
+        RANKSCOPE_CHECK(itemReader.finish());
+    } else {
+        RANKSCOPE_CHECK(readBounds(reader, json, schema));
+    }
+    if (const base::Json* conditions = reader.object("showWhen")) {
+        for (const auto& item : conditions->items()) {
+            if (!item.value().is_array() || item.value().empty())
+                return fail(path + ".showWhen." + item.key() + " must be a list of values");
+            schema.showWhen.emplace_back(item.key(), item.value().get<std::vector<base::Json>>());
+        }
+    }
+    RANKSCOPE_CHECK(reader.finish());
+    RANKSCOPE_TRY(schema.type, typeOf(type, itemType, path));
+    if (schema.title.empty())
+        schema.title = name;
+    if (schema.minimum && schema.maximum && *schema.minimum > *schema.maximum)
+        return fail(path + " has a minimum above its maximum");
+    if (const auto status = FamilyManifest::check(schema, schema.defaultValue); !status)
+        return fail(path + ": the default is not allowed: " + status.error().message);
+    return schema;
+}
+
+Status readSettings(const base::Json& json, const base::OrderedJson& ordered, std::vector<SettingSchema>& settings)
+{
+    base::ObjectReader reader(json, "settings");
+    std::string type = "object";
+    reader.choice("type", type, {"object"});
+    for (const char* annotation : {"$schema", "$comment", "title", "description", "additionalProperties", "required"})
+        reader.any(annotation);
+    const base::Json* properties = reader.object("properties");
+    RANKSCOPE_CHECK(reader.finish());
+    if (!properties)
+        return {};
+    for (const auto& item : ordered.at("properties").items()) {
+        RANKSCOPE_TRY(SettingSchema schema, readSetting(item.key(), properties->at(item.key())));
+        settings.push_back(std::move(schema));
+    }
+    for (const auto& schema : settings) {
+        for (const auto& [other, values] : schema.showWhen) {
+            const auto found = std::ranges::find(settings, other, &SettingSchema::name);
+            if (found == settings.end())
+                return fail("settings.properties." + schema.name + ".showWhen names '" + other +
+                            "', which is not a setting of this family");
+        }
+    }
+    return {};
+}
+
+Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson& ordered)
+{
+    FamilyManifest manifest;
+    manifest.training = base::Json::object();
+    std::int64_t apiVersion = 0;
+    base::ObjectReader reader(json, "");
+    for (const char* key : {"name", "title", "library", "apiVersion", "scope"})
+        reader.require(key);
+    manifest.routing = "none";
+    manifest.initialOutput = "exact";
+    manifest.scope = "module";
+    reader.text("name", manifest.name)
+        .text("title", manifest.title)
+        .text("summary", manifest.summary)
+        .text("authors", manifest.authors)
+        .text("paper", manifest.paper)
+        .text("link", manifest.link)
+        .text("version", manifest.version)
+        .text("library", manifest.library)
+        .integer("apiVersion", apiVersion, 0, std::numeric_limits<int>::max())
+        .choice("scope", manifest.scope, {"module", "mlp-block", "layer", "model"})
+        .choice("routing", manifest.routing, {"none", "token", "sequence", "task", "rank", "layer"})
+        .choice("initialOutput", manifest.initialOutput, {"exact", "rounding", "changed"})
+        .boolean("mergeable", manifest.mergeable);
+    reader.any("$schema");
+    reader.any("$comment");
+    const base::Json* settings = reader.object("settings");
+    if (const base::Json* training = reader.object("training"))
+        manifest.training = *training;
+    RANKSCOPE_CHECK(reader.finish());
+    manifest.apiVersion = static_cast<int>(apiVersion);
+    if (manifest.name.empty() ||
+        manifest.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos)
+        return fail("name is '" + manifest.name + "', but must be made of a-z, 0-9, - and _");
+    // The library lies in the family's own folder: a path could lead the loader anywhere.
+    if (manifest.library.empty() || manifest.library != std::filesystem::path(manifest.library).filename())
+        return fail("library is '" + manifest.library + "', but must be a plain file name in the family's folder");
+    if (settings)
+        RANKSCOPE_CHECK(readSettings(*settings, ordered.at("settings"), manifest.settings));
+    return manifest;
+}
+
+} // namespace
+
+Result<FamilyManifest> FamilyManifest::read(const std::filesystem::path& familyJson)
+{
+    RANKSCOPE_TRY(const std::string text, base::readFile(familyJson, std::uintmax_t{4} << 20));
+    const auto inFile = [&](const Error& error) { return fail(error.within(familyJson.string())); };
+    const auto json = base::parseJson(text);
+    if (!json)
+        return inFile(json.error());
+    const auto ordered = base::parseOrderedJson(text);
+    if (!ordered)
+        return inFile(ordered.error());
+    auto manifest = fromJson(*json, *ordered);
+    if (!manifest)
+        return inFile(manifest.error());
+    manifest->folder = familyJson.parent_path();
+    return manifest;
+}
+
+const SettingSchema* FamilyManifest::setting(const std::string& name) const
+{
+    const auto found = std::ranges::find(settings, name, &SettingSchema::name);
+    return found == settings.end() ? nullptr : &*found;
+}
+
+Result<base::Json> FamilyManifest::complete(const base::Json& given) const
+{
+    if (!given.is_object() && !given.is_null())
+        return fail("adapter.settings must be a JSON object");
+    base::Json all = base::Json::object();
+    for (const auto& schema : settings)
+        all[schema.name] = schema.defaultValue;
+    for (const auto& item : given.items()) {
+        const SettingSchema* schema = setting(item.key());
+        if (!schema) {
+            std::vector<std::string> known;
+            for (const auto& one : settings)
+                known.push_back(one.name);
+            return fail(item.key() + " is not a setting of " + name +
+                        (known.empty() ? ", which has none" : "; its settings are: " + joined(known)));
+        }
+        RANKSCOPE_CHECK(check(*schema, item.value()));
+        // JSON does not tell 16 from 16.0; readers of the settings do.
+        if (schema->type == SettingType::Integer && item.value().is_number_float())
+            all[schema->name] = static_cast<std::int64_t>(item.value().get<double>());
+        else
+            all[schema->name] = item.value();
+    }
+    return all;
+}
+
+Status FamilyManifest::check(const SettingSchema& schema, const base::Json& value)
+{
+    switch (schema.type) {
+    case SettingType::Integer:
+        if (!isWhole(value))
+            return wrongType(schema, value, "a whole number");
+        return checkBounds(schema, value, schema.name);
+    case SettingType::Number:
+        if (!value.is_number())
+            return wrongType(schema, value, "a number");
+        return checkBounds(schema, value, schema.name);
+    case SettingType::Boolean:
+        if (!value.is_boolean())
+            return wrongType(schema, value, "true or false");
+        return {};
+    case SettingType::Text:
+        if (!value.is_string())
+            return wrongType(schema, value, "a text");
+        return checkChoice(schema, value, schema.name);
+    case SettingType::TextList:
+    case SettingType::IntegerList:
+        break;
+    }
+    const bool texts = schema.type == SettingType::TextList;
+    if (!value.is_array())
+        return wrongType(schema, value, texts ? "a list of texts" : "a list of whole numbers");
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        const base::Json& item = value[i];
+        const std::string subject = schema.name + "[" + std::to_string(i) + "]";
+        if (texts ? !item.is_string() : !item.is_number_integer())
+            return wrongType(schema, value, texts ? "a list of texts" : "a list of whole numbers");
+        RANKSCOPE_CHECK(texts ? checkChoice(schema, item, subject) : checkBounds(schema, item, subject));
+    }
+    return {};
+}
+
+} // namespace rankscope::protocol

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/record/run_record.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace rankscope::record {
+namespace {
+
+constexpr float notMeasured = std::numeric_limits<float>::quiet_NaN();
+
+} // namespace
+
+std::size_t MeasureInfo::size() const
+{
+    std::size_t size = 1;
+    for (const auto& axis : axes)
+        size *= axis.labels.size();
+    return size;
+}
+
+std::optional<std::size_t> MeasureInfo::axis(const std::string& name) const
+{
+    const auto found = std::ranges::find(axes, name, &Axis::name);
+    if (found == axes.end())
+        return std::nullopt;
+    return static_cast<std::size_t>(found - axes.begin());
+}
+
+Measure::Measure(MeasureInfo info) : m_info(std::move(info)) {}
+
+std::span<const float> Measure::row(std::size_t row) const
+{
+    const std::size_t size = m_info.size();
+    return std::span<const float>(m_values).subspan(row * size, size);
+}
+
+std::vector<float> Measure::series(std::size_t position) const
+{
+    const std::size_t size = m_info.size();
+    std::vector<float> values;
+    values.reserve(m_steps.size());
+    for (std::size_t row = 0; row < m_steps.size(); ++row)
+        values.push_back(m_values[row * size + position]);
+    return values;
+}
+
+std::size_t Measure::position(std::span<const std::size_t> indices) const
+{
+    std::size_t position = 0;
+    for (std::size_t i = 0; i < m_info.axes.size() && i < indices.size(); ++i)
+        position = position * m_info.axes[i].labels.size() + indices[i];
+    return position;
+}
+
+std::optional<std::size_t> Measure::rowAt(std::int64_t step) const
+{
+    const auto after = std::ranges::upper_bound(m_steps, step);
+    if (after == m_steps.begin())
+        return std::nullopt;
+    return static_cast<std::size_t>(after - m_steps.begin()) - 1;
+}
+
+std::vector<float> Measure::latestAt(std::int64_t step) const
+{
+    const std::size_t size = m_info.size();
+    std::vector<float> values(size, notMeasured);
+    const auto newest = rowAt(step);
+    std::size_t missing = size;
+    for (std::size_t row = newest ? *newest + 1 : 0; row > 0 && missing > 0; --row) {
+        const float* source = m_values.data() + (row - 1) * size;
+        for (std::size_t i = 0; i < size; ++i) {
+            if (std::isnan(values[i]) && !std::isnan(source[i])) {
+                values[i] = source[i];
+                --missing;
+            }
+        }
+    }
+    return values;
+}
+
+float Measure::last(std::size_t position) const
+{
+    const std::size_t size = m_info.size();
+    if (m_steps.empty() || position >= size)
+        return notMeasured;
+    return m_values[(m_steps.size() - 1) * size + position];
+}
+
+bool Measure::append(std::int64_t step, std::span<const float> values)
+{
+    if (values.size() != m_info.size() || (!m_steps.empty() && step < m_steps.back()))
+        return false;
+    if (!m_steps.empty() && step == m_steps.back()) {
+        std::ranges::copy(values, m_values.end() - static_cast<std::ptrdiff_t>(values.size()));
+        return true;
+    }
+    m_steps.push_back(step);
+    m_values.insert(m_values.end(), values.begin(), values.end());
+    return true;
+}
+
+void Measure::rewind(std::int64_t step)
+{
+    const auto kept = static_cast<std::size_t>(std::ranges::upper_bound(m_steps, step) - m_steps.begin());
+    m_steps.resize(kept);
+    m_values.resize(kept * m_info.size());
+}
+
+const Measure* RunRecord::measure(const std::string& name) const
+{
+    const auto found = m_measures.find(name);
+    return found == m_measures.end() ? nullptr : &found->second;
+}
+
+Measure& RunRecord::define(const MeasureInfo& info)
+{
+    const auto found = m_measures.find(info.name);
+    if (found == m_measures.end())
+        return m_measures.emplace(info.name, Measure(info)).first->second;
+    if (found->second.info().axes != info.axes)
+        found->second = Measure(info);
+    return found->second;
+}
+
+Measure* RunRecord::mutableMeasure(const std::string& name)
+{
+    const auto found = m_measures.find(name);
+    return found == m_measures.end() ? nullptr : &found->second;
+}
+
+void RunRecord::bindId(std::uint32_t id, const std::string& name)
+{
+    m_ids[id] = name;
+}
+
+Measure* RunRecord::measureOfId(std::uint32_t id)
+{
+    const auto found = m_ids.find(id);
+    return found == m_ids.end() ? nullptr : mutableMeasure(found->second);
+}
+
+std::string RunRecord::state() const
+{
+    return states.empty() ? std::string() : states.back().state;
+}
+
+std::int64_t RunRecord::lastStep() const
+{
+    std::int64_t step = 0;
+    for (const auto& [name, measure] : m_measures) {
+        if (!measure.empty())
+            step = std::max(step, measure.steps().back());
+    }
+    return step;
+}
+
+void RunRecord::rewind(std::int64_t step)
+{
+    for (auto& [name, measure] : m_measures)
+        measure.rewind(step);
+    std::erase_if(checkpoints, [step](const CheckpointEntry& entry) { return entry.step > step; });
+}
+
+} // namespace rankscope::record

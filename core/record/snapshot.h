@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run as one HDF5 file: self-describing, documented in README.md beside this file.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/record/run_record.h"
+
+#include <filesystem>
+
+namespace rankscope::record {
+
+/// Writes the run beside `path`, flushes it and renames it into place. May be called from any thread.
+Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path);
+
+/// Reads a snapshot. The file may be hostile: links out of it, foreign filters, and sizes that it cannot hold are refused
+/// before anything is allocated.
+Result<RunRecord> readSnapshot(const std::filesystem::path& path);
+
+} // namespace rankscope::record
