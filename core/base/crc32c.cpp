@@ -8,8 +8,10 @@
 #include <nmmintrin.h>
 #endif
 
-namespace rankscope::base {
-namespace {
+namespace rankscope::base
+{
+namespace
+{
 
 constexpr std::array<std::uint32_t, 256> makeTable()
 {

@@ -7,8 +7,10 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::protocol {
-namespace {
+namespace rankscope::protocol
+{
+namespace
+{
 
 constexpr double anyNumber = std::numeric_limits<double>::max();
 
@@ -42,9 +44,11 @@ Status checkBounds(const SettingSchema& schema, const base::Json& value, const s
 {
     const double number = value.get<double>();
     const std::string is = subject + " is " + value.dump() + ", but must be ";
-    if (schema.minimum && (schema.exclusiveMinimum ? !(number > *schema.minimum) : !(number >= *schema.minimum)))
+    if (schema.minimum &&
+        (schema.exclusiveMinimum ? !(number > *schema.minimum) : !(number >= *schema.minimum)))
         return fail(is + (schema.exclusiveMinimum ? "above " : "at least ") + written(*schema.minimum));
-    if (schema.maximum && (schema.exclusiveMaximum ? !(number < *schema.maximum) : !(number <= *schema.maximum)))
+    if (schema.maximum &&
+        (schema.exclusiveMaximum ? !(number < *schema.maximum) : !(number <= *schema.maximum)))
         return fail(is + (schema.exclusiveMaximum ? "below " : "at most ") + written(*schema.maximum));
     return {};
 }
@@ -151,12 +155,14 @@ Result<SettingSchema> readSetting(const std::string& name, const base::Json& jso
     return schema;
 }
 
-Status readSettings(const base::Json& json, const base::OrderedJson& ordered, std::vector<SettingSchema>& settings)
+Status readSettings(const base::Json& json, const base::OrderedJson& ordered,
+                    std::vector<SettingSchema>& settings)
 {
     base::ObjectReader reader(json, "settings");
     std::string type = "object";
     reader.choice("type", type, {"object"});
-    for (const char* annotation : {"$schema", "$comment", "title", "description", "additionalProperties", "required"})
+    for (const char* annotation :
+         {"$schema", "$comment", "title", "description", "additionalProperties", "required"})
         reader.any(annotation);
     const base::Json* properties = reader.object("properties");
     RANKSCOPE_CHECK(reader.finish());
@@ -213,7 +219,8 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         return fail("name is '" + manifest.name + "', but must be made of a-z, 0-9, - and _");
     // The library lies in the family's own folder: a path could lead the loader anywhere.
     if (manifest.library.empty() || manifest.library != std::filesystem::path(manifest.library).filename())
-        return fail("library is '" + manifest.library + "', but must be a plain file name in the family's folder");
+        return fail("library is '" + manifest.library +
+                    "', but must be a plain file name in the family's folder");
     if (settings)
         RANKSCOPE_CHECK(readSettings(*settings, ordered.at("settings"), manifest.settings));
     return manifest;

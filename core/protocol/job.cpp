@@ -7,9 +7,11 @@
 #include <ctime>
 #include <limits>
 
-namespace rankscope::protocol {
+namespace rankscope::protocol
+{
 namespace fs = std::filesystem;
-namespace {
+namespace
+{
 
 constexpr std::int64_t anyCount = 1'000'000'000;
 constexpr double anyNumber = std::numeric_limits<double>::max();
@@ -25,7 +27,8 @@ std::string taskOf(const std::string& file)
 
 std::string defaultName(const Job& job)
 {
-    return job.data.train.empty() ? job.adapter.family : job.adapter.family + " on " + taskOf(job.data.train.front());
+    return job.data.train.empty() ? job.adapter.family
+                                  : job.adapter.family + " on " + taskOf(job.data.train.front());
 }
 
 Status checkDevice(const std::string& device)
@@ -102,8 +105,8 @@ Status readTraining(const base::Json& json, TrainingSpec& training)
     if (training.beta1 >= 1 || training.beta2 >= 1)
         return fail("training.beta1 and training.beta2 must be below 1");
     if (training.warmup >= 1 && training.warmup > static_cast<double>(training.steps))
-        return fail("training.warmup is " + base::Json(training.warmup).dump() + " steps, but the run has only " +
-                    std::to_string(training.steps));
+        return fail("training.warmup is " + base::Json(training.warmup).dump() +
+                    " steps, but the run has only " + std::to_string(training.steps));
     return {};
 }
 
@@ -142,8 +145,8 @@ std::string folderPart(const std::string& text, std::size_t limit)
     return part;
 }
 
-/// "SmolLM2-135M-Instruct.Q4_1.gguf" is "smollm2": the first word of the file's name, or of the folder's where the file
-/// is a config.json.
+/// "SmolLM2-135M-Instruct.Q4_1.gguf" is "smollm2": the first word of the file's name, or of the folder's
+/// where the file is a config.json.
 std::string modelPart(const std::string& model)
 {
     fs::path path(model);
@@ -244,7 +247,8 @@ base::OrderedJson Job::toJson() const
 void Job::resolvePaths(const fs::path& folder)
 {
     const fs::path start = fs::absolute(folder.empty() ? fs::current_path() : folder);
-    const fs::path resolved = model.path.empty() ? base::defaultModel() : base::resolveModel(model.path, start);
+    const fs::path resolved =
+        model.path.empty() ? base::defaultModel() : base::resolveModel(model.path, start);
     model.path = absolutePath(resolved.string(), start);
     for (auto* files : {&data.train, &data.test}) {
         for (auto& file : *files)

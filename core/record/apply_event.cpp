@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// One journal event at a time into a run. The journal may be hostile: sizes are checked before anything is allocated.
+// One journal event at a time into a run. The journal may be hostile: sizes are checked before anything is
+// allocated.
 #include "core/record/journal.h"
 
 #include "core/record/measure_name.h"
 
 #include <utility>
 
-namespace rankscope::record {
-namespace {
+namespace rankscope::record
+{
+namespace
+{
 
 std::vector<std::string> listOf(const google::protobuf::RepeatedPtrField<std::string>& field)
 {
@@ -43,8 +46,8 @@ Status applyDefinition(RunRecord& run, const protocol::MeasureDefined& from)
     info.unit = from.unit();
     info.definition = from.definition();
     if (static_cast<std::size_t>(from.axes_size()) > maxMeasureAxes)
-        return fail("the measure " + info.name + " has " + std::to_string(from.axes_size()) + " axes; at most " +
-                    std::to_string(maxMeasureAxes) + " are allowed");
+        return fail("the measure " + info.name + " has " + std::to_string(from.axes_size()) +
+                    " axes; at most " + std::to_string(maxMeasureAxes) + " are allowed");
     std::size_t size = 1;
     for (const auto& axis : from.axes()) {
         const auto count = static_cast<std::size_t>(axis.labels_size());
@@ -72,8 +75,8 @@ Status applyValues(RunRecord& run, const protocol::MeasureValues& from)
         return fail("the journal holds " + std::to_string(count) + " values of " + measure->info().name +
                     " at step " + std::to_string(from.step()) + ", but its axes ask for " +
                     std::to_string(measure->info().size()));
-    return fail("the journal goes back to step " + std::to_string(from.step()) + " in " + measure->info().name +
-                " without saying that the run was resumed");
+    return fail("the journal goes back to step " + std::to_string(from.step()) + " in " +
+                measure->info().name + " without saying that the run was resumed");
 }
 
 } // namespace
@@ -103,7 +106,8 @@ Status applyEvent(RunRecord& run, const protocol::JournalEvent& event)
         return {};
     case protocol::JournalEvent::kProgress: {
         const auto& progress = event.progress();
-        run.progress = {time, progress.phase(), progress.done(), progress.total(), progress.remaining_seconds()};
+        run.progress = {time, progress.phase(), progress.done(), progress.total(),
+                        progress.remaining_seconds()};
         return {};
     }
     case protocol::JournalEvent::BODY_NOT_SET:

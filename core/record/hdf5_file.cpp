@@ -4,10 +4,13 @@
 #include "core/record/measure_name.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <hdf5_hl.h>
 
-namespace rankscope::record::hdf5 {
-namespace {
+namespace rankscope::record::hdf5
+{
+namespace
+{
 
 /// What a file may ask this program to allocate for one dataset.
 constexpr std::size_t maxNumbers = std::size_t{1} << 29;
@@ -122,7 +125,8 @@ Result<std::vector<std::size_t>> shapeOf(hid_t dataset, const std::string& path,
     return std::vector<std::size_t>(sizes.begin(), sizes.end());
 }
 
-/// Only storage inside the file, only filters of HDF5 itself, and chunks no larger than what is allowed in all.
+/// Only storage inside the file, only filters of HDF5 itself, and chunks no larger than what is allowed in
+/// all.
 Status checkStorage(hid_t dataset, const std::string& path)
 {
     const PropertyList list(H5Dget_create_plist(dataset));
@@ -134,8 +138,8 @@ Status checkStorage(hid_t dataset, const std::string& path)
     for (int i = 0; i < H5Pget_nfilters(list.id()); ++i) {
         unsigned flags = 0;
         std::size_t parameters = 0;
-        const H5Z_filter_t filter =
-            H5Pget_filter2(list.id(), static_cast<unsigned>(i), &flags, &parameters, nullptr, 0, nullptr, nullptr);
+        const H5Z_filter_t filter = H5Pget_filter2(list.id(), static_cast<unsigned>(i), &flags, &parameters,
+                                                   nullptr, 0, nullptr, nullptr);
         if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
             return fail(path + " uses a filter that is not accepted here");
     }
@@ -152,7 +156,8 @@ Status checkStorage(hid_t dataset, const std::string& path)
     return {};
 }
 
-/// Deflate makes data at most about 1032 times smaller: a dataset that claims more holds nothing but its claim.
+/// Deflate makes data at most about 1032 times smaller: a dataset that claims more holds nothing but its
+/// claim.
 Status checkSubstance(hid_t dataset, std::size_t bytes, const std::string& path)
 {
     constexpr std::size_t best = 1100;
@@ -211,12 +216,37 @@ Result<T> readNumberAttribute(hid_t owner, const char* name, hid_t memoryType)
     return value;
 }
 
-Status writeAttribute(hid_t owner, const char* name, hid_t type, hid_t memoryType, const Space& space, const void* data)
+Status writeAttribute(hid_t owner, const char* name, hid_t type, hid_t memoryType, const Space& space,
+                      const void* data)
 {
     const Attribute attribute(H5Acreate2(owner, name, type, space.id(), H5P_DEFAULT, H5P_DEFAULT));
-    if (!attribute.valid() || H5Awrite(attribute.id(), memoryType, data) < 0)
+    // An attribute without elements has nothing to write, and HDF5 refuses to.
+    const bool empty = H5Sget_simple_extent_npoints(space.id()) == 0;
+    if (!attribute.valid() || (!empty && H5Awrite(attribute.id(), memoryType, data) < 0))
         return fail(std::string("cannot write the attribute ") + name + ": " + reason());
     return {};
+}
+
+/// Bytes that the texts of one dataset may still take.
+struct TextBudget {
+    std::size_t left = 0;
+    bool exceeded = false;
+};
+
+void* allocateText(std::size_t size, void* info)
+{
+    auto* budget = static_cast<TextBudget*>(info);
+    if (size > budget->left) {
+        budget->exceeded = true;
+        return nullptr;
+    }
+    budget->left -= size;
+    return std::malloc(size);
+}
+
+void releaseText(void* memory, void*)
+{
+    std::free(memory);
 }
 
 herr_t collectName(hid_t, const char* name, const H5L_info_t*, void* target)
@@ -255,12 +285,14 @@ Status Attributes::set(const char* name, const std::vector<std::string>& texts)
 
 Status Attributes::set(const char* name, std::int64_t value)
 {
-    return writeAttribute(m_owner, name, H5T_STD_I64LE, H5T_NATIVE_INT64, Space(H5Screate(H5S_SCALAR)), &value);
+    return writeAttribute(m_owner, name, H5T_STD_I64LE, H5T_NATIVE_INT64, Space(H5Screate(H5S_SCALAR)),
+                          &value);
 }
 
 Status Attributes::set(const char* name, double value)
 {
-    return writeAttribute(m_owner, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, Space(H5Screate(H5S_SCALAR)), &value);
+    return writeAttribute(m_owner, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, Space(H5Screate(H5S_SCALAR)),
+                          &value);
 }
 
 bool Attributes::has(const char* name) const
@@ -315,9 +347,11 @@ Status Dataset::makeScale(const std::string& name)
     return {};
 }
 
-Status Dataset::attachScale(std::size_t dimension, const Dataset& scale)
+Status Dataset::attachScale(std::size_t dimension, const Dataset& scale, const std::string& label)
 {
-    if (H5DSattach_scale(m_handle.id(), scale.id(), static_cast<unsigned>(dimension)) < 0)
+    const auto index = static_cast<unsigned>(dimension);
+    if (H5DSattach_scale(m_handle.id(), scale.id(), index) < 0 ||
+        H5DSset_label(m_handle.id(), index, label.c_str()) < 0)
         return fail("cannot attach a dimension scale: " + reason());
     return {};
 }
@@ -338,7 +372,8 @@ Result<Group> Group::create(const std::string& name)
 Result<Dataset> Group::write(const std::string& name, const std::vector<std::size_t>& shape,
                              std::span<const float> values)
 {
-    return writeDataset(m_handle.id(), name, full(name), H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, shape, values.data(), true);
+    return writeDataset(m_handle.id(), name, full(name), H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, shape,
+                        values.data(), true);
 }
 
 Result<Dataset> Group::write(const std::string& name, std::span<const std::int64_t> values)
@@ -351,7 +386,8 @@ Result<Dataset> Group::write(const std::string& name, const std::vector<std::str
 {
     const Type type = textType();
     const auto list = pointers(texts);
-    return writeDataset(m_handle.id(), name, full(name), type.id(), type.id(), {texts.size()}, list.data(), false);
+    return writeDataset(m_handle.id(), name, full(name), type.id(), type.id(), {texts.size()}, list.data(),
+                        false);
 }
 
 Result<Dataset> Group::write(const std::string& name, const std::string& text)
@@ -452,21 +488,21 @@ Result<std::vector<std::string>> Group::readTexts(const std::string& name) const
     const Type memory = textType();
     H5Tset_cset(memory.id(), H5Tget_cset(fileType.id()));
     const Space space(H5Dget_space(dataset.id()));
-    hsize_t bytes = 0;
-    if (H5Dvlen_get_buf_size(dataset.id(), memory.id(), space.id(), &bytes) < 0)
-        return fail("cannot read " + full(name) + ": " + reason());
-    if (bytes > maxTextBytes)
-        return fail(full(name) + " holds " + std::to_string(bytes) + " bytes of text; at most " +
-                    std::to_string(maxTextBytes) + " are accepted here");
+    TextBudget budget{maxTextBytes};
+    const PropertyList transfer(H5Pcreate(H5P_DATASET_XFER));
+    H5Pset_vlen_mem_manager(transfer.id(), allocateText, &budget, releaseText, nullptr);
     std::vector<char*> list(count, nullptr);
-    const herr_t read = H5Dread(dataset.id(), memory.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, list.data());
+    const herr_t read = H5Dread(dataset.id(), memory.id(), H5S_ALL, H5S_ALL, transfer.id(), list.data());
     if (read >= 0) {
         texts.reserve(count);
         for (const char* text : list)
             texts.emplace_back(text ? text : "");
     }
     const std::string why = read < 0 ? reason() : std::string();
-    H5Dvlen_reclaim(memory.id(), space.id(), H5P_DEFAULT, list.data());
+    H5Dvlen_reclaim(memory.id(), space.id(), transfer.id(), list.data());
+    if (budget.exceeded)
+        return fail(full(name) + " holds more than the " + std::to_string(maxTextBytes) +
+                    " bytes of text accepted here");
     if (read < 0)
         return fail("cannot read " + full(name) + ": " + why);
     return texts;
@@ -482,7 +518,8 @@ Result<File> File::create(const std::filesystem::path& path)
 
 Result<File> File::openReadOnly(const std::filesystem::path& path)
 {
-    // The file was put in place complete and is never written again; locks would only fail on network file systems.
+    // The file was put in place complete and is never written again; locks would only fail on network file
+    // systems.
     const PropertyList access(H5Pcreate(H5P_FILE_ACCESS));
     H5Pset_file_locking(access.id(), false, true);
     Handle<H5Fclose> file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()));

@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-namespace rankscope::record::hdf5 {
+namespace rankscope::record::hdf5
+{
 
 /// One user of the library at a time. Also keeps it from printing its errors.
 [[nodiscard]] std::unique_lock<std::recursive_mutex> lock();
@@ -79,7 +80,7 @@ public:
     [[nodiscard]] hid_t id() const { return m_handle.id(); }
     /// Makes this dataset a coordinate others can refer to.
     Status makeScale(const std::string& name);
-    Status attachScale(std::size_t dimension, const Dataset& scale);
+    Status attachScale(std::size_t dimension, const Dataset& scale, const std::string& label);
 
 private:
     Handle<H5Dclose> m_handle;
@@ -95,12 +96,17 @@ struct Array {
 class Group
 {
 public:
-    explicit Group(Handle<H5Gclose> handle, std::string path) : m_handle(std::move(handle)), m_path(std::move(path)) {}
+    explicit Group(Handle<H5Gclose> handle, std::string path)
+        : m_handle(std::move(handle)),
+          m_path(std::move(path))
+    {
+    }
     [[nodiscard]] Attributes attributes() const { return Attributes(m_handle.id()); }
     [[nodiscard]] const std::string& path() const { return m_path; }
 
     Result<Group> create(const std::string& name);
-    Result<Dataset> write(const std::string& name, const std::vector<std::size_t>& shape, std::span<const float> values);
+    Result<Dataset> write(const std::string& name, const std::vector<std::size_t>& shape,
+                          std::span<const float> values);
     Result<Dataset> write(const std::string& name, std::span<const std::int64_t> values);
     Result<Dataset> write(const std::string& name, const std::vector<std::string>& texts);
     Result<Dataset> write(const std::string& name, const std::string& text);
@@ -133,7 +139,9 @@ public:
     Status close();
 
 private:
-    explicit File(Handle<H5Fclose> handle, std::filesystem::path path) : m_handle(std::move(handle)), m_path(std::move(path))
+    explicit File(Handle<H5Fclose> handle, std::filesystem::path path)
+        : m_handle(std::move(handle)),
+          m_path(std::move(path))
     {
     }
     Handle<H5Fclose> m_handle;

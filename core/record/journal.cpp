@@ -13,8 +13,10 @@
 #include <unistd.h>
 #include <utility>
 
-namespace rankscope::record {
-namespace {
+namespace rankscope::record
+{
+namespace
+{
 
 static_assert(std::endian::native == std::endian::little, "the journal's integers are little-endian");
 
@@ -46,7 +48,8 @@ std::string damage(std::int64_t position, const std::string& what)
     return "the journal is damaged at byte " + std::to_string(position) + " (" + what + ")";
 }
 
-/// The frame at the start of `bytes`. A file that lost power may end in zeros, which are no frame: that is a torn tail.
+/// The frame at the start of `bytes`. A file that lost power may end in zeros, which are no frame: that is a
+/// torn tail.
 Result<Frame> parseFrame(std::string_view bytes, std::int64_t position)
 {
     if (bytes.size() < headerBytes)
@@ -80,8 +83,8 @@ Result<std::string> readAt(int descriptor, std::int64_t offset, std::size_t coun
     std::string bytes(count, '\0');
     std::size_t filled = 0;
     while (filled < count) {
-        const ssize_t got =
-            ::pread(descriptor, bytes.data() + filled, count - filled, offset + static_cast<std::int64_t>(filled));
+        const ssize_t got = ::pread(descriptor, bytes.data() + filled, count - filled,
+                                    offset + static_cast<std::int64_t>(filled));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -144,7 +147,8 @@ Result<std::size_t> wholeFrames(std::string_view bytes, std::int64_t position)
 {
     std::size_t whole = 0;
     for (;;) {
-        RANKSCOPE_TRY(const Frame frame, parseFrame(bytes.substr(whole), position + static_cast<std::int64_t>(whole)));
+        RANKSCOPE_TRY(const Frame frame,
+                      parseFrame(bytes.substr(whole), position + static_cast<std::int64_t>(whole)));
         if (frame.state == FrameState::Incomplete)
             return whole;
         whole += frame.size;
@@ -152,7 +156,9 @@ Result<std::size_t> wholeFrames(std::string_view bytes, std::int64_t position)
 }
 
 JournalWriter::JournalWriter(std::filesystem::path path, int descriptor, std::int64_t position)
-    : m_path(std::move(path)), m_descriptor(descriptor), m_position(position)
+    : m_path(std::move(path)),
+      m_descriptor(descriptor),
+      m_position(position)
 {
 }
 
@@ -163,7 +169,9 @@ JournalWriter::~JournalWriter()
 }
 
 JournalWriter::JournalWriter(JournalWriter&& other) noexcept
-    : m_path(std::move(other.m_path)), m_descriptor(std::exchange(other.m_descriptor, -1)), m_position(other.m_position)
+    : m_path(std::move(other.m_path)),
+      m_descriptor(std::exchange(other.m_descriptor, -1)),
+      m_position(other.m_position)
 {
 }
 
@@ -199,8 +207,8 @@ Status JournalWriter::append(protocol::JournalEvent event)
         event.set_time_us(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
     }
     if (event.ByteSizeLong() > maxEventBytes)
-        return fail("an event of " + std::to_string(event.ByteSizeLong()) + " bytes is too large for the journal " +
-                    m_path.string());
+        return fail("an event of " + std::to_string(event.ByteSizeLong()) +
+                    " bytes is too large for the journal " + m_path.string());
     const std::string frame = frameEvent(event);
     std::size_t written = 0;
     while (written < frame.size()) {
@@ -260,7 +268,8 @@ Result<std::vector<protocol::JournalEvent>> JournalReader::feed(std::string_view
 }
 
 JournalFollower::JournalFollower(std::filesystem::path path, std::int64_t position)
-    : m_path(std::move(path)), m_position(position)
+    : m_path(std::move(path)),
+      m_position(position)
 {
 }
 
@@ -271,14 +280,16 @@ Result<std::string> JournalFollower::next(std::size_t limit)
         return std::string();
     if (file.descriptor < 0)
         return fail("cannot open the journal " + m_path.string() + ": " + systemReason());
-    struct stat status{};
+    struct stat status {
+    };
     if (::fstat(file.descriptor, &status) != 0)
         return fail("cannot read the journal " + m_path.string() + ": " + systemReason());
     if (status.st_size < m_position)
-        return fail("the journal " + m_path.string() + " is shorter than the position " + std::to_string(m_position) +
-                    " it was read up to; it is not the same journal any more");
+        return fail("the journal " + m_path.string() + " is shorter than the position " +
+                    std::to_string(m_position) + " it was read up to; it is not the same journal any more");
     const auto available = static_cast<std::size_t>(status.st_size - m_position);
-    RANKSCOPE_TRY(std::string bytes, readAt(file.descriptor, m_position, std::min(limit, available), m_path.string()));
+    RANKSCOPE_TRY(std::string bytes,
+                  readAt(file.descriptor, m_position, std::min(limit, available), m_path.string()));
     RANKSCOPE_TRY(std::size_t whole, wholeFrames(bytes, m_position));
     if (whole == 0 && bytes.size() < available) {
         const std::size_t enough = std::min(available, maxEventBytes + frameOverhead);

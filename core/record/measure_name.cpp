@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/record/measure_name.h"
 
-namespace rankscope::record {
-namespace {
+namespace rankscope::record
+{
+namespace
+{
 
 bool isPlainWord(const std::string& word)
 {
@@ -16,7 +18,8 @@ bool isPlainWord(const std::string& word)
 Status checkMeasureName(const std::string& name)
 {
     const std::size_t slash = name.find('/');
-    if (slash == std::string::npos || !isPlainWord(name.substr(0, slash)) || !isPlainWord(name.substr(slash + 1)))
+    if (slash == std::string::npos || !isPlainWord(name.substr(0, slash)) ||
+        !isPlainWord(name.substr(slash + 1)))
         return fail("'" + name.substr(0, 100) +
                     "' is not the name of a measure: it must be group/name, of letters, digits, _, - and .");
     return {};

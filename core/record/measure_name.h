@@ -7,7 +7,8 @@
 #include <cstddef>
 #include <string>
 
-namespace rankscope::record {
+namespace rankscope::record
+{
 
 inline constexpr std::size_t maxMeasureAxes = 16;
 /// Values of one measure at one step: what fits into one event of the journal.

@@ -13,9 +13,11 @@
 #include <fstream>
 #include <sys/stat.h>
 
-namespace rankscope::record {
+namespace rankscope::record
+{
 namespace fs = std::filesystem;
-namespace {
+namespace
+{
 
 /// "step-000200" is 200.
 std::optional<std::int64_t> stepOf(const std::string& name)
@@ -78,13 +80,15 @@ Result<RunDirectory> RunDirectory::create(const fs::path& runs, const std::strin
         if (errno != EEXIST)
             return fail("cannot create the run directory " + folder.string() + ": " + std::strerror(errno));
     }
-    return fail("cannot create a run directory named " + name + " in " + runs.string() + ": too many of that name");
+    return fail("cannot create a run directory named " + name + " in " + runs.string() +
+                ": too many of that name");
 }
 
 Result<RunDirectory> RunDirectory::createAt(const fs::path& folder)
 {
     if (isRunDirectory(folder))
-        return fail(folder.string() + " already holds a run; add --resume to continue it, or name another folder");
+        return fail(folder.string() +
+                    " already holds a run; add --resume to continue it, or name another folder");
     std::error_code code;
     if (fs::exists(folder, code) && (!fs::is_directory(folder, code) || !fs::is_empty(folder, code)))
         return fail(folder.string() + " is not an empty folder; name a new one for the run");
@@ -122,7 +126,8 @@ std::vector<RunDirectory::Checkpoint> RunDirectory::completeCheckpoints() const
 {
     std::vector<Checkpoint> found;
     std::error_code code;
-    for (fs::directory_iterator entry(checkpoints(), code), end; !code && entry != end; entry.increment(code)) {
+    for (fs::directory_iterator entry(checkpoints(), code), end; !code && entry != end;
+         entry.increment(code)) {
         const auto step = stepOf(entry->path().filename().string());
         std::error_code ignored;
         if (step && fs::is_regular_file(entry->path() / "adapter_model.safetensors", ignored))

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::record {
+namespace rankscope::record
+{
 
 class RunDirectory
 {
@@ -40,8 +41,9 @@ public:
     [[nodiscard]] std::filesystem::path checkpoints() const { return m_folder / "checkpoints"; }
     [[nodiscard]] std::filesystem::path log() const { return m_folder / "log.txt"; }
 
-    /// Where the checkpoint of a step belongs: checkpoints/step-000200. It is written beside, under a name that starts
-    /// with a dot, and renamed when it is complete: a folder of this name that holds the adapter's tensors is complete.
+    /// Where the checkpoint of a step belongs: checkpoints/step-000200. It is written beside, under a name
+    /// that starts with a dot, and renamed when it is complete: a folder of this name that holds the
+    /// adapter's tensors is complete.
     [[nodiscard]] std::filesystem::path checkpoint(std::int64_t step) const;
     /// The complete checkpoints, by step.
     [[nodiscard]] std::vector<Checkpoint> completeCheckpoints() const;
@@ -51,8 +53,8 @@ private:
     std::filesystem::path m_folder;
 };
 
-/// A run from wherever it is kept: a run directory, a journal.rec or an HDF5 snapshot. In a run directory the journal
-/// is the truth; the snapshot stands in where the journal is missing or damaged.
+/// A run from wherever it is kept: a run directory, a journal.rec or an HDF5 snapshot. In a run directory the
+/// journal is the truth; the snapshot stands in where the journal is missing or damaged.
 Result<RunRecord> openRun(const std::filesystem::path& path);
 
 } // namespace rankscope::record

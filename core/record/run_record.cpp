@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::record {
-namespace {
+namespace rankscope::record
+{
+namespace
+{
 
 constexpr float notMeasured = std::numeric_limits<float>::quiet_NaN();
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run in memory: everything that views, exports and analyses know of it. Filled from a journal or an HDF5 file.
+// A run in memory: everything that views, exports and analyses know of it. Filled from a journal or an HDF5
+// file.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::record {
+namespace rankscope::record
+{
 
 /// One coordinate of a measure. Its size is the number of labels.
 struct Axis {
@@ -54,8 +56,8 @@ public:
     [[nodiscard]] std::size_t position(std::span<const std::size_t> indices) const;
     /// The last row recorded at or before `step`.
     [[nodiscard]] std::optional<std::size_t> rowAt(std::int64_t step) const;
-    /// For each position the newest measured value at or before `step`; NaN where there is none. A measure that looks
-    /// at a rotating subset is complete only this way.
+    /// For each position the newest measured value at or before `step`; NaN where there is none. A measure
+    /// that looks at a rotating subset is complete only this way.
     [[nodiscard]] std::vector<float> latestAt(std::int64_t step) const;
     /// The last value of a scalar, or of one position; NaN if there is none.
     [[nodiscard]] float last(std::size_t position = 0) const;
@@ -146,11 +148,13 @@ public:
     [[nodiscard]] const std::map<std::string, Measure>& measures() const { return m_measures; }
     /// The measure of that name, or nullptr.
     [[nodiscard]] const Measure* measure(const std::string& name) const;
-    /// Announces a measure. A second announcement with equal axes keeps the values; with other axes it replaces them.
+    /// Announces a measure. A second announcement with equal axes keeps the values; with other axes it
+    /// replaces them.
     Measure& define(const MeasureInfo& info);
     /// The measure to append to, or nullptr.
     Measure* mutableMeasure(const std::string& name);
-    /// Which measure a journal means by a number: applyEvent() keeps it here, so that a watch can be taken up again.
+    /// Which measure a journal means by a number: applyEvent() keeps it here, so that a watch can be taken up
+    /// again.
     void bindId(std::uint32_t id, const std::string& name);
     /// The measure bound to the number, or nullptr.
     Measure* measureOfId(std::uint32_t id);

@@ -9,8 +9,10 @@
 #include <set>
 #include <unistd.h>
 
-namespace rankscope::record {
-namespace {
+namespace rankscope::record
+{
+namespace
+{
 
 using hdf5::Group;
 
@@ -126,7 +128,8 @@ Status writeMeasure(Group& parent, const std::string& name, const Measure& measu
     for (const auto& axis : info.axes)
         shape.push_back(axis.labels.size());
     const std::span<const float> values =
-        measure.empty() ? std::span<const float>() : std::span(measure.row(0).data(), measure.steps().size() * info.size());
+        measure.empty() ? std::span<const float>()
+                        : std::span(measure.row(0).data(), measure.steps().size() * info.size());
     RANKSCOPE_TRY(hdf5::Dataset dataset, group.write("values", shape, values));
     auto attributes = dataset.attributes();
     RANKSCOPE_CHECK(attributes.set("name", info.name));
@@ -141,7 +144,7 @@ Status writeMeasure(Group& parent, const std::string& name, const Measure& measu
     RANKSCOPE_TRY(hdf5::Dataset step, group.write("step", measure.steps()));
     RANKSCOPE_CHECK(step.attributes().set("unit", std::string("optimizer steps")));
     RANKSCOPE_CHECK(step.makeScale("step"));
-    RANKSCOPE_CHECK(dataset.attachScale(0, step));
+    RANKSCOPE_CHECK(dataset.attachScale(0, step, "step"));
     const auto names = scaleNames(info.axes);
     for (std::size_t i = 0; i < names.size(); ++i) {
         RANKSCOPE_TRY(hdf5::Dataset scale, group.write(names[i], info.axes[i].labels));
@@ -149,7 +152,7 @@ Status writeMeasure(Group& parent, const std::string& name, const Measure& measu
         RANKSCOPE_CHECK(scaleAttributes.set("name", info.axes[i].name));
         RANKSCOPE_CHECK(scaleAttributes.set("unit", info.axes[i].unit));
         RANKSCOPE_CHECK(scale.makeScale(info.axes[i].name.empty() ? names[i] : info.axes[i].name));
-        RANKSCOPE_CHECK(dataset.attachScale(i + 1, scale));
+        RANKSCOPE_CHECK(dataset.attachScale(i + 1, scale, info.axes[i].name));
     }
     // The datasets of the axes, in order: a reader needs no dimension-scale interface.
     return attributes.set("scales", names);
@@ -247,8 +250,8 @@ Result<std::vector<Axis>> readAxes(const Group& group, const hdf5::Dataset& valu
 {
     RANKSCOPE_TRY(const auto names, values.attributes().texts("scales"));
     if (names.size() != count)
-        return fail(group.path() + "/values has " + std::to_string(count) + " axes besides the step, but names " +
-                    std::to_string(names.size()) + " scales");
+        return fail(group.path() + "/values has " + std::to_string(count) +
+                    " axes besides the step, but names " + std::to_string(names.size()) + " scales");
     std::vector<Axis> axes;
     for (const auto& name : names) {
         RANKSCOPE_TRY(const hdf5::Dataset scale, group.openDataset(name));
@@ -278,7 +281,8 @@ Status readMeasure(const Group& group, const std::string& name, RunRecord& run)
     RANKSCOPE_TRY(info.axes, readAxes(group, dataset, values.shape.size() - 1));
     for (std::size_t i = 0; i < info.axes.size(); ++i) {
         if (info.axes[i].labels.size() != values.shape[i + 1])
-            return fail(group.path() + "/values does not agree with the labels of its axis " + info.axes[i].name);
+            return fail(group.path() + "/values does not agree with the labels of its axis " +
+                        info.axes[i].name);
     }
     Measure& measure = run.define(info);
     const std::size_t size = info.size();

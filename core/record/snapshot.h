@@ -7,13 +7,14 @@
 
 #include <filesystem>
 
-namespace rankscope::record {
+namespace rankscope::record
+{
 
 /// Writes the run beside `path`, flushes it and renames it into place. May be called from any thread.
 Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path);
 
-/// Reads a snapshot. The file may be hostile: links out of it, foreign filters, and sizes that it cannot hold are refused
-/// before anything is allocated.
+/// Reads a snapshot. The file may be hostile: links out of it, foreign filters, and sizes that it cannot hold
+/// are refused before anything is allocated.
 Result<RunRecord> readSnapshot(const std::filesystem::path& path);
 
 } // namespace rankscope::record

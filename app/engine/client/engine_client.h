@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Talks to a supervisor (`rankscope-engine serve`) over its unix socket: local, or forwarded from another machine by SSH.
+// Talks to a supervisor (`rankscope-engine serve`) over its unix socket: local, or forwarded from another
+// machine by SSH.
 //
-// Every call blocks until the answer is there or its deadline has passed and may be made from any thread, several at
-// once. Watches deliver on a thread of their own; a window posts what it gets to its own thread.
+// Every call blocks until the answer is there or its deadline has passed and may be made from any thread,
+// several at once. Watches deliver on a thread of their own; a window posts what it gets to its own thread.
 #pragma once
 
 #include "core/base/result.h"
@@ -16,7 +17,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::client {
+namespace rankscope::client
+{
 
 /// One line of the run list.
 struct RunStatus {
@@ -55,8 +57,8 @@ public:
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
 
-    /// Ends the watch. On return no callback is running and none will come (from inside one of its own callbacks: none
-    /// after this one). Harmless if it is over already.
+    /// Ends the watch. On return no callback is running and none will come (from inside one of its own
+    /// callbacks: none after this one). Harmless if it is over already.
     void cancel();
     /// Still delivering.
     [[nodiscard]] bool active() const;
@@ -91,8 +93,10 @@ public:
     [[nodiscard]] bool alive() const;
     [[nodiscard]] const std::filesystem::path& socket() const;
 
-    /// Checks the job, makes its run directory and queues it. Relative paths of the job start at `baseFolder`.
-    [[nodiscard]] Result<RunStatus> submit(const std::string& jobJson, const std::filesystem::path& baseFolder) const;
+    /// Checks the job, makes its run directory and queues it. Relative paths of the job start at
+    /// `baseFolder`.
+    [[nodiscard]] Result<RunStatus> submit(const std::string& jobJson,
+                                           const std::filesystem::path& baseFolder) const;
     /// Every run the supervisor knows, the newest first.
     [[nodiscard]] Result<std::vector<RunStatus>> list() const;
     /// Asks a job to finish its step, checkpoint and stop; a queued job leaves the queue.
@@ -100,18 +104,20 @@ public:
     /// Queues a stopped, failed or lost run again, from its last checkpoint.
     [[nodiscard]] Result<RunStatus> resume(const std::string& run) const;
     /// What training would cost: the JSON object of `rankscope-engine plan --json`.
-    [[nodiscard]] Result<std::string> plan(const std::string& jobJson, const std::filesystem::path& baseFolder) const;
+    [[nodiscard]] Result<std::string> plan(const std::string& jobJson,
+                                           const std::filesystem::path& baseFolder) const;
     /// The JSON list of `rankscope-engine families --json`.
     [[nodiscard]] Result<std::string> families() const;
     /// Ends the supervisor; running jobs go on and are found again by the next one.
     [[nodiscard]] Status shutdown() const;
 
-    /// Called once at the end of a watch that was not cancelled: no error when the run is over, an error when the
-    /// supervisor is gone or refused. A lost watch is taken up again with a new call.
+    /// Called once at the end of a watch that was not cancelled: no error when the run is over, an error when
+    /// the supervisor is gone or refused. A lost watch is taken up again with a new call.
     using EndCallback = std::function<void(Status)>;
 
     /// The run list now, and again whenever it changes.
-    [[nodiscard]] Watch watchList(std::function<void(std::vector<RunStatus>)> changed, EndCallback ended = {}) const;
+    [[nodiscard]] Watch watchList(std::function<void(std::vector<RunStatus>)> changed,
+                                  EndCallback ended = {}) const;
     /// The journal of a run from byte `position` on (0: all of it), and what is appended until the run ends.
     [[nodiscard]] Watch watchRun(const std::string& run, std::int64_t position,
                                  std::function<void(JournalPart)> arrived, EndCallback ended = {}) const;

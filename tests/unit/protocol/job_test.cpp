@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/protocol/job.h"
+
+#include <filesystem>
+#include <gtest/gtest.h>
+
+namespace rankscope::protocol
+{
+namespace
+{
+
+Result<Job> parse(const std::string& text)
+{
+    const auto json = base::parseJson(text);
+    if (!json)
+        return fail(json.error());
+    return Job::fromJson(*json);
+}
+
+std::string errorOf(const std::string& text)
+{
+    const auto job = parse(text);
+    return job ? std::string("accepted") : job.error().message;
+}
+
+TEST(Job, ReadsTheShortestForm)
+{
+    const auto job = parse("{}");
+    ASSERT_TRUE(job) << job.error().message;
+    EXPECT_EQ(job->adapter.family, "lora");
+    EXPECT_EQ(job->training.steps, 200);
+    EXPECT_EQ(job->name, "lora");
+}
+
+TEST(Job, NamesItselfAfterFamilyAndFirstTask)
+{
+    const auto nameOf = [](const std::string& file) {
+        const auto job = parse(R"({"data":{"train":[")" + file + R"("]},"adapter":{"family":"mixlora"}})");
+        return job ? job->name : job.error().message;
+    };
+    EXPECT_EQ(nameOf("sample-data/arithmetic/train.jsonl"), "mixlora on arithmetic");
+    EXPECT_EQ(nameOf("boolq.json"), "mixlora on boolq");
+}
+
+TEST(Job, WritesEveryDefaultAndReadsItBack)
+{
+    const auto job = parse(R"({"name":"n","model":{"path":"m.gguf"},"adapter":{"settings":{"rank":4}},
+        "training":{"seed":7,"learningRate":0.001,"recompute":true},"device":"cuda:1"})");
+    ASSERT_TRUE(job) << job.error().message;
+    const auto json = job->toJson();
+    const std::vector<std::string> order{"name",     "model",      "data",     "adapter",
+                                         "training", "evaluation", "analysis", "device"};
+    std::vector<std::string> keys;
+    for (const auto& item : json.items())
+        keys.push_back(item.key());
+    EXPECT_EQ(keys, order);
+    const auto again = parse(json.dump());
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->toJson(), json);
+    EXPECT_EQ(again->training.seed, 7);
+    EXPECT_EQ(again->device, "cuda:1");
+    EXPECT_TRUE(again->training.recompute);
+}
+
+TEST(Job, NamesWhatIsWrong)
+{
+    EXPECT_EQ(errorOf(R"({"training":{"steps":0}})"),
+              "training.steps is 0, but must lie between 1 and 1000000000");
+    EXPECT_NE(errorOf(R"({"training":{"step":5}})").find("training.step is not a known field"),
+              std::string::npos);
+    EXPECT_EQ(errorOf(R"({"training":{"steps":"many"}})"), "training.steps must be a whole number");
+    EXPECT_NE(errorOf(R"({"training":{"schedule":"sine"}})").find("training.schedule is 'sine'"),
+              std::string::npos);
+    EXPECT_EQ(errorOf(R"({"device":"tpu"})"), "device is 'tpu', but must be auto, cpu, cuda or cuda:N");
+    EXPECT_EQ(errorOf(R"({"device":"cuda:"})"), "device is 'cuda:', but must be auto, cpu, cuda or cuda:N");
+    EXPECT_EQ(errorOf(R"({"model":"m.gguf"})"), "model must be a JSON object");
+    EXPECT_EQ(errorOf(R"({"data":{"train":"a.jsonl"}})"), "data.train must be a list of texts");
+    EXPECT_EQ(errorOf(R"({"data":{"train":[""]}})"), "data.train names an empty path");
+    EXPECT_NE(errorOf(R"({"training":{"steps":10,"warmup":20}})").find("has only 10"), std::string::npos);
+    EXPECT_EQ(errorOf("[]"), "the file must be a JSON object");
+}
+
+TEST(Job, MakesPathsAbsolute)
+{
+    auto job = parse(
+        R"({"model":{"path":"models/m.gguf"},"data":{"train":["../t.jsonl"],"test":["/abs/x.jsonl"]}})");
+    ASSERT_TRUE(job);
+    job->resolvePaths("/base/folder");
+    EXPECT_EQ(job->model.path, "/base/folder/models/m.gguf");
+    EXPECT_EQ(job->data.train.front(), "/base/t.jsonl");
+    EXPECT_EQ(job->data.test.front(), "/abs/x.jsonl");
+}
+
+TEST(Job, RunFolderNameIsStampFamilyModel)
+{
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    Job job;
+    job.adapter.family = "mixlora";
+    job.model.path = "/x/SmolLM2-135M-Instruct.Q4_1.gguf";
+    // 2026-11-22 10:31:00 UTC
+    EXPECT_EQ(runFolderName(job, 1795343460), "2026-11-22T10-31-mixlora-smollm2");
+    job.model.path = "/models/Qwen2.5-0.5B/config.json";
+    EXPECT_EQ(runFolderName(job, 1795343460), "2026-11-22T10-31-mixlora-qwen2");
+    job.adapter.family = "../evil";
+    EXPECT_EQ(runFolderName(job, 1795343460), "2026-11-22T10-31-evil-qwen2");
+}
+
+} // namespace
+} // namespace rankscope::protocol
