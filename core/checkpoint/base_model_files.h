@@ -11,15 +11,16 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::checkpoint {
+namespace rankscope::checkpoint
+{
 
 class BaseModelFiles
 {
 public:
     virtual ~BaseModelFiles() = default;
 
-    /// A .gguf file, a folder with config.json and (sharded) safetensors, or a bare config.json: then only the config
-    /// is there and every tensor is missing.
+    /// A .gguf file, a folder with config.json and (sharded) safetensors, or a bare config.json: then only
+    /// the config is there and every tensor is missing.
     static Result<std::unique_ptr<BaseModelFiles>> open(const std::filesystem::path& path);
 
     [[nodiscard]] const ModelConfig& config() const { return m_config; }
@@ -27,14 +28,20 @@ public:
     /// The file whose SHA-256 stands for the model (the GGUF; the index or the single safetensors file).
     [[nodiscard]] virtual std::filesystem::path identityFile() const = 0;
 
-    /// Shape as Hugging Face has it ("model.layers.0.self_attn.q_proj.weight" is [out, in]); nullopt if absent.
+    /// Shape as Hugging Face has it ("model.layers.0.self_attn.q_proj.weight" is [out, in]); nullopt if
+    /// absent.
     [[nodiscard]] virtual std::optional<std::vector<std::int64_t>> shape(const std::string& name) const = 0;
-    /// The bytes as they lie in the file, where they need no rearrangement: plain F32, F16 or BF16. Null otherwise.
+    /// The bytes as they lie in the file, where they need no rearrangement: plain F32, F16 or BF16, aligned
+    /// to the type. Null otherwise.
     [[nodiscard]] virtual const TensorView* plainView(const std::string& name) const = 0;
-    /// The values as float32, in Hugging Face's row order (the permutation that Llama GGUFs apply to q and k is undone).
+    /// The values as float32, in Hugging Face's row order (the permutation that Llama GGUFs apply to q and k
+    /// is undone).
     [[nodiscard]] virtual Status read(const std::string& name, std::span<float> out) const = 0;
 
 protected:
+    /// Every tensor that the config announces and the file has is of the announced shape.
+    [[nodiscard]] Status checkShapes() const;
+
     ModelConfig m_config;
     std::filesystem::path m_path;
 };

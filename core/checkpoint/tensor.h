@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::checkpoint {
+namespace rankscope::checkpoint
+{
 
 enum class DType { F64, F32, F16, BF16, I64, I32, I16, I8, U8, Bool, Q8_0, Q4_0, Q4_1, Q4_K, Q6_K };
 

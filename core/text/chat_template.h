@@ -4,19 +4,22 @@
 
 #include "core/base/result.h"
 
+#include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-namespace rankscope::text {
+namespace rankscope::text
+{
 
 struct Message {
     std::string role; ///< "system", "user", "assistant"
     std::string content;
 };
 
-/// ChatML (SmolLM2, Qwen), Llama 3, Phi-4, or plain text for a base model without a template. Chosen from the special
-/// tokens the vocabulary has and the template text that comes with the model.
+/// ChatML (SmolLM2, Qwen), Llama 3, Phi-4, or plain text for a base model without a template. Chosen from the
+/// special tokens the vocabulary has and the template text that comes with the model.
 class ChatTemplate
 {
 public:
@@ -25,16 +28,25 @@ public:
     explicit ChatTemplate(Format format = Format::Plain, std::string defaultSystem = {});
     /// Recognises the format from a model's own (Jinja) template text; empty text: Plain.
     static ChatTemplate recognise(std::string_view jinja);
+    /// The template that comes with a model: in a GGUF's metadata, or in a Hugging Face folder's
+    /// chat_template.jinja or tokenizer_config.json. A model without one speaks plain text.
+    static Result<ChatTemplate> forModel(const std::filesystem::path& model);
 
     [[nodiscard]] Format format() const { return m_format; }
     /// The text up to where the assistant starts to speak.
     [[nodiscard]] std::string prompt(std::span<const Message> messages) const;
-    /// What closes the assistant's turn ("<|im_end|>\n" without the newline where the model stops at the token).
+    /// The system message that is inserted when none is given; empty: none.
+    [[nodiscard]] const std::string& defaultSystem() const { return m_defaultSystem; }
+    /// What closes the assistant's turn: the token at which the model stops ("<|im_end|>", without the
+    /// newline that follows it between turns). Empty for plain text, which ends with the tokenizer's end
+    /// token.
     [[nodiscard]] std::string endOfTurn() const;
 
 private:
     Format m_format;
     std::string m_defaultSystem; ///< the system message the template inserts when none is given
+    std::string
+        m_systemPreamble; ///< what the template puts before every system message (Llama 3.1: the dates)
 };
 
 } // namespace rankscope::text

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::text {
+namespace rankscope::text
+{
 
 /// One row as written: `instruction, input, output, answer` or `messages`.
 struct Row {
@@ -26,13 +27,14 @@ struct TaskFile {
     std::filesystem::path path;
     std::string task; ///< the file's stem, or its folder's name where the stem is train or test
     std::vector<Row> rows;
-    /// The outputs to compare by likelihood where the task is a choice: those its rows list, or all distinct outputs
-    /// if there are at most 8 and each occurs at least twice. Empty: an open answer, decoded greedily.
+    /// The outputs to compare by likelihood where the task is a choice: those its rows list, or all distinct
+    /// outputs if there are at most 8 and each occurs at least twice. Empty: an open answer, decoded
+    /// greedily.
     std::vector<std::string> choices;
 };
 
-/// Reads a .json (one list) or .jsonl file. An empty file, or a row that is empty or malformed, is an error that names
-/// file and line ("train.jsonl:17: ...").
+/// Reads a .json (one list) or .jsonl file. An empty file, or a row that is empty or malformed, is an error
+/// that names file and line ("train.jsonl:17: ...").
 Result<TaskFile> readTaskFile(const std::filesystem::path& path, std::int64_t maxRows = 0);
 
 /// The name that readTaskFile gives to the task of that file.
@@ -46,14 +48,15 @@ struct Example {
     std::int64_t row = 0;  ///< index in its file
 };
 
-/// Tokens of prompt and answer in the model's chat template. Longer than `maxLength`: the prompt loses its front, the
-/// answer stays whole; an answer that alone is too long is cut at its end. `droppedBytes` adds up.
-Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat, std::int64_t maxLength,
-                    std::size_t* droppedBytes = nullptr);
+/// Tokens of prompt and answer in the model's chat template. Longer than `maxLength`: the prompt loses its
+/// front, the answer stays whole; an answer that alone is too long is cut at its end. `droppedBytes` adds up.
+Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                    std::int64_t maxLength, std::size_t* droppedBytes = nullptr);
 
-/// Does a decoded text answer the row? Equal to output or answer after trimming and folding case and space; where the
-/// answer is a number, the last number in the text equals it; where the answer is one word, the text's own last match
-/// among words of that kind equals it. The rule is documented in README.md beside this file.
+/// Does a decoded text answer the row? Equal to output or answer after trimming and folding case and space;
+/// where the answer is a number, the last number in the text equals it; where the answer is one word, the
+/// text's own last match among words of that kind equals it. The rule is documented in README.md beside this
+/// file.
 bool answers(std::string_view generated, const Row& row);
 
 } // namespace rankscope::text

@@ -12,7 +12,8 @@
 #include <string_view>
 #include <vector>
 
-namespace rankscope::text {
+namespace rankscope::text
+{
 
 using TokenId = std::int32_t;
 
@@ -21,19 +22,21 @@ class Tokenizer
 public:
     virtual ~Tokenizer() = default;
 
-    /// The tokenizer that belongs to a base model: a .gguf, a Hugging Face folder, or a tokenizer.json itself.
+    /// The tokenizer that belongs to a base model: a .gguf, a Hugging Face folder, or a tokenizer.json
+    /// itself.
     static Result<std::shared_ptr<const Tokenizer>> open(const std::filesystem::path& model);
 
     struct Encoding {
         std::vector<TokenId> ids;
-        /// Input bytes that the vocabulary cannot express and that therefore have no token. Never silently dropped:
-        /// the caller reports them.
+        /// Input bytes that the vocabulary cannot express and that therefore have no token. Never silently
+        /// dropped: the caller reports them.
         std::size_t droppedBytes = 0;
     };
-    /// Special tokens written in the text ("<|im_start|>") become their ids when `parseSpecial`, else plain text.
-    /// No beginning-of-text token is added.
+    /// Special tokens written in the text ("<|im_start|>") become their ids when `parseSpecial`, else plain
+    /// text. No beginning-of-text token is added.
     [[nodiscard]] virtual Encoding encode(std::string_view text, bool parseSpecial = true) const = 0;
-    /// The text of the ids. Invalid UTF-8 at the seams is kept as bytes; special tokens are left out if asked.
+    /// The text of the ids. Invalid UTF-8 at the seams is kept as bytes; special tokens are left out if
+    /// asked.
     [[nodiscard]] virtual std::string decode(std::span<const TokenId> ids, bool skipSpecial = true) const = 0;
 
     [[nodiscard]] virtual std::size_t vocabularySize() const = 0;

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/gguf_model_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace rankscope::checkpoint
+{
+namespace
+{
+
+constexpr std::pair<const char*, const char*> layerNames[] = {
+    {"attn_norm.weight", "input_layernorm.weight"},    {"ffn_norm.weight", "post_attention_layernorm.weight"},
+    {"attn_q.weight", "self_attn.q_proj.weight"},      {"attn_k.weight", "self_attn.k_proj.weight"},
+    {"attn_v.weight", "self_attn.v_proj.weight"},      {"attn_q.bias", "self_attn.q_proj.bias"},
+    {"attn_k.bias", "self_attn.k_proj.bias"},          {"attn_v.bias", "self_attn.v_proj.bias"},
+    {"attn_output.weight", "self_attn.o_proj.weight"}, {"attn_q_norm.weight", "self_attn.q_norm.weight"},
+    {"attn_k_norm.weight", "self_attn.k_norm.weight"}, {"ffn_gate.weight", "mlp.gate_proj.weight"},
+    {"ffn_up.weight", "mlp.up_proj.weight"},           {"ffn_down.weight", "mlp.down_proj.weight"},
+};
+
+/// Hugging Face's name of a GGUF tensor; empty if the tensor is not one of the model's own
+/// (rope_freqs.weight, say).
+std::string huggingFaceName(const std::string& name)
+{
+    if (name == "token_embd.weight")
+        return "model.embed_tokens.weight";
+    if (name == "output_norm.weight")
+        return "model.norm.weight";
+    if (name == "output.weight")
+        return "lm_head.weight";
+    constexpr std::string_view prefix = "blk.";
+    if (!name.starts_with(prefix))
+        return {};
+    const auto dot = name.find('.', prefix.size());
+    if (dot == std::string::npos || dot == prefix.size())
+        return {};
+    const std::string layer = name.substr(prefix.size(), dot - prefix.size());
+    if (layer.find_first_not_of("0123456789") != std::string::npos)
+        return {};
+    for (const auto& [gguf, huggingFace] : layerNames) {
+        if (name.compare(dot + 1, std::string::npos, gguf) == 0)
+            return "model.layers." + layer + "." + huggingFace;
+    }
+    return {};
+}
+
+/// What "llama3" scaling divides each rotary frequency by (Llama 3.1 reference implementation).
+std::vector<double> ropeFactors(const RopeScaling& scaling, double theta, std::int64_t headDim)
+{
+    const double original = static_cast<double>(scaling.originalMaxPosition);
+    std::vector<double> factors;
+    for (std::int64_t i = 0; i < headDim / 2; ++i) {
+        const double frequency =
+            std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
+        const double wavelength = 2 * std::numbers::pi / frequency;
+        if (wavelength < original / scaling.highFrequencyFactor) {
+            factors.push_back(1);
+        } else if (wavelength > original / scaling.lowFrequencyFactor) {
+            factors.push_back(scaling.factor);
+        } else {
+            const double smooth = (original / wavelength - scaling.lowFrequencyFactor) /
+                                  (scaling.highFrequencyFactor - scaling.lowFrequencyFactor);
+            factors.push_back(1 / ((1 - smooth) / scaling.factor + smooth));
+        }
+    }
+    return factors;
+}
+
+/// GGUF keeps "llama3" scaling only as its result, a tensor of factors. The published models share all
+/// numbers but the factor, which is the largest entry; that this describes the tensor is then checked entry
+/// by entry.
+Status readRopeFactors(const GgufFile& file, ModelConfig& config)
+{
+    const auto found = file.tensors().find("rope_freqs.weight");
+    if (found == file.tensors().end())
+        return {};
+    if (found->second.elements() != config.headDim / 2)
+        return fail("rope_freqs.weight does not have one factor for each of the " +
+                    std::to_string(config.headDim / 2) + " frequencies");
+    std::vector<float> stored(static_cast<std::size_t>(config.headDim / 2));
+    RANKSCOPE_CHECK(decode(found->second, stored));
+    RopeScaling scaling;
+    scaling.factor = *std::max_element(stored.begin(), stored.end());
+    if (std::all_of(stored.begin(), stored.end(), [](float factor) { return factor == 1; }))
+        return {};
+    const auto expected = ropeFactors(scaling, config.ropeTheta, config.headDim);
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+        if (!(std::abs(stored[i] - expected[i]) <= 1e-3 * std::abs(expected[i])))
+            return fail("rope_freqs.weight holds a frequency scaling other than that of Llama 3.1 to 3.3, "
+                        "which is not supported");
+    }
+    config.ropeScaling = scaling;
+    return {};
+}
+
+bool isPlainFloat(DType type)
+{
+    return type == DType::F32 || type == DType::F16 || type == DType::BF16;
+}
+
+} // namespace
+
+Result<ModelConfig> configFromGguf(const GgufFile& file)
+{
+    const std::string* architecture = file.text("general.architecture");
+    if (!architecture)
+        return fail("general.architecture is missing");
+    if (*architecture != "llama" && *architecture != "qwen2" && *architecture != "qwen3")
+        return fail("the architecture '" + *architecture +
+                    "' is not supported in GGUF files; supported are llama, qwen2 and qwen3");
+    ModelConfig config;
+    config.architecture = *architecture;
+    const std::string prefix = *architecture + ".";
+    std::optional<Error> missing;
+    const auto required = [&](const std::string& key) {
+        const auto value = file.integer(prefix + key);
+        if (!value && !missing)
+            missing = Error{prefix + key + " is missing or not a whole number"};
+        return value.value_or(0);
+    };
+    config.layers = required("block_count");
+    config.hidden = required("embedding_length");
+    config.feedForward = required("feed_forward_length");
+    config.heads = required("attention.head_count");
+    config.maxPosition = required("context_length");
+    if (missing)
+        return fail(*missing);
+    if (config.heads < 1)
+        return fail(prefix + "attention.head_count must be at least 1");
+    const auto optional = [&](const std::string& key, std::int64_t otherwise) {
+        if (file.has(prefix + key) && !file.integer(prefix + key) && !missing)
+            missing = Error{prefix + key + " is not a single whole number, which is not supported"};
+        return file.integer(prefix + key).value_or(otherwise);
+    };
+    config.kvHeads = optional("attention.head_count_kv", config.heads);
+    config.headDim = optional("attention.key_length", config.hidden / config.heads);
+    if (optional("attention.value_length", config.headDim) != config.headDim ||
+        optional("rope.dimension_count", config.headDim) != config.headDim)
+        return fail("keys, values and rotated dimensions of different sizes are not supported");
+    if (optional("expert_count", 0) != 0)
+        return fail("a mixture-of-experts base model is not supported");
+    if (missing)
+        return fail(*missing);
+    const auto epsilon = file.number(prefix + "attention.layer_norm_rms_epsilon");
+    if (!epsilon || !(*epsilon > 0 && *epsilon < 1))
+        return fail(prefix + "attention.layer_norm_rms_epsilon is missing or not between 0 and 1");
+    config.normEpsilon = *epsilon;
+    config.ropeTheta = file.number(prefix + "rope.freq_base").value_or(10000);
+    if (!(config.ropeTheta >= 1 && config.ropeTheta <= 1e12))
+        return fail(prefix + "rope.freq_base must lie between 1 and 1e12");
+    if (const std::string* scaling = file.text(prefix + "rope.scaling.type"); scaling && *scaling != "none")
+        return fail("rope scaling of type '" + *scaling + "' is not supported");
+
+    const auto embedding = file.tensors().find("token_embd.weight");
+    if (embedding != file.tensors().end() && embedding->second.shape.size() == 2)
+        config.vocabulary = embedding->second.shape[0];
+    else if (const auto* tokens = file.texts("tokenizer.ggml.tokens"))
+        config.vocabulary = static_cast<std::int64_t>(tokens->size());
+    config.tiedEmbeddings = !file.tensors().contains("output.weight");
+    config.qkvBias = config.architecture == "qwen2";
+    config.qkNorm = config.architecture == "qwen3";
+    config.bosToken = file.integer("tokenizer.ggml.bos_token_id").value_or(-1);
+    for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+        const auto token = file.integer(key);
+        if (token &&
+            std::find(config.eosTokens.begin(), config.eosTokens.end(), *token) == config.eosTokens.end())
+            config.eosTokens.push_back(*token);
+    }
+    RANKSCOPE_CHECK(config.check());
+    RANKSCOPE_CHECK(readRopeFactors(file, config));
+    return config;
+}
+
+Result<std::unique_ptr<BaseModelFiles>> GgufModelFiles::open(const std::filesystem::path& path)
+{
+    RANKSCOPE_TRY(const GgufFile file, GgufFile::open(path));
+    return fromFile(file, path);
+}
+
+Result<std::unique_ptr<BaseModelFiles>> GgufModelFiles::fromFile(const GgufFile& file,
+                                                                 const std::filesystem::path& path)
+{
+    auto files = std::make_unique<GgufModelFiles>();
+    files->m_path = path;
+    auto config = configFromGguf(file);
+    if (!config)
+        return fail(config.error().within(path.string()));
+    files->m_config = std::move(*config);
+    for (const auto& [ggufName, view] : file.tensors()) {
+        const std::string name = huggingFaceName(ggufName);
+        if (name.empty())
+            continue;
+        Tensor tensor{view, 0};
+        tensor.view.name = name;
+        // llama.cpp's converter interleaves the two halves of each head of q and k, for llama only.
+        if (files->m_config.architecture == "llama" && name.find(".self_attn.q_proj.") != std::string::npos)
+            tensor.permutedHeads = files->m_config.heads;
+        if (files->m_config.architecture == "llama" && name.find(".self_attn.k_proj.") != std::string::npos)
+            tensor.permutedHeads = files->m_config.kvHeads;
+        files->m_tensors.emplace(name, std::move(tensor));
+    }
+    if (auto status = files->checkShapes(); !status)
+        return fail(status.error().within(path.string()));
+    return files;
+}
+
+const GgufModelFiles::Tensor* GgufModelFiles::find(const std::string& name) const
+{
+    const auto found = m_tensors.find(name);
+    return found == m_tensors.end() ? nullptr : &found->second;
+}
+
+std::optional<std::vector<std::int64_t>> GgufModelFiles::shape(const std::string& name) const
+{
+    const Tensor* tensor = find(name);
+    return tensor ? std::optional(tensor->view.shape) : std::nullopt;
+}
+
+const TensorView* GgufModelFiles::plainView(const std::string& name) const
+{
+    const Tensor* tensor = find(name);
+    if (!tensor || tensor->permutedHeads != 0 || !isPlainFloat(tensor->view.dtype) ||
+        reinterpret_cast<std::uintptr_t>(tensor->view.bytes.data()) % blockBytes(tensor->view.dtype) != 0)
+        return nullptr;
+    return &tensor->view;
+}
+
+Status GgufModelFiles::read(const std::string& name, std::span<float> out) const
+{
+    const Tensor* tensor = find(name);
+    if (!tensor)
+        return fail(m_path.string() + " has no tensor " + name);
+    if (tensor->permutedHeads == 0) {
+        auto status = decode(tensor->view, out);
+        return status ? status : fail(status.error().within(m_path.string()));
+    }
+    const std::int64_t rows = tensor->view.shape[0];
+    const std::int64_t headRows = rows / tensor->permutedHeads;
+    const auto columns = static_cast<std::size_t>(tensor->view.elements() / std::max<std::int64_t>(rows, 1));
+    if (headRows * tensor->permutedHeads != rows || headRows % 2 != 0)
+        return fail(m_path.string() + ": the rows of " + name + " do not divide into heads");
+    if (out.size() != static_cast<std::size_t>(tensor->view.elements()))
+        return fail("tensor " + name + " has " + std::to_string(tensor->view.elements()) +
+                    " values, but room was given for " + std::to_string(out.size()));
+    TensorView row = tensor->view;
+    row.shape = {static_cast<std::int64_t>(columns)};
+    const std::size_t rowBytes = tensor->view.bytes.size() / static_cast<std::size_t>(rows);
+    for (std::int64_t stored = 0; stored < rows; ++stored) {
+        const std::int64_t head = stored / headRows;
+        const std::int64_t within = stored % headRows;
+        const std::int64_t target = head * headRows + (within % 2) * (headRows / 2) + within / 2;
+        row.bytes = tensor->view.bytes.subspan(static_cast<std::size_t>(stored) * rowBytes, rowBytes);
+        RANKSCOPE_CHECK(decode(row, out.subspan(static_cast<std::size_t>(target) * columns, columns)));
+    }
+    return {};
+}
+
+} // namespace rankscope::checkpoint

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/checkpoint/hugging_face_model_files.h"
+
+#include "core/base/json.h"
+#include "core/checkpoint/safetensors.h"
+
+#include <algorithm>
+
+namespace rankscope::checkpoint
+{
+namespace fs = std::filesystem;
+namespace
+{
+
+Result<ModelConfig> readConfig(const fs::path& path)
+{
+    RANKSCOPE_TRY(const base::Json json, base::readJsonFile(path));
+    auto config = ModelConfig::fromHuggingFace(json);
+    if (!config)
+        return fail(config.error().within(path.string()));
+    return config;
+}
+
+/// generation_config.json often lists more end tokens than config.json ("<|eot_id|>" of Llama 3).
+Status addGenerationTokens(const fs::path& path, ModelConfig& config)
+{
+    std::error_code code;
+    if (!fs::exists(path, code))
+        return {};
+    RANKSCOPE_TRY(const base::Json json, base::readJsonFile(path));
+    if (!json.is_object())
+        return fail(path.string() + " must be a JSON object");
+    const auto eos = json.find("eos_token_id");
+    if (eos == json.end() || eos->is_null())
+        return {};
+    const base::Json list = eos->is_array() ? *eos : base::Json::array({*eos});
+    for (const auto& token : list) {
+        if (!token.is_number_unsigned() ||
+            token.get<std::uint64_t>() >= static_cast<std::uint64_t>(config.vocabulary))
+            return fail(path.string() + ": eos_token_id is not a token of the vocabulary");
+        const auto id = token.get<std::int64_t>();
+        if (std::find(config.eosTokens.begin(), config.eosTokens.end(), id) == config.eosTokens.end())
+            config.eosTokens.push_back(id);
+    }
+    return {};
+}
+
+} // namespace
+
+Result<std::unique_ptr<BaseModelFiles>> HuggingFaceModelFiles::openConfig(const fs::path& config)
+{
+    auto files = std::make_unique<HuggingFaceModelFiles>();
+    files->m_path = config;
+    files->m_identity = config;
+    RANKSCOPE_TRY(files->m_config, readConfig(config));
+    return files;
+}
+
+Result<std::unique_ptr<BaseModelFiles>> HuggingFaceModelFiles::openFolder(const fs::path& folder)
+{
+    auto files = std::make_unique<HuggingFaceModelFiles>();
+    files->m_path = folder;
+    std::error_code code;
+    if (!fs::exists(folder / "config.json", code))
+        return fail(folder.string() + " is not a model: it has no config.json");
+    RANKSCOPE_TRY(files->m_config, readConfig(folder / "config.json"));
+    RANKSCOPE_CHECK(addGenerationTokens(folder / "generation_config.json", files->m_config));
+
+    const fs::path single = folder / "model.safetensors";
+    const fs::path index = folder / "model.safetensors.index.json";
+    if (fs::exists(single, code)) {
+        files->m_identity = single;
+        RANKSCOPE_TRY(const SafetensorsFile file, SafetensorsFile::open(single));
+        files->m_tensors = file.tensors();
+    } else if (fs::exists(index, code)) {
+        files->m_identity = index;
+        RANKSCOPE_CHECK(files->readShards(index));
+    } else {
+        return fail(folder.string() + " has neither model.safetensors nor model.safetensors.index.json; "
+                                      "weights in other formats must be converted to safetensors first");
+    }
+    if (auto status = files->checkShapes(); !status)
+        return fail(status.error().within(folder.string()));
+    return files;
+}
+
+Status HuggingFaceModelFiles::readShards(const fs::path& index)
+{
+    RANKSCOPE_TRY(const base::Json json, base::readJsonFile(index));
+    if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
+        return fail(index.string() + " has no weight_map");
+    std::map<std::string, SafetensorsFile> shards;
+    for (const auto& item : json["weight_map"].items()) {
+        const std::string& tensor = item.key();
+        if (!item.value().is_string())
+            return fail(index.string() + ": the shard of " + tensor + " is not a text");
+        const auto shard = item.value().get<std::string>();
+        // Only a plain name: nothing in a downloaded index may make us read elsewhere.
+        if (shard.empty() || shard == "." || shard == ".." || shard.find('/') != std::string::npos ||
+            shard.find('\0') != std::string::npos)
+            return fail(index.string() + ": the shard name '" + shard + "' leads out of the model's folder");
+        auto open = shards.find(shard);
+        if (open == shards.end()) {
+            RANKSCOPE_TRY(SafetensorsFile file, SafetensorsFile::open(index.parent_path() / shard));
+            open = shards.emplace(shard, std::move(file)).first;
+        }
+        const TensorView* view = open->second.find(tensor);
+        if (!view)
+            return fail(index.string() + ": the shard " + shard + " does not hold " + tensor);
+        m_tensors.emplace(tensor, *view);
+    }
+    return {};
+}
+
+const TensorView* HuggingFaceModelFiles::find(const std::string& name) const
+{
+    const auto found = m_tensors.find(name);
+    return found == m_tensors.end() ? nullptr : &found->second;
+}
+
+std::optional<std::vector<std::int64_t>> HuggingFaceModelFiles::shape(const std::string& name) const
+{
+    const TensorView* tensor = find(name);
+    return tensor ? std::optional(tensor->shape) : std::nullopt;
+}
+
+const TensorView* HuggingFaceModelFiles::plainView(const std::string& name) const
+{
+    const TensorView* tensor = find(name);
+    if (!tensor ||
+        (tensor->dtype != DType::F32 && tensor->dtype != DType::F16 && tensor->dtype != DType::BF16) ||
+        reinterpret_cast<std::uintptr_t>(tensor->bytes.data()) % blockBytes(tensor->dtype) != 0)
+        return nullptr;
+    return tensor;
+}
+
+Status HuggingFaceModelFiles::read(const std::string& name, std::span<float> out) const
+{
+    const TensorView* tensor = find(name);
+    if (!tensor)
+        return fail(m_path.string() + " has no tensor " + name);
+    auto status = decode(*tensor, out);
+    return status ? status : fail(status.error().within(m_path.string()));
+}
+
+} // namespace rankscope::checkpoint

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/checkpoint/base_model_files.h"
+
+#include <map>
+
+namespace rankscope::checkpoint
+{
+
+/// A base model in a Hugging Face folder: config.json and model.safetensors, or shards named by
+/// model.safetensors.index.json; or a config alone, without any tensor.
+class HuggingFaceModelFiles : public BaseModelFiles
+{
+public:
+    static Result<std::unique_ptr<BaseModelFiles>> openFolder(const std::filesystem::path& folder);
+    static Result<std::unique_ptr<BaseModelFiles>> openConfig(const std::filesystem::path& config);
+
+    [[nodiscard]] std::filesystem::path identityFile() const override { return m_identity; }
+    [[nodiscard]] std::optional<std::vector<std::int64_t>> shape(const std::string& name) const override;
+    [[nodiscard]] const TensorView* plainView(const std::string& name) const override;
+    [[nodiscard]] Status read(const std::string& name, std::span<float> out) const override;
+
+private:
+    Status readShards(const std::filesystem::path& index);
+    [[nodiscard]] const TensorView* find(const std::string& name) const;
+
+    std::filesystem::path m_identity;
+    std::map<std::string, TensorView> m_tensors;
+};
+
+} // namespace rankscope::checkpoint

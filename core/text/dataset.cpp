@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/text/dataset.h"
+
+#include "core/base/files.h"
+#include "core/base/json.h"
+
+#include <algorithm>
+#include <map>
+
+namespace rankscope::text
+{
+namespace fs = std::filesystem;
+namespace
+{
+
+using base::Json;
+
+constexpr std::size_t maxChoices = 8;
+
+bool isBlank(std::string_view text)
+{
+    return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
+}
+
+Result<Message> readMessage(const Json& json)
+{
+    if (!json.is_object())
+        return fail("messages holds something other than objects");
+    Message message;
+    base::ObjectReader reader(json, "messages");
+    reader.require("role").require("content").text("role", message.role).text("content", message.content);
+    RANKSCOPE_CHECK(reader.finishLenient());
+    if (message.role != "system" && message.role != "user" && message.role != "assistant")
+        return fail("the role '" + message.role + "' is not known; roles are system, user and assistant");
+    return message;
+}
+
+Status readMessages(const Json& json, Row& row)
+{
+    if (!json.is_array())
+        return fail("messages must be a list");
+    for (const auto& item : json) {
+        RANKSCOPE_TRY(Message message, readMessage(item));
+        row.prompt.push_back(std::move(message));
+    }
+    if (row.prompt.size() < 2 || row.prompt.back().role != "assistant")
+        return fail("messages must end with the assistant's answer to an earlier message");
+    row.output = std::move(row.prompt.back().content);
+    row.prompt.pop_back();
+    return {};
+}
+
+Result<Row> readRow(const Json& json)
+{
+    Row row;
+    if (!json.is_object())
+        return fail("the row is not a JSON object");
+    base::ObjectReader reader(json, "");
+    if (const Json* messages = reader.any("messages")) {
+        RANKSCOPE_CHECK(readMessages(*messages, row));
+    } else {
+        std::string instruction;
+        std::string input;
+        if (!json.contains("instruction") && !json.contains("input"))
+            return fail("the row has neither 'instruction' and 'output' nor 'messages'");
+        reader.text("instruction", instruction)
+            .text("input", input)
+            .require("output")
+            .text("output", row.output);
+        RANKSCOPE_CHECK(reader.finishLenient());
+        if (!instruction.empty() && !input.empty())
+            instruction += "\n";
+        instruction += input;
+        if (isBlank(instruction))
+            return fail("the row's instruction and input are empty");
+        row.prompt.push_back({"user", std::move(instruction)});
+    }
+    if (isBlank(row.output))
+        return fail("the row's output is empty");
+
+    row.answer = row.output;
+    if (const Json* answer = reader.any("answer"); answer && !answer->is_null()) {
+        if (answer->is_string())
+            row.answer = answer->get<std::string>();
+        else if (answer->is_number() || answer->is_boolean())
+            row.answer = answer->dump();
+        else
+            return fail("answer must be a text or a number");
+    }
+    reader.texts("choices", row.choices);
+    RANKSCOPE_CHECK(reader.finishLenient());
+    if (json.contains("choices")) {
+        if (row.choices.size() < 2)
+            return fail("choices must list at least two outputs");
+        if (std::find(row.choices.begin(), row.choices.end(), row.output) == row.choices.end())
+            return fail("the row's output is not among its choices");
+    }
+    return row;
+}
+
+/// Where a row begins in the text.
+struct Piece {
+    std::size_t offset = 0;
+    std::size_t size = 0;
+};
+
+/// The places of the elements of a JSON list that has been parsed already, so only brackets and quotes
+/// matter.
+std::vector<Piece> elementsOf(std::string_view text)
+{
+    std::vector<Piece> elements;
+    int depth = 0;
+    bool quoted = false;
+    bool inside = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                quoted = false;
+            continue;
+        }
+        const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+        if (depth == 1 && !inside && !space && c != ']' && c != ',') {
+            elements.push_back({i, 0});
+            inside = true;
+        }
+        if (depth == 1 && c == ',')
+            inside = false;
+        if (c == '"')
+            quoted = true;
+        else if (c == '[' || c == '{')
+            ++depth;
+        else if (c == ']' || c == '}')
+            --depth;
+    }
+    return elements;
+}
+
+std::vector<Piece> linesOf(std::string_view text)
+{
+    std::vector<Piece> lines;
+    while (!text.empty() && isBlank(text.substr(text.size() - 1)))
+        text.remove_suffix(1); // the last line may be followed by empty ones
+    for (std::size_t start = 0; start < text.size();) {
+        const std::size_t end = std::min(text.find('\n', start), text.size());
+        lines.push_back({start, end - start});
+        start = end + 1;
+    }
+    return lines;
+}
+
+/// Counts lines forward, so that the numbers of all rows cost one pass.
+class LineCounter
+{
+public:
+    explicit LineCounter(std::string_view text) : m_text(text) {}
+    std::size_t lineOf(std::size_t offset)
+    {
+        m_line +=
+            static_cast<std::size_t>(std::count(m_text.begin() + static_cast<std::ptrdiff_t>(m_at),
+                                                m_text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+        m_at = offset;
+        return m_line;
+    }
+
+private:
+    std::string_view m_text;
+    std::size_t m_at = 0;
+    std::size_t m_line = 1;
+};
+
+Result<std::vector<Row>> readList(std::string_view text, const std::string& file, std::size_t maxRows)
+{
+    auto json = base::parseJson(text);
+    if (!json)
+        return fail(json.error().within(file));
+    if (!json->is_array())
+        return fail(file +
+                    ":1: a .json data file must be one list of rows; for one row a line name it .jsonl");
+    const auto places = elementsOf(text);
+    LineCounter lines(text);
+    std::vector<Row> rows;
+    for (std::size_t i = 0; i < json->size() && rows.size() < maxRows; ++i) {
+        auto row = readRow((*json)[i]);
+        if (!row) {
+            const std::size_t line = i < places.size() ? lines.lineOf(places[i].offset) : 1;
+            return fail(file + ":" + std::to_string(line) + ": row " + std::to_string(i + 1) + ": " +
+                        row.error().message);
+        }
+        rows.push_back(std::move(*row));
+    }
+    return rows;
+}
+
+Result<std::vector<Row>> readLines(std::string_view text, const std::string& file, std::size_t maxRows)
+{
+    std::vector<Row> rows;
+    std::size_t number = 0;
+    for (const Piece& line : linesOf(text)) {
+        if (rows.size() >= maxRows)
+            break;
+        const std::string place = file + ":" + std::to_string(++number) + ": ";
+        const std::string_view content = text.substr(line.offset, line.size);
+        if (isBlank(content))
+            return fail(place + "the line is empty");
+        const auto json = base::parseJson(content);
+        if (!json)
+            return fail(place + json.error().message);
+        auto row = readRow(*json);
+        if (!row)
+            return fail(place + row.error().message);
+        rows.push_back(std::move(*row));
+    }
+    return rows;
+}
+
+/// The task's choices: those its rows list, in order of appearance; else the distinct outputs, if they are
+/// few and each one recurs.
+std::vector<std::string> choicesOf(const std::vector<Row>& rows)
+{
+    std::vector<std::string> listed;
+    std::map<std::string, int> seen;
+    for (const Row& row : rows) {
+        for (const std::string& choice : row.choices) {
+            if (seen[choice]++ == 0)
+                listed.push_back(choice);
+        }
+    }
+    if (!listed.empty())
+        return listed;
+    std::map<std::string, int> outputs;
+    for (const Row& row : rows) {
+        ++outputs[row.output];
+        if (outputs.size() > maxChoices)
+            return {};
+    }
+    if (outputs.size() < 2)
+        return {};
+    std::vector<std::string> choices;
+    for (const auto& [output, count] : outputs) {
+        if (count < 2)
+            return {};
+        choices.push_back(output);
+    }
+    return choices;
+}
+
+} // namespace
+
+std::string taskName(const fs::path& path)
+{
+    const std::string stem = path.stem().string();
+    if (stem != "train" && stem != "test")
+        return stem;
+    std::error_code code;
+    const fs::path full = fs::absolute(path, code).lexically_normal();
+    const std::string folder = full.parent_path().filename().string();
+    return folder.empty() ? stem : folder;
+}
+
+Result<TaskFile> readTaskFile(const fs::path& path, std::int64_t maxRows)
+{
+    TaskFile file;
+    file.path = path;
+    file.task = taskName(path);
+    const bool list = path.extension() == ".json";
+    if (!list && path.extension() != ".jsonl")
+        return fail("the data file " + path.string() +
+                    " is neither .json (one list) nor .jsonl (one row a line)");
+    RANKSCOPE_TRY(const std::string text, base::readFile(path));
+    const auto limit = maxRows > 0 ? static_cast<std::size_t>(maxRows) : SIZE_MAX;
+    RANKSCOPE_TRY(file.rows,
+                  list ? readList(text, path.string(), limit) : readLines(text, path.string(), limit));
+    if (file.rows.empty())
+        return fail(path.string() + ":1: the file holds no rows");
+    file.choices = choicesOf(file.rows);
+    return file;
+}
+
+Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                    std::int64_t maxLength, std::size_t* droppedBytes)
+{
+    auto prompt = tokenizer.encode(chat.prompt(row.prompt));
+    auto answer = tokenizer.encode(row.output);
+    if (droppedBytes)
+        *droppedBytes += prompt.droppedBytes + answer.droppedBytes;
+    const std::string end = chat.endOfTurn();
+    if (!end.empty()) {
+        const auto ids = tokenizer.encode(end).ids;
+        answer.ids.insert(answer.ids.end(), ids.begin(), ids.end());
+    } else if (tokenizer.endOfText() >= 0) {
+        answer.ids.push_back(tokenizer.endOfText());
+    }
+
+    if (maxLength > 0) {
+        const auto limit = static_cast<std::size_t>(maxLength);
+        if (answer.ids.size() > limit)
+            answer.ids.resize(limit);
+        const std::size_t room = limit - answer.ids.size();
+        if (prompt.ids.size() > room)
+            prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - static_cast<std::ptrdiff_t>(room));
+    }
+    Example example;
+    example.promptLength = static_cast<std::int64_t>(prompt.ids.size());
+    example.ids = std::move(prompt.ids);
+    example.ids.insert(example.ids.end(), answer.ids.begin(), answer.ids.end());
+    return example;
+}
+
+} // namespace rankscope::text
