@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/effective_rank/rank_model.h"
+
+#include "views/plot/format.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::views {
+
+namespace {
+constexpr int mostLines = 24; ///< more curves than this are drawn as a band
+}
+
+QStringList RankModel::measures(const record::RunRecord* run)
+{
+    QStringList names;
+    if (run != nullptr)
+        for (const char* name : {"rank/entropy", "rank/stable", "rank/nuclear"})
+            if (run->measure(name) != nullptr)
+                names << QString::fromLatin1(name);
+    return names;
+}
+
+void RankModel::setRun(const record::RunRecord* run)
+{
+    m_run = run;
+    const QStringList names = measures(run);
+    if (!names.isEmpty() && !names.contains(m_measureName))
+        m_measureName = names.first();
+    setMeasure(m_measureName);
+}
+
+void RankModel::setMeasure(const QString& name)
+{
+    m_measureName = name;
+    m_measure = m_run == nullptr ? nullptr : m_run->measure(name.toStdString());
+    const QStringList known = modules();
+    if (!known.isEmpty() && !known.contains(m_module))
+        m_module = known.contains(QStringLiteral("down_proj")) ? QStringLiteral("down_proj") : known.first();
+    if (m_expert >= experts().size())
+        m_expert = -1;
+    m_range.clear();
+    makeCurves();
+}
+
+void RankModel::setModule(const QString& module)
+{
+    m_module = module;
+    makeCurves();
+}
+
+void RankModel::setExpert(int expert)
+{
+    m_expert = expert;
+    makeCurves();
+}
+
+void RankModel::setStyle(CurveStyle style)
+{
+    m_style = style;
+    applyBand();
+}
+
+void RankModel::setSelection(const SelectionState& selection)
+{
+    m_selection = selection;
+    m_curves.emphasised = selection.layers;
+}
+
+const record::MeasureInfo* RankModel::info() const
+{
+    return m_measure == nullptr ? nullptr : &m_measure->info();
+}
+
+bool RankModel::hasData() const
+{
+    return m_measure != nullptr && !m_measure->empty();
+}
+
+QString RankModel::expertText() const
+{
+    if (experts().size() <= 1)
+        return {};
+    return m_expert < 0 ? QStringLiteral(", mean over experts") : QStringLiteral(", expert %1").arg(m_expert);
+}
+
+void RankModel::makeCurves()
+{
+    m_curves = {};
+    std::vector<std::vector<std::size_t>> groups;
+    if (m_measure != nullptr) {
+        const int module = axisIndex(m_measure, "module", m_module);
+        const QStringList layers = axisLabels(m_measure, "layer");
+        for (int layer = 0; layer < layers.size(); ++layer) {
+            groups.push_back(
+                positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+            Curve curve;
+            curve.label = QStringLiteral("layer %1").arg(layer);
+            curve.name = modelName(layer, m_module) + expertText();
+            curve.key = layer;
+            curve.depth = layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
+            m_curves.curves.push_back(std::move(curve));
+        }
+        m_curves.title = QString::fromStdString(m_measure->info().title) + QStringLiteral(": ") + m_module + expertText();
+        m_curves.unit = QString::fromStdString(m_measure->info().unit);
+        m_curves.yTitle = QString::fromStdString(m_measure->info().title) +
+                          (m_curves.unit.isEmpty() ? QString() : QStringLiteral(" (%1)").arg(m_curves.unit));
+        m_curves.legend = CurveLegend::Depth;
+        m_curves.depthLow = QStringLiteral("layer 0");
+        m_curves.depthHigh = QString::number(layers.size() - 1);
+        m_curves.emptyText = QStringLiteral("%1 has not been measured for %2 yet").arg(m_curves.yTitle, m_module);
+    }
+    m_feed.reset(m_measure, std::move(groups), 0, true);
+    m_curves.emphasised = m_selection.layers;
+    applyBand();
+    append();
+}
+
+void RankModel::applyBand()
+{
+    m_curves.showBand = m_style == CurveStyle::Band ||
+                        (m_style == CurveStyle::Automatic && static_cast<int>(m_curves.curves.size()) > mostLines);
+}
+
+bool RankModel::append()
+{
+    m_range.update(m_measure);
+    return m_feed.pull(m_curves);
+}
+
+HeatMap RankModel::map(std::int64_t step, bool automatic) const
+{
+    HeatMap map;
+    map.emptyText = QStringLiteral("No values at or before this step");
+    if (m_measure == nullptr)
+        return map;
+    map.rowTitle = QStringLiteral("layer");
+    map.columnTitle = QStringLiteral("module");
+    map.rowLabels = axisLabels(m_measure, "layer");
+    map.columnLabels = modules();
+    map.title = QStringLiteral("Layers × modules at step %1%2").arg(step).arg(expertText());
+    map.unit = QString::fromStdString(m_measure->info().unit);
+    map.valueTitle = QString::fromStdString(m_measure->info().title);
+    const std::vector<float> latest = m_measure->latestAt(step);
+    for (int layer = 0; layer < map.rows(); ++layer)
+        for (int module = 0; module < map.columns(); ++module) {
+            auto where = positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}});
+            map.values.push_back(latest.empty() ? std::nanf("") : measuredMean(latest, where));
+        }
+    double low = m_range.minimum();
+    double high = m_range.maximum();
+    if (automatic && map.hasValues()) {
+        low = std::numeric_limits<double>::infinity();
+        high = -low;
+        for (const float value : map.values)
+            if (std::isfinite(value)) {
+                low = std::min<double>(low, value);
+                high = std::max<double>(high, value);
+            }
+    }
+    map.minimum = low;
+    map.maximum = high > low ? high : low + 1;
+    map.selectedRows = m_selection.layers;
+    for (const QString& module : m_selection.modules)
+        map.selectedColumns.insert(static_cast<int>(map.columnLabels.indexOf(module)));
+    return map;
+}
+
+QString RankModel::reading(int layer, int module, std::int64_t step) const
+{
+    if (m_measure == nullptr || layer < 0 || module < 0)
+        return {};
+    const QString name = modules().value(module);
+    QString lines = modelName(layer, name) + QStringLiteral("\nstep %1\n").arg(step);
+    const auto all = positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
+    const std::vector<float> values = latestOf(*m_measure, all, step);
+    const QString title = QString::fromStdString(m_measure->info().title).toLower();
+    const QString unit = QString::fromStdString(m_measure->info().unit);
+    const auto measured = std::count_if(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+    if (m_expert >= 0)
+        return lines + QStringLiteral("expert %1: %2").arg(m_expert).arg(
+                           formatValue(values[static_cast<std::size_t>(m_expert)], unit));
+    if (measured <= 1)
+        return lines + title + QStringLiteral(": ") + formatValue(measuredMean(values), unit);
+    lines += title + QStringLiteral(", mean: ") + formatValue(measuredMean(values), unit);
+    for (std::size_t expert = 0; expert < values.size() && expert < 16; ++expert)
+        lines += QStringLiteral("\nexpert %1: %2").arg(expert).arg(formatValue(values[expert], unit));
+    return lines;
+}
+
+CsvTable RankModel::curveTable() const
+{
+    CsvTable table;
+    if (m_measure == nullptr)
+        return table;
+    table.header << QStringLiteral("step");
+    const int module = axisIndex(m_measure, "module", m_module);
+    std::vector<std::vector<std::size_t>> groups;
+    for (int layer = 0; layer < axisLabels(m_measure, "layer").size(); ++layer) {
+        table.header << QStringLiteral("layer_%1").arg(layer);
+        groups.push_back(positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+    }
+    for (std::size_t row = 0; row < m_measure->steps().size(); ++row) {
+        const auto values = m_measure->row(row);
+        QStringList line{QString::number(m_measure->steps()[row])};
+        for (const auto& group : groups) {
+            std::vector<float> chosen;
+            for (const std::size_t position : group)
+                chosen.push_back(values[position]);
+            line << exactNumber(measuredMean(chosen));
+        }
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+CsvTable RankModel::mapTable(std::int64_t step) const
+{
+    const HeatMap heat = map(step, false);
+    CsvTable table;
+    table.header << QStringLiteral("layer") << heat.columnLabels;
+    for (int row = 0; row < heat.rows(); ++row) {
+        QStringList line{heat.rowLabels[row]};
+        for (int column = 0; column < heat.columns(); ++column)
+            line << exactNumber(heat.value(row, column));
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+} // namespace rankscope::views

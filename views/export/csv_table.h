@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The numbers behind a figure.
+#pragma once
+
+#include <QString>
+#include <QStringList>
+
+#include <vector>
+
+namespace rankscope::views {
+
+struct CsvTable {
+    QStringList header;
+    std::vector<QStringList> rows;
+
+    /// RFC 4180: comma-separated, quoted where needed, one header line.
+    [[nodiscard]] QString toCsv() const;
+    /// Tab-separated, for pasting into a spreadsheet.
+    [[nodiscard]] QString toTabs() const;
+};
+
+} // namespace rankscope::views

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/bar_plot.h"
+
+#include "views/plot/colour_map.h"
+#include "views/plot/format.h"
+#include "views/plot/ticks.h"
+
+#include <QFontMetricsF>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QToolTip>
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::views {
+
+namespace {
+
+struct Geometry {
+    QRectF plot;
+    Ticks ticks;
+    bool turned = false;
+    double groupWidth = 0;
+    double barWidth = 0;
+    double labelHeight = 0;
+};
+
+Geometry layOutBars(const QRectF& area, const BarPlot& plot, const PlotStyle& style)
+{
+    const QFontMetricsF metrics(style.font);
+    double highest = plot.maximum;
+    if (highest <= 0)
+        for (const BarSeries& series : plot.series)
+            for (const float value : series.values)
+                if (std::isfinite(value))
+                    highest = std::max<double>(highest, value);
+    Geometry geometry;
+    double widest = 0;
+    for (const QString& group : plot.groups)
+        widest = std::max(widest, metrics.horizontalAdvance(group));
+    const double left = metrics.height() * 3.4;
+    const double width = area.width() - left - 8;
+    geometry.groupWidth = plot.groups.isEmpty() ? width : width / static_cast<double>(plot.groups.size());
+    geometry.turned = widest + 6 > geometry.groupWidth;
+    geometry.labelHeight = geometry.turned ? std::min(widest, area.height() * 0.35) : metrics.height();
+    const double top = metrics.height() * 2.9 + 4;
+    geometry.plot = QRectF(area.left() + left, area.top() + top, width,
+                           std::max(10.0, area.height() - top - geometry.labelHeight - 12));
+    geometry.ticks = niceTicks(0, highest > 0 ? highest : 1,
+                               std::clamp(static_cast<int>(geometry.plot.height() / (metrics.height() * 2.2)), 2, 6));
+    geometry.barWidth = geometry.groupWidth * 0.76 / static_cast<double>(std::max<std::size_t>(1, plot.series.size()));
+    return geometry;
+}
+
+} // namespace
+
+bool BarPlot::hasValues() const
+{
+    for (const BarSeries& bars : series)
+        for (const float value : bars.values)
+            if (std::isfinite(value))
+                return true;
+    return false;
+}
+
+void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, const PlotStyle& style)
+{
+    painter.save();
+    painter.fillRect(area, style.background);
+    const QFontMetricsF metrics(style.font);
+    painter.setFont(style.scaled(1, true));
+    painter.setPen(style.text);
+    painter.drawText(QPointF(area.left() + 6, area.top() + QFontMetricsF(painter.font()).ascent() + 3), plot.title);
+    if (!plot.hasValues()) {
+        painter.setFont(style.font);
+        painter.setPen(style.muted);
+        painter.drawText(area.adjusted(12, 16, -12, -12), Qt::AlignCenter | Qt::TextWordWrap, plot.emptyText);
+        painter.restore();
+        return;
+    }
+    const Geometry geometry = layOutBars(area, plot, style);
+    const auto yOf = [&](double value) {
+        return geometry.plot.bottom() - value / geometry.ticks.maximum * geometry.plot.height();
+    };
+    painter.setFont(style.font);
+    for (const double value : geometry.ticks.values()) {
+        painter.setPen(QPen(style.grid, style.thinLine));
+        painter.drawLine(QPointF(geometry.plot.left(), yOf(value)), QPointF(geometry.plot.right(), yOf(value)));
+        painter.setPen(style.muted);
+        const QString label = geometry.ticks.label(value);
+        painter.drawText(QPointF(geometry.plot.left() - 5 - metrics.horizontalAdvance(label),
+                                 yOf(value) + metrics.ascent() * 0.38),
+                         label);
+    }
+    painter.save();
+    painter.translate(area.left() + metrics.height(), geometry.plot.center().y());
+    painter.rotate(-90);
+    painter.drawText(QPointF(-metrics.horizontalAdvance(plot.valueTitle) / 2, 0), plot.valueTitle);
+    painter.restore();
+
+    double legend = area.left() + 6;
+    const double legendY = area.top() + metrics.height() * 2.4;
+    // Two bars of one task differ in lightness and fill too, not in hue alone.
+    const auto fill = [&](std::size_t s) {
+        const QColor full = categoryColour(0, style.dark);
+        if (s + 1 == plot.series.size())
+            return QBrush(full);
+        return QBrush(style.dark ? QColor(0x6b, 0x72, 0x7c) : QColor(0xb8, 0xbe, 0xc6));
+    };
+    for (std::size_t s = 0; s < plot.series.size(); ++s) {
+        const double size = metrics.ascent() * 0.75;
+        painter.fillRect(QRectF(legend, legendY - size, size, size), fill(s));
+        painter.setPen(style.muted);
+        painter.drawText(QPointF(legend + size + 4, legendY), plot.series[s].label);
+        legend += size + 16 + metrics.horizontalAdvance(plot.series[s].label);
+    }
+    for (int group = 0; group < plot.groups.size(); ++group) {
+        const double start = geometry.plot.left() + geometry.groupWidth * (group + 0.12);
+        for (std::size_t s = 0; s < plot.series.size(); ++s) {
+            const float value = plot.series[s].values[static_cast<std::size_t>(group)];
+            const double x = start + static_cast<double>(s) * geometry.barWidth;
+            if (std::isfinite(value)) {
+                painter.fillRect(QRectF(x, yOf(value), geometry.barWidth * 0.92, geometry.plot.bottom() - yOf(value)),
+                                 fill(s));
+            } else {
+                painter.fillRect(QRectF(x, geometry.plot.bottom() - 8, geometry.barWidth * 0.92, 8),
+                                 QBrush(style.muted, Qt::BDiagPattern));
+            }
+        }
+        const bool chosen = group == plot.selectedGroup;
+        painter.setPen(chosen ? style.text : style.muted);
+        painter.setFont(chosen ? style.scaled(1, true) : style.font);
+        const QString label = geometry.turned
+                                  ? metrics.elidedText(plot.groups[group], Qt::ElideRight, geometry.labelHeight)
+                                  : plot.groups[group];
+        const double centre = geometry.plot.left() + geometry.groupWidth * (group + 0.5);
+        const double width = QFontMetricsF(painter.font()).horizontalAdvance(label);
+        if (geometry.turned) {
+            painter.save();
+            painter.translate(centre + metrics.ascent() * 0.38, geometry.plot.bottom() + 6 + width);
+            painter.rotate(-90);
+            painter.drawText(QPointF(0, 0), label);
+            painter.restore();
+        } else {
+            painter.drawText(QPointF(centre - width / 2, geometry.plot.bottom() + 5 + metrics.ascent()), label);
+        }
+    }
+    painter.setPen(QPen(style.muted, style.thinLine));
+    painter.drawLine(geometry.plot.bottomLeft(), geometry.plot.bottomRight());
+    painter.restore();
+}
+
+int barGroupAt(const QPointF& place, const QRectF& area, const BarPlot& plot, const PlotStyle& style)
+{
+    const Geometry geometry = layOutBars(area, plot, style);
+    if (!plot.hasValues() || place.x() < geometry.plot.left() || place.x() >= geometry.plot.right() ||
+        place.y() < geometry.plot.top())
+        return -1;
+    return std::min(static_cast<int>((place.x() - geometry.plot.left()) / geometry.groupWidth),
+                    static_cast<int>(plot.groups.size()) - 1);
+}
+
+BarWidget::BarWidget(QWidget* parent) : QWidget(parent)
+{
+    setMouseTracking(true);
+    setContextMenuPolicy(Qt::CustomContextMenu);
+    setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
+}
+
+void BarWidget::setPlot(const BarPlot& plot)
+{
+    m_plot = plot;
+    setAccessibleName(plot.title);
+    update();
+}
+
+void BarWidget::paintEvent(QPaintEvent* /*event*/)
+{
+    QPainter painter(this);
+    paintBarPlot(painter, rect(), m_plot, style());
+}
+
+void BarWidget::mouseMoveEvent(QMouseEvent* event)
+{
+    const int group = barGroupAt(event->position(), rect(), m_plot, style());
+    QString lines;
+    if (group >= 0) {
+        lines = m_plot.groups[group];
+        for (const BarSeries& series : m_plot.series)
+            lines += QStringLiteral("\n%1: %2").arg(
+                series.label, formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
+        QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
+    }
+    Q_EMIT hovered(lines);
+}
+
+void BarWidget::mouseReleaseEvent(QMouseEvent* event)
+{
+    if (event->button() == Qt::LeftButton)
+        Q_EMIT groupChosen(barGroupAt(event->position(), rect(), m_plot, style()));
+}
+
+void BarWidget::leaveEvent(QEvent* event)
+{
+    Q_EMIT hovered({});
+    QWidget::leaveEvent(event);
+}
+
+} // namespace rankscope::views

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Grouped bars: before and after, by task.
+#pragma once
+
+#include "views/plot/plot_style.h"
+
+#include <QRectF>
+#include <QString>
+#include <QStringList>
+#include <QWidget>
+
+#include <vector>
+
+class QPainter;
+
+namespace rankscope::views {
+
+struct BarSeries {
+    QString label;
+    std::vector<float> values; ///< one for each group; NaN is left out and said so
+};
+
+struct BarPlot {
+    QString title;
+    QString valueTitle;
+    QString unit;
+    QStringList groups;
+    std::vector<BarSeries> series;
+    double maximum = 0; ///< of the axis; 0: from the data
+    int selectedGroup = -1;
+    QString emptyText;
+
+    [[nodiscard]] bool hasValues() const;
+};
+
+void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, const PlotStyle& style);
+/// Group at a place, or -1.
+int barGroupAt(const QPointF& place, const QRectF& area, const BarPlot& plot, const PlotStyle& style);
+
+class BarWidget : public QWidget
+{
+    Q_OBJECT
+
+public:
+    explicit BarWidget(QWidget* parent = nullptr);
+    void setPlot(const BarPlot& plot);
+    [[nodiscard]] const BarPlot& plot() const { return m_plot; }
+    [[nodiscard]] QSize sizeHint() const override { return {320, 220}; }
+    [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }
+
+Q_SIGNALS:
+    void groupChosen(int group);
+    void hovered(const QString& lines);
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+
+private:
+    [[nodiscard]] PlotStyle style() const { return PlotStyle::screen(palette(), font()); }
+    BarPlot m_plot;
+};
+
+} // namespace rankscope::views

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/curve_chart.h"
+
+#include "views/plot/format.h"
+#include "views/plot/plot_chart.h"
+
+#include <QApplication>
+#include <QMouseEvent>
+#include <QPainter>
+#include <QRubberBand>
+#include <QToolTip>
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::views {
+
+CurveChart::CurveChart(bool logarithmic, QWidget* parent)
+    : QChartView(parent), m_chart(new PlotChart(logarithmic)), m_band(new QRubberBand(QRubberBand::Rectangle, this))
+{
+    setChart(m_chart);
+    setRenderHint(QPainter::Antialiasing);
+    setFrameShape(QFrame::NoFrame);
+    setMouseTracking(true);
+    viewport()->setMouseTracking(true);
+    setFocusPolicy(Qt::StrongFocus);
+    setContextMenuPolicy(Qt::CustomContextMenu);
+    setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
+}
+
+void CurveChart::setPlot(const CurvePlot* plot)
+{
+    m_plot = plot;
+    setAccessibleName(plot == nullptr ? QString() : plot->title);
+    refresh();
+}
+
+void CurveChart::setMarker(std::optional<double> step)
+{
+    if (m_marker == step)
+        return;
+    m_marker = step;
+    refresh();
+}
+
+void CurveChart::refresh()
+{
+    if (m_plot == nullptr)
+        return;
+    m_chart->show(*m_plot, PlotStyle::screen(palette(), font()), m_zoom, m_marker);
+    viewport()->update();
+}
+
+void CurveChart::fit()
+{
+    m_zoom.reset();
+    refresh();
+}
+
+int CurveChart::curveAt(const QPoint& place) const
+{
+    if (m_plot == nullptr || !m_chart->plotArea().adjusted(-4, -4, 4, 4).contains(place))
+        return -1;
+    const double x = m_chart->xAt(place);
+    int best = -1;
+    double bestDistance = 40;
+    for (std::size_t i = 0; i < m_plot->curves.size(); ++i) {
+        const Curve& curve = m_plot->curves[i];
+        if (curve.data.empty() || (m_plot->showBand && !m_plot->emphasised.contains(curve.key)))
+            continue;
+        const QPointF point = curve.data.nearest(x);
+        if (m_plot->logarithmic && point.y() <= 0)
+            continue;
+        const QPointF at = m_chart->toChart(point.x(), point.y());
+        // the eye follows the curve: height counts, distance along the axis only where points are sparse
+        const double distance = std::abs(at.y() - place.y()) + 0.1 * std::abs(at.x() - place.x()) + (curve.raw ? 6 : 0);
+        if (distance < bestDistance) {
+            bestDistance = distance;
+            best = static_cast<int>(i);
+        }
+    }
+    return best;
+}
+
+QString CurveChart::readingAt(const QPoint& place) const
+{
+    const int index = curveAt(place);
+    if (index < 0) {
+        if (m_plot != nullptr && m_plot->showBand && m_chart->plotArea().contains(place) &&
+            !m_plot->band.median.empty()) {
+            const double x = m_chart->xAt(place);
+            const QPointF median = m_plot->band.median.nearest(x);
+            return QStringLiteral("step %1\nmedian %2\n10-90 %: %3 to %4")
+                .arg(median.x(), 0, 'f', 0)
+                .arg(formatValue(median.y(), m_plot->unit), formatValue(m_plot->band.low.nearest(x).y(), m_plot->unit),
+                     formatValue(m_plot->band.high.nearest(x).y(), m_plot->unit));
+        }
+        return {};
+    }
+    const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
+    const QPointF point = curve.data.nearest(m_chart->xAt(place));
+    const QString name = curve.name.isEmpty() ? curve.label : curve.name;
+    const QString where = m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
+    return QStringLiteral("%1\n%2 %3\n%4")
+        .arg(name.isEmpty() ? m_plot->title : name, where)
+        .arg(point.x(), 0, 'f', 0)
+        .arg(formatValue(point.y(), m_plot->unit));
+}
+
+void CurveChart::changeEvent(QEvent* event)
+{
+    QChartView::changeEvent(event);
+    if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange ||
+        event->type() == QEvent::StyleChange)
+        refresh();
+}
+
+void CurveChart::resizeEvent(QResizeEvent* event)
+{
+    QChartView::resizeEvent(event);
+    refresh();
+}
+
+void CurveChart::mouseMoveEvent(QMouseEvent* event)
+{
+    const QPoint place = event->position().toPoint();
+    if (m_dragging) {
+        const QRect area = m_chart->plotArea().toRect();
+        const int left = std::clamp(std::min(place.x(), m_pressed.x()), area.left(), area.right());
+        const int right = std::clamp(std::max(place.x(), m_pressed.x()), area.left(), area.right());
+        m_band->setGeometry(QRect(QPoint(left, area.top()), QPoint(right, area.bottom())));
+        m_band->setVisible(right - left > 6);
+        return;
+    }
+    const QString reading = readingAt(place);
+    m_hoverCurve = curveAt(place);
+    m_hoverX = m_chart->xAt(place);
+    viewport()->update();
+    Q_EMIT hovered(reading);
+    if (reading.isEmpty())
+        QToolTip::hideText();
+    else
+        QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), reading, this);
+}
+
+void CurveChart::mousePressEvent(QMouseEvent* event)
+{
+    setFocus(Qt::MouseFocusReason);
+    if (event->button() != Qt::LeftButton)
+        return;
+    m_pressed = event->position().toPoint();
+    m_dragging = m_chart->plotArea().contains(m_pressed);
+}
+
+void CurveChart::mouseReleaseEvent(QMouseEvent* event)
+{
+    if (event->button() != Qt::LeftButton || !m_dragging)
+        return;
+    m_dragging = false;
+    const QPoint place = event->position().toPoint();
+    if (m_band->isVisible()) {
+        const double a = m_chart->xAt(m_band->geometry().topLeft());
+        const double b = m_chart->xAt(m_band->geometry().topRight());
+        m_band->hide();
+        if (b > a) {
+            m_zoom = std::pair{a, b};
+            refresh();
+        }
+        return;
+    }
+    const int index = curveAt(place);
+    if (index >= 0 && m_plot->curves[static_cast<std::size_t>(index)].key >= 0)
+        Q_EMIT keyClicked(m_plot->curves[static_cast<std::size_t>(index)].key, event->modifiers());
+}
+
+void CurveChart::mouseDoubleClickEvent(QMouseEvent* event)
+{
+    if (m_chart->plotArea().contains(event->position()))
+        Q_EMIT stepClicked(std::llround(m_chart->xAt(event->position())));
+}
+
+void CurveChart::wheelEvent(QWheelEvent* event)
+{
+    if (m_plot == nullptr || !m_chart->plotArea().contains(event->position()) || event->angleDelta().y() == 0) {
+        event->ignore();
+        return;
+    }
+    const auto full = PlotChart::extent(*m_plot);
+    const auto range = m_zoom.value_or(full);
+    const double centre = m_chart->xAt(event->position());
+    const double factor = std::pow(0.8, event->angleDelta().y() / 120.0);
+    const double low = std::max(full.first, centre - (centre - range.first) * factor);
+    const double high = std::min(full.second, centre + (range.second - centre) * factor);
+    if (high - low < 1)
+        return;
+    if (low <= full.first && high >= full.second)
+        m_zoom.reset();
+    else
+        m_zoom = std::pair{low, high};
+    refresh();
+    event->accept();
+}
+
+void CurveChart::leaveEvent(QEvent* event)
+{
+    m_hoverCurve = -1;
+    viewport()->update();
+    Q_EMIT hovered({});
+    QChartView::leaveEvent(event);
+}
+
+void CurveChart::drawForeground(QPainter* painter, const QRectF& /*rect*/)
+{
+    if (m_plot == nullptr)
+        return;
+    const PlotStyle style = PlotStyle::screen(palette(), font());
+    if (m_plot->empty() && !m_plot->emptyText.isEmpty()) {
+        painter->setPen(style.muted);
+        painter->setFont(style.font);
+        painter->drawText(m_chart->plotArea().adjusted(8, 0, -8, 0), Qt::AlignCenter | Qt::TextWordWrap, m_plot->emptyText);
+        return;
+    }
+    if (m_hoverCurve < 0 || m_hoverCurve >= static_cast<int>(m_plot->curves.size()))
+        return;
+    const Curve& curve = m_plot->curves[static_cast<std::size_t>(m_hoverCurve)];
+    if (curve.data.empty())
+        return;
+    const QPointF point = curve.data.nearest(m_hoverX);
+    painter->setPen(QPen(style.background, 1.5));
+    painter->setBrush(PlotChart::colourOf(curve, style));
+    painter->drawEllipse(m_chart->toChart(point.x(), point.y()), 4, 4);
+}
+
+} // namespace rankscope::views

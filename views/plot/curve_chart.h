@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The widget around a PlotChart: hover, zoom, click.
+#pragma once
+
+#include "views/plot/curve_plot.h"
+#include "views/plot/plot_style.h"
+
+#include <QtCharts/QChartView>
+
+#include <optional>
+
+class QRubberBand;
+
+namespace rankscope::views {
+
+class PlotChart;
+
+class CurveChart : public QChartView
+{
+    Q_OBJECT
+
+public:
+    explicit CurveChart(bool logarithmic = false, QWidget* parent = nullptr);
+
+    /// The plot is the model's own and must outlive the widget; call refresh() after each change of it.
+    void setPlot(const CurvePlot* plot);
+    void setMarker(std::optional<double> step);
+    void refresh();
+    /// Shows everything again after a zoom.
+    void fit();
+    [[nodiscard]] const CurvePlot* plot() const { return m_plot; }
+    [[nodiscard]] std::optional<std::pair<double, double>> zoom() const { return m_zoom; }
+    [[nodiscard]] std::optional<double> marker() const { return m_marker; }
+    /// Index of the drawn curve nearest to a place in the widget, or -1.
+    [[nodiscard]] int curveAt(const QPoint& place) const;
+    /// What the cursor reads there: one line, or nothing.
+    [[nodiscard]] QString readingAt(const QPoint& place) const;
+
+    [[nodiscard]] QSize sizeHint() const override { return {420, 260}; }
+    [[nodiscard]] QSize minimumSizeHint() const override { return {140, 96}; }
+
+Q_SIGNALS:
+    /// A curve with a key was clicked.
+    void keyClicked(int key, Qt::KeyboardModifiers modifiers);
+    /// The plot was double-clicked at this step.
+    void stepClicked(qint64 step);
+    void hovered(const QString& lines);
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void mouseDoubleClickEvent(QMouseEvent* event) override;
+    void wheelEvent(QWheelEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    void drawForeground(QPainter* painter, const QRectF& rect) override;
+
+private:
+    PlotChart* m_chart;
+    const CurvePlot* m_plot = nullptr;
+    std::optional<std::pair<double, double>> m_zoom;
+    std::optional<double> m_marker;
+    QPoint m_pressed;
+    bool m_dragging = false;
+    QRubberBand* m_band = nullptr;
+    int m_hoverCurve = -1;
+    double m_hoverX = 0;
+};
+
+} // namespace rankscope::views

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/heat_map_widget.h"
+
+#include <QKeyEvent>
+#include <QMouseEvent>
+#include <QPainter>
+
+#include <algorithm>
+
+namespace rankscope::views {
+
+HeatMapWidget::HeatMapWidget(QWidget* parent) : QWidget(parent)
+{
+    setMouseTracking(true);
+    setFocusPolicy(Qt::StrongFocus);
+    setContextMenuPolicy(Qt::CustomContextMenu);
+    setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
+}
+
+void HeatMapWidget::setMap(const HeatMap& map)
+{
+    m_map = map;
+    setAccessibleName(map.title);
+    update();
+}
+
+HeatMapGeometry HeatMapWidget::geometryNow() const
+{
+    return layOut(rect(), m_map, PlotStyle::screen(palette(), font()));
+}
+
+QPoint HeatMapWidget::cellCentre(int row, int column) const
+{
+    return geometryNow().cell(row, column).center().toPoint();
+}
+
+void HeatMapWidget::paintEvent(QPaintEvent* /*event*/)
+{
+    QPainter painter(this);
+    const PlotStyle style = PlotStyle::screen(palette(), font());
+    paintHeatMap(painter, rect(), m_map, style);
+    if (!m_map.hasValues())
+        return;
+    const HeatMapGeometry geometry = geometryNow();
+    painter.setRenderHint(QPainter::Antialiasing);
+    painter.setBrush(Qt::NoBrush);
+    const auto frame = [&](std::pair<int, int> cell, const QColor& colour) {
+        painter.setPen(QPen(colour, 2));
+        painter.drawRect(geometry.cell(cell.first, cell.second).adjusted(0.5, 0.5, -0.5, -0.5));
+    };
+    if (m_pressed.first >= 0 && m_hover.first >= 0 && m_pressed != m_hover) {
+        painter.setPen(QPen(style.accent, 2));
+        painter.drawRect(geometry.cell(m_pressed.first, m_pressed.second)
+                             .united(geometry.cell(m_hover.first, m_hover.second)));
+    } else if (m_hover.first >= 0) {
+        frame(m_hover, style.text);
+    }
+    if (hasFocus() && m_cursor.first < m_map.rows() && m_cursor.second < m_map.columns())
+        frame(m_cursor, style.accent);
+}
+
+void HeatMapWidget::mouseMoveEvent(QMouseEvent* event)
+{
+    const auto cell = geometryNow().cellAt(event->position(), m_map);
+    m_hover = cell;
+    update();
+    Q_EMIT cellHovered(cell.first, cell.second, event->globalPosition().toPoint());
+}
+
+void HeatMapWidget::mousePressEvent(QMouseEvent* event)
+{
+    if (event->button() != Qt::LeftButton)
+        return;
+    m_pressed = geometryNow().cellAt(event->position(), m_map);
+    m_hover = m_pressed;
+    update();
+}
+
+void HeatMapWidget::mouseReleaseEvent(QMouseEvent* event)
+{
+    if (event->button() != Qt::LeftButton || m_pressed.first < 0)
+        return;
+    const auto first = m_pressed;
+    m_pressed = {-1, -1};
+    auto last = geometryNow().cellAt(event->position(), m_map);
+    if (last.first < 0)
+        last = first;
+    m_cursor = last;
+    update();
+    Q_EMIT cellsChosen(std::min(first.first, last.first), std::max(first.first, last.first),
+                       std::min(first.second, last.second), std::max(first.second, last.second), event->modifiers());
+}
+
+void HeatMapWidget::keyPressEvent(QKeyEvent* event)
+{
+    // Shift with arrows: the bare arrows step through the run.
+    const bool shift = event->modifiers().testFlag(Qt::ShiftModifier);
+    auto next = m_cursor;
+    if (shift && event->key() == Qt::Key_Up)
+        --next.first;
+    else if (shift && event->key() == Qt::Key_Down)
+        ++next.first;
+    else if (shift && event->key() == Qt::Key_Left)
+        --next.second;
+    else if (shift && event->key() == Qt::Key_Right)
+        ++next.second;
+    else if (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) {
+        if (m_map.hasValues())
+            Q_EMIT cellsChosen(m_cursor.first, m_cursor.first, m_cursor.second, m_cursor.second, Qt::NoModifier);
+        return;
+    } else {
+        QWidget::keyPressEvent(event);
+        return;
+    }
+    m_cursor = {std::clamp(next.first, 0, std::max(0, m_map.rows() - 1)),
+                std::clamp(next.second, 0, std::max(0, m_map.columns() - 1))};
+    update();
+    Q_EMIT cellHovered(m_cursor.first, m_cursor.second, mapToGlobal(cellCentre(m_cursor.first, m_cursor.second)));
+}
+
+void HeatMapWidget::leaveEvent(QEvent* event)
+{
+    m_hover = {-1, -1};
+    update();
+    Q_EMIT cellHovered(-1, -1, {});
+    QWidget::leaveEvent(event);
+}
+
+} // namespace rankscope::views

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "views/plot/heat_map.h"
+
+#include <QWidget>
+
+namespace rankscope::views {
+
+class HeatMapWidget : public QWidget
+{
+    Q_OBJECT
+
+public:
+    explicit HeatMapWidget(QWidget* parent = nullptr);
+
+    void setMap(const HeatMap& map);
+    [[nodiscard]] const HeatMap& map() const { return m_map; }
+    /// Centre of a cell in the widget.
+    [[nodiscard]] QPoint cellCentre(int row, int column) const;
+
+    [[nodiscard]] QSize sizeHint() const override { return {360, 300}; }
+    [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }
+
+Q_SIGNALS:
+    /// A click, a drag over cells or Enter: rows r0..r1 and columns c0..c1.
+    void cellsChosen(int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers);
+    /// -1, -1 when the cursor leaves.
+    void cellHovered(int row, int column, const QPoint& globalPlace);
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+
+private:
+    [[nodiscard]] HeatMapGeometry geometryNow() const;
+
+    HeatMap m_map;
+    std::pair<int, int> m_hover{-1, -1};
+    std::pair<int, int> m_pressed{-1, -1};
+    std::pair<int, int> m_cursor{0, 0}; ///< of the keyboard
+};
+
+} // namespace rankscope::views

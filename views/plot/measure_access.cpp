@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/measure_access.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace rankscope::views {
+
+QStringList axisLabels(const record::Measure* measure, const char* axis)
+{
+    QStringList labels;
+    if (measure == nullptr)
+        return labels;
+    if (const auto place = measure->info().axis(axis))
+        for (const std::string& label : measure->info().axes[*place].labels)
+            labels << QString::fromStdString(label);
+    return labels;
+}
+
+int axisIndex(const record::Measure* measure, const char* axis, const QString& label)
+{
+    return static_cast<int>(axisLabels(measure, axis).indexOf(label));
+}
+
+std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
+                                        std::initializer_list<std::pair<const char*, int>> where)
+{
+    std::vector<int> wanted(info.axes.size(), -1);
+    for (const auto& [name, index] : where)
+        if (const auto place = info.axis(name))
+            wanted[*place] = index;
+    // Axis by axis: each known start is continued by the chosen index, or by all of them.
+    std::vector<std::size_t> positions{0};
+    for (std::size_t a = 0; a < info.axes.size(); ++a) {
+        const std::size_t length = info.axes[a].labels.size();
+        if (wanted[a] >= 0 && static_cast<std::size_t>(wanted[a]) >= length)
+            return {};
+        std::vector<std::size_t> next;
+        for (const std::size_t start : positions)
+            for (std::size_t i = 0; i < length; ++i)
+                if (wanted[a] < 0 || static_cast<std::size_t>(wanted[a]) == i)
+                    next.push_back(start * length + i);
+        positions = std::move(next);
+    }
+    return positions;
+}
+
+std::vector<float> latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions,
+                            std::int64_t step)
+{
+    std::vector<float> values(positions.size(), std::numeric_limits<float>::quiet_NaN());
+    const auto last = measure.rowAt(step);
+    if (!last)
+        return values;
+    std::size_t missing = values.size();
+    for (std::size_t row = *last + 1; row-- > 0 && missing > 0;) {
+        const auto data = measure.row(row);
+        for (std::size_t i = 0; i < positions.size(); ++i)
+            if (std::isnan(values[i]) && !std::isnan(data[positions[i]])) {
+                values[i] = data[positions[i]];
+                --missing;
+            }
+    }
+    return values;
+}
+
+float measuredMean(const std::vector<float>& values)
+{
+    double sum = 0;
+    std::size_t count = 0;
+    for (const float value : values)
+        if (std::isfinite(value)) {
+            sum += value;
+            ++count;
+        }
+    return count == 0 ? std::numeric_limits<float>::quiet_NaN()
+                      : static_cast<float>(sum / static_cast<double>(count));
+}
+
+float measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions)
+{
+    std::vector<float> chosen;
+    chosen.reserve(positions.size());
+    for (const std::size_t position : positions)
+        chosen.push_back(values[position]);
+    return measuredMean(chosen);
+}
+
+void RunningRange::update(const record::Measure* measure)
+{
+    const std::size_t rows = measure == nullptr ? 0 : measure->steps().size();
+    if (rows < m_rows)
+        clear();
+    for (; m_rows < rows; ++m_rows)
+        for (const float value : measure->row(m_rows))
+            if (std::isfinite(value)) {
+                m_minimum = m_known ? std::min<double>(m_minimum, value) : value;
+                m_maximum = m_known ? std::max<double>(m_maximum, value) : value;
+                m_known = true;
+            }
+}
+
+} // namespace rankscope::views

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Reading a measure by the names of its axes, whatever their order and whether they exist.
+#pragma once
+
+#include "core/record/run_record.h"
+
+#include <QString>
+#include <QStringList>
+
+#include <initializer_list>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace rankscope::views {
+
+/// Labels of an axis; empty where the measure has no such axis.
+QStringList axisLabels(const record::Measure* measure, const char* axis);
+/// Position of a label on an axis, or -1.
+int axisIndex(const record::Measure* measure, const char* axis, const QString& label);
+
+/// The positions where each named axis has the given index (or any, for -1), other axes at any index. Names that the
+/// measure does not have are ignored.
+std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
+                                        std::initializer_list<std::pair<const char*, int>> where);
+
+/// The newest measured value of each position at or before `step`; looks back only as far as needed.
+std::vector<float> latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions,
+                            std::int64_t step);
+
+/// Mean of the measured values; NaN if there is none.
+float measuredMean(const std::vector<float>& values);
+float measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions);
+
+/// Smallest and largest measured value over all rows, kept up to date as rows arrive.
+class RunningRange
+{
+public:
+    void update(const record::Measure* measure);
+    [[nodiscard]] bool known() const { return m_known; }
+    [[nodiscard]] double minimum() const { return m_minimum; }
+    [[nodiscard]] double maximum() const { return m_maximum; }
+    void clear() { *this = {}; }
+
+private:
+    std::size_t m_rows = 0;
+    bool m_known = false;
+    double m_minimum = 0;
+    double m_maximum = 0;
+};
+
+} // namespace rankscope::views

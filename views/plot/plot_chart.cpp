@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/plot_chart.h"
+
+#include "views/plot/colour_map.h"
+#include "views/plot/ticks.h"
+
+#include <QFontMetricsF>
+#include <QGraphicsScene>
+#include <QGraphicsSceneResizeEvent>
+#include <QLinearGradient>
+#include <QPainter>
+#include <QtCharts/QAreaSeries>
+#include <QtCharts/QLineSeries>
+#include <QtCharts/QLogValueAxis>
+#include <QtCharts/QValueAxis>
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::views {
+
+/// Title at the left, legend at the right or, where that is too long, below it.
+class PlotHeader : public QGraphicsItem
+{
+public:
+    using QGraphicsItem::QGraphicsItem;
+
+    void set(const CurvePlot& plot, const PlotStyle& style)
+    {
+        prepareGeometryChange();
+        m_style = style;
+        m_title = plot.title;
+        m_entries.clear();
+        m_depth = plot.legend == CurveLegend::Depth;
+        m_low = plot.depthLow;
+        m_high = plot.depthHigh;
+        m_band = plot.showBand;
+        if (plot.legend == CurveLegend::Categories)
+            for (const Curve& curve : plot.curves)
+                if (!curve.raw && !curve.label.isEmpty())
+                    m_entries.append({curve.label, PlotChart::colourOf(curve, style)});
+        update();
+    }
+    void setWidth(double width)
+    {
+        prepareGeometryChange();
+        m_width = width;
+    }
+    [[nodiscard]] double height() const
+    {
+        const double line = QFontMetricsF(m_style.font).height();
+        return (m_title.isEmpty() ? 0 : line * 1.5) + (hasLegend() && !legendBesideTitle() ? line * 1.25 : 0) + 4;
+    }
+    [[nodiscard]] QRectF boundingRect() const override { return {0, 0, m_width, height()}; }
+
+    void paint(QPainter* painter, const QStyleOptionGraphicsItem* /*option*/, QWidget* /*widget*/) override
+    {
+        const QFont titleFont = m_style.scaled(1.0, true);
+        const QFontMetricsF title(titleFont);
+        const QFontMetricsF small(m_style.font);
+        double y = title.ascent() + 3;
+        if (!m_title.isEmpty()) {
+            painter->setFont(titleFont);
+            painter->setPen(m_style.text);
+            painter->drawText(QPointF(left, y), title.elidedText(m_title, Qt::ElideRight, m_width - left - 4));
+        }
+        if (!hasLegend())
+            return;
+        double x = left;
+        if (legendBesideTitle())
+            x = m_width - legendWidth() - 6;
+        else if (!m_title.isEmpty())
+            y += small.height() * 1.25;
+        painter->setFont(m_style.font);
+        if (m_depth) {
+            paintDepth(*painter, x, y, small);
+            return;
+        }
+        for (const auto& [label, colour] : m_entries) {
+            painter->setPen(QPen(colour, m_style.line * 1.5));
+            painter->drawLine(QPointF(x, y - small.ascent() * 0.35), QPointF(x + small.height() * 0.8, y - small.ascent() * 0.35));
+            x += small.height() * 1.0;
+            painter->setPen(m_style.muted);
+            painter->drawText(QPointF(x, y), label);
+            x += small.horizontalAdvance(label) + small.height() * 0.7;
+        }
+    }
+
+private:
+    static constexpr double left = 6;
+
+    [[nodiscard]] bool hasLegend() const { return m_depth || !m_entries.isEmpty(); }
+    [[nodiscard]] QString bandText() const { return QStringLiteral("median, 10-90 %"); }
+    [[nodiscard]] double rampWidth() const { return QFontMetricsF(m_style.font).height() * 3.5; }
+    [[nodiscard]] double legendWidth() const
+    {
+        const QFontMetricsF small(m_style.font);
+        if (m_depth)
+            return small.horizontalAdvance(m_low + m_high) + rampWidth() + 12 +
+                   (m_band ? small.horizontalAdvance(bandText()) + small.height() * 2 : 0);
+        double width = 0;
+        for (const auto& [label, colour] : m_entries)
+            width += small.horizontalAdvance(label) + small.height() * 1.7;
+        return width;
+    }
+    [[nodiscard]] bool legendBesideTitle() const
+    {
+        return QFontMetricsF(m_style.scaled(1.0, true)).horizontalAdvance(m_title) + legendWidth() + 30 < m_width;
+    }
+    void paintDepth(QPainter& painter, double x, double y, const QFontMetricsF& small) const
+    {
+        const double top = y - small.ascent() * 0.65;
+        const double height = small.ascent() * 0.55;
+        if (m_band) {
+            QColor fill = m_style.muted;
+            fill.setAlphaF(0.25F);
+            painter.fillRect(QRectF(x, top, small.height(), height), fill);
+            painter.setPen(QPen(m_style.text, m_style.line));
+            painter.drawLine(QPointF(x, top + height / 2), QPointF(x + small.height(), top + height / 2));
+            painter.setPen(m_style.muted);
+            painter.drawText(QPointF(x + small.height() + 4, y), bandText());
+            x += small.height() * 2 + small.horizontalAdvance(bandText());
+        }
+        painter.setPen(m_style.muted);
+        painter.drawText(QPointF(x, y), m_low);
+        x += small.horizontalAdvance(m_low) + 4;
+        const QRectF bar(x, top, rampWidth(), height);
+        QLinearGradient ramp(bar.topLeft(), bar.topRight());
+        for (int i = 0; i <= 8; ++i)
+            ramp.setColorAt(i / 8.0, depthColour(i / 8.0, m_style.dark));
+        painter.fillRect(bar, ramp);
+        painter.drawText(QPointF(bar.right() + 4, y), m_high);
+    }
+
+    PlotStyle m_style;
+    QString m_title;
+    QList<std::pair<QString, QColor>> m_entries;
+    bool m_depth = false;
+    bool m_band = false;
+    QString m_low, m_high;
+    double m_width = 100;
+};
+
+PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
+{
+    legend()->hide();
+    setBackgroundRoundness(0);
+    setBackgroundPen(Qt::NoPen);
+    setAnimationOptions(QChart::NoAnimation);
+    m_x = new QValueAxis(this);
+    m_y = logarithmic ? static_cast<QAbstractAxis*>(new QLogValueAxis(this)) : new QValueAxis(this);
+    addAxis(m_x, Qt::AlignBottom);
+    addAxis(m_y, Qt::AlignLeft);
+    m_areaLow = new QLineSeries(this);
+    m_areaHigh = new QLineSeries(this);
+    m_area = new QAreaSeries(m_areaHigh, m_areaLow);
+    addSeries(m_area);
+    m_area->attachAxis(m_x);
+    m_area->attachAxis(m_y);
+    m_marker = addLine();
+    m_median = addLine();
+    m_header = new PlotHeader(this);
+}
+
+PlotChart::~PlotChart() = default;
+
+QLineSeries* PlotChart::addLine()
+{
+    auto* line = new QLineSeries(this);
+    addSeries(line);
+    line->attachAxis(m_x);
+    line->attachAxis(m_y);
+    return line;
+}
+
+QColor PlotChart::colourOf(const Curve& curve, const PlotStyle& style)
+{
+    if (curve.depth >= 0)
+        return depthColour(curve.depth, style.dark);
+    return curve.category >= 0 ? categoryColour(curve.category, style.dark) : categoryColour(0, style.dark);
+}
+
+std::pair<double, double> PlotChart::extent(const CurvePlot& plot)
+{
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
+    for (const Curve& curve : plot.curves)
+        if (!curve.data.empty()) {
+            low = std::min(low, curve.data.firstX());
+            high = std::max(high, curve.data.lastX());
+        }
+    if (low > high)
+        return {0, 1};
+    return low == high ? std::pair{low - 0.5, high + 0.5} : std::pair{low, high};
+}
+
+void PlotChart::applyStyle(const PlotStyle& style)
+{
+    setBackgroundBrush(style.background);
+    for (QAbstractAxis* axis : {static_cast<QAbstractAxis*>(m_x), m_y}) {
+        axis->setLabelsFont(style.font);
+        axis->setTitleFont(style.font);
+        axis->setLabelsBrush(style.muted);
+        axis->setTitleBrush(style.muted);
+        axis->setLinePen(QPen(style.muted, style.thinLine));
+        axis->setGridLinePen(QPen(style.grid, style.thinLine));
+        axis->setMinorGridLineVisible(false);
+    }
+}
+
+void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double low, double high)
+{
+    const QFontMetricsF metrics(style.font);
+    const int wantedX = std::clamp(static_cast<int>(size().width() / (metrics.height() * 5)), 2, 8);
+    const int wantedY = std::clamp(static_cast<int>(size().height() / (metrics.height() * 3)), 2, 7);
+    const Ticks x = niceTicks(m_range.first, m_range.second, wantedX);
+    m_x->setTickType(QValueAxis::TicksDynamic);
+    m_x->setTickAnchor(0);
+    m_x->setTickInterval(std::max(x.interval, 1e-9));
+    m_x->setLabelFormat(QStringLiteral("%.%1f").arg(x.decimals));
+    m_x->setRange(m_range.first, m_range.second);
+    m_x->setTitleText(plot.xTitle);
+    QString title = plot.yTitle;
+    if (m_logarithmic) {
+        auto* y = static_cast<QLogValueAxis*>(m_y);
+        const double bottom = std::pow(10.0, std::floor(std::log10(low)));
+        double top = std::pow(10.0, std::ceil(std::log10(high)));
+        if (top <= bottom)
+            top = bottom * 10;
+        y->setBase(10);
+        y->setLabelFormat(QStringLiteral("%g"));
+        y->setRange(bottom, top);
+        y->setMinorTickCount(0);
+    } else {
+        const int exponent = axisExponent(std::max(std::abs(low), std::abs(high)));
+        m_scale = plot.yFactor * std::pow(10.0, -exponent);
+        if (exponent != 0)
+            title += QStringLiteral(" (×%1)").arg(powerOfTen(exponent));
+        const double factor = std::pow(10.0, -exponent);
+        const Ticks ticks = niceTicks(low * factor, high * factor, wantedY);
+        auto* y = static_cast<QValueAxis*>(m_y);
+        y->setTickType(QValueAxis::TicksDynamic);
+        y->setTickAnchor(0);
+        y->setTickInterval(ticks.interval);
+        y->setLabelFormat(QStringLiteral("%.%1f").arg(ticks.decimals));
+        y->setRange(ticks.minimum, ticks.maximum);
+    }
+    m_y->setTitleText(title);
+}
+
+void PlotChart::show(const CurvePlot& plot, const PlotStyle& style, std::optional<std::pair<double, double>> range,
+                     std::optional<double> marker)
+{
+    applyStyle(style);
+    m_header->set(plot, style);
+    m_header->setWidth(size().width());
+    setMargins(QMargins(2, static_cast<int>(m_header->height()), style.paper ? 6 : 12, 2));
+    m_range = range.value_or(extent(plot));
+    const int columns = std::max(32, static_cast<int>(plotArea().width()));
+
+    std::vector<QList<QPointF>> drawn;
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
+    const auto take = [&](const MinMaxSeries& data) {
+        QList<QPointF> points = data.points(m_range.first, m_range.second, columns);
+        if (m_logarithmic)
+            points.removeIf([](const QPointF& point) { return point.y() <= 0; });
+        for (const QPointF& point : points)
+            if (point.x() >= m_range.first && point.x() <= m_range.second) {
+                low = std::min(low, point.y() * plot.yFactor);
+                high = std::max(high, point.y() * plot.yFactor);
+            }
+        return points;
+    };
+    const bool anyChosen = !plot.emphasised.empty();
+    for (const Curve& curve : plot.curves) {
+        const bool hidden = plot.showBand && !plot.emphasised.contains(curve.key);
+        drawn.push_back(hidden ? QList<QPointF>() : take(curve.data));
+    }
+    QList<QPointF> bandLow, bandMedian, bandHigh;
+    if (plot.showBand) {
+        bandLow = take(plot.band.low);
+        bandMedian = take(plot.band.median);
+        bandHigh = take(plot.band.high);
+    }
+    if (low > high) {
+        low = m_logarithmic ? 0.1 : 0;
+        high = 1;
+    }
+    if (plot.fromZero && !m_logarithmic)
+        low = std::min(low, 0.0);
+    m_scale = plot.yFactor;
+    setAxes(plot, style, low, high);
+    const auto scaled = [this](QList<QPointF> points) {
+        for (QPointF& point : points)
+            point.ry() *= m_scale;
+        return points;
+    };
+
+    while (m_lines.size() < plot.curves.size())
+        m_lines.push_back(addLine());
+    for (std::size_t i = 0; i < m_lines.size(); ++i) {
+        const bool used = i < plot.curves.size() && !drawn[i].isEmpty();
+        m_lines[i]->setVisible(used);
+        if (!used) {
+            m_lines[i]->clear();
+            continue;
+        }
+        const Curve& curve = plot.curves[i];
+        const bool chosen = plot.emphasised.contains(curve.key);
+        QColor colour = colourOf(curve, style);
+        if (curve.raw)
+            colour.setAlphaF(0.28F);
+        else if (anyChosen && !chosen && curve.key >= 0)
+            colour.setAlphaF(0.3F);
+        const bool many = plot.curves.size() > 8;
+        double width = many && !chosen ? style.thinLine : style.line;
+        if (chosen && anyChosen)
+            width = style.line * 1.6;
+        m_lines[i]->setPen(QPen(colour, width, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin));
+        m_lines[i]->setPointsVisible(drawn[i].size() == 1);
+        m_lines[i]->replace(scaled(drawn[i]));
+    }
+    m_area->setVisible(plot.showBand);
+    m_median->setVisible(plot.showBand);
+    if (plot.showBand) {
+        QColor fill = style.muted;
+        fill.setAlphaF(0.22F);
+        m_area->setPen(Qt::NoPen);
+        m_area->setBrush(fill);
+        m_areaLow->replace(scaled(bandLow));
+        m_areaHigh->replace(scaled(bandHigh));
+        QColor medianColour = style.text;
+        medianColour.setAlphaF(anyChosen ? 0.5F : 0.9F);
+        m_median->setPen(QPen(medianColour, style.line));
+        m_median->replace(scaled(bandMedian));
+    }
+    const bool markerShown = marker && *marker >= m_range.first && *marker <= m_range.second;
+    m_marker->setVisible(markerShown);
+    if (markerShown) {
+        QColor colour = style.accent;
+        colour.setAlphaF(0.75F);
+        m_marker->setPen(QPen(colour, style.thinLine, Qt::DashLine));
+        double bottom = 0;
+        double top = 1;
+        if (auto* y = qobject_cast<QValueAxis*>(m_y)) {
+            bottom = y->min();
+            top = y->max();
+        } else if (auto* log = qobject_cast<QLogValueAxis*>(m_y)) {
+            bottom = log->min();
+            top = log->max();
+        }
+        m_marker->replace(QList<QPointF>{{*marker, bottom}, {*marker, top}});
+    }
+}
+
+QPointF PlotChart::toChart(double x, double y) const
+{
+    return const_cast<PlotChart*>(this)->mapToPosition({x, y * m_scale}, m_marker);
+}
+
+double PlotChart::xAt(const QPointF& place) const
+{
+    const QRectF area = plotArea();
+    return m_range.first + (place.x() - area.left()) / std::max(1.0, area.width()) * (m_range.second - m_range.first);
+}
+
+void PlotChart::resizeEvent(QGraphicsSceneResizeEvent* event)
+{
+    QChart::resizeEvent(event);
+    if (m_header != nullptr)
+        m_header->setWidth(event->newSize().width());
+}
+
+void paintCurvePlot(QPainter& painter, const QRectF& area, const CurvePlot& plot, const PlotStyle& style,
+                    std::optional<std::pair<double, double>> range, std::optional<double> marker)
+{
+    QGraphicsScene scene;
+    auto* chart = new PlotChart(plot.logarithmic);
+    scene.addItem(chart);
+    chart->resize(area.size());
+    chart->show(plot, style, range, marker);
+    chart->show(plot, style, range, marker); // again: the first pass settles the plot area that decimation needs
+    scene.setSceneRect(QRectF(QPointF(0, 0), area.size()));
+    scene.render(&painter, area, scene.sceneRect(), Qt::IgnoreAspectRatio);
+}
+
+} // namespace rankscope::views

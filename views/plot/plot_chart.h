@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A Qt chart that shows a CurvePlot: the same on the screen and on paper.
+#pragma once
+
+#include "views/plot/curve_plot.h"
+#include "views/plot/plot_style.h"
+
+#include <QtCharts/QChart>
+
+#include <optional>
+#include <vector>
+
+class QAbstractAxis;
+class QAreaSeries;
+class QLineSeries;
+class QPainter;
+class QValueAxis;
+class QLogValueAxis;
+
+namespace rankscope::views {
+
+class PlotHeader;
+
+class PlotChart : public QChart
+{
+    Q_OBJECT
+
+public:
+    explicit PlotChart(bool logarithmic);
+    ~PlotChart() override;
+
+    /// Shows the plot between x0 and x1 (all of it if nothing is given) with `marker` as a line at that step.
+    void show(const CurvePlot& plot, const PlotStyle& style, std::optional<std::pair<double, double>> range,
+              std::optional<double> marker);
+    /// What is drawn for a curve.
+    static QColor colourOf(const Curve& curve, const PlotStyle& style);
+    /// Full extent of the data in x.
+    static std::pair<double, double> extent(const CurvePlot& plot);
+    [[nodiscard]] std::pair<double, double> xRange() const { return m_range; }
+    /// Position of the last drawn data value in the chart.
+    [[nodiscard]] QPointF toChart(double x, double y) const;
+    [[nodiscard]] double xAt(const QPointF& place) const;
+
+protected:
+    void resizeEvent(QGraphicsSceneResizeEvent* event) override;
+
+private:
+    QLineSeries* addLine();
+    void applyStyle(const PlotStyle& style);
+    void setAxes(const CurvePlot& plot, const PlotStyle& style, double low, double high);
+
+    QValueAxis* m_x = nullptr;
+    QAbstractAxis* m_y = nullptr;
+    bool m_logarithmic = false;
+    std::vector<QLineSeries*> m_lines;
+    QAreaSeries* m_area = nullptr;
+    QLineSeries* m_areaLow = nullptr;
+    QLineSeries* m_areaHigh = nullptr;
+    QLineSeries* m_median = nullptr;
+    QLineSeries* m_marker = nullptr;
+    PlotHeader* m_header = nullptr;
+    std::pair<double, double> m_range{0, 1};
+    double m_scale = 1; ///< recorded value times this is the axis's value
+};
+
+/// Draws the plot into `area`; the painter's unit is the style's.
+void paintCurvePlot(QPainter& painter, const QRectF& area, const CurvePlot& plot, const PlotStyle& style,
+                    std::optional<std::pair<double, double>> range = {}, std::optional<double> marker = {});
+
+} // namespace rankscope::views

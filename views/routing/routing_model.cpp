@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/routing/routing_model.h"
+
+#include "views/plot/format.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::views {
+
+namespace {
+constexpr std::size_t mostLines = 24; ///< more curves than this are drawn as a band
+}
+
+const record::Measure* RoutingModel::chartMeasure(Chart chart) const
+{
+    if (m_run == nullptr)
+        return nullptr;
+    if (chart == Entropy)
+        return m_run->measure("routing/entropy");
+    return m_run->measure(m_relative ? "routing/maxvio" : "routing/maxvio_difference");
+}
+
+void RoutingModel::setRun(const record::RunRecord* run)
+{
+    m_run = run;
+    m_load = run == nullptr ? nullptr : run->measure("routing/load");
+    const QStringList known = routers();
+    if (!known.contains(m_router))
+        m_router = known.value(0);
+    m_range.clear();
+    makePlot(Imbalance);
+    makePlot(Entropy);
+    append();
+}
+
+void RoutingModel::setRouter(const QString& router)
+{
+    m_router = router;
+    makePlot(Imbalance);
+    makePlot(Entropy);
+    append();
+}
+
+void RoutingModel::setRelativeImbalance(bool relative)
+{
+    m_relative = relative;
+    makePlot(Imbalance);
+    append();
+}
+
+void RoutingModel::setSelection(const SelectionState& selection)
+{
+    m_selection = selection;
+    for (CurvePlot& plot : m_plots)
+        plot.emphasised = selection.layers;
+}
+
+bool RoutingModel::hasData() const
+{
+    for (const char* name : {"routing/load", "routing/maxvio", "routing/entropy"}) {
+        const record::Measure* measure = m_run == nullptr ? nullptr : m_run->measure(name);
+        if (measure != nullptr && !measure->empty())
+            return true;
+    }
+    return false;
+}
+
+const record::MeasureInfo* RoutingModel::info() const
+{
+    return m_load == nullptr ? nullptr : &m_load->info();
+}
+
+void RoutingModel::makePlot(Chart chart)
+{
+    const record::Measure* measure = chartMeasure(chart);
+    CurvePlot plot;
+    plot.title = chart == Entropy ? QStringLiteral("Routing entropy") : QStringLiteral("Load imbalance (MaxVio)");
+    plot.yTitle = chart == Entropy ? QStringLiteral("entropy (nats)")
+                  : m_relative    ? QStringLiteral("MaxVio")
+                                  : QStringLiteral("max load − mean load");
+    plot.emptyText = QStringLiteral("Not recorded in this run");
+    plot.fromZero = true;
+    std::vector<std::vector<std::size_t>> groups;
+    if (measure != nullptr) {
+        plot.unit = QString::fromStdString(measure->info().unit);
+        const QStringList layers = axisLabels(measure, "layer");
+        const int router = axisIndex(measure, "router", m_router);
+        for (int layer = 0; layer < layers.size(); ++layer) {
+            groups.push_back(positionsWhere(measure->info(), {{"layer", layer}, {"router", router}}));
+            Curve curve;
+            curve.label = QStringLiteral("layer %1").arg(layer);
+            curve.name = modelName(layer, {}) + (m_router.isEmpty() ? QString() : QStringLiteral(", router ") + m_router);
+            curve.key = layer;
+            curve.depth = layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
+            plot.curves.push_back(std::move(curve));
+        }
+        plot.legend = CurveLegend::Depth;
+        plot.depthLow = QStringLiteral("layer 0");
+        plot.depthHigh = QString::number(layers.size() - 1);
+        plot.showBand = plot.curves.size() > mostLines;
+    }
+    plot.emphasised = m_selection.layers;
+    m_plots[chart] = std::move(plot);
+    m_feeds[chart].reset(measure, std::move(groups), 0, true);
+}
+
+bool RoutingModel::append()
+{
+    m_range.update(m_load);
+    bool changed = false;
+    for (std::size_t chart = 0; chart < chartCount; ++chart)
+        changed = m_feeds[chart].pull(m_plots[chart]) || changed;
+    return changed;
+}
+
+void RoutingModel::setScale(HeatMap& map, bool automatic) const
+{
+    map.map = ColourMap::Viridis;
+    map.valueTitle = QStringLiteral("load (share of routed choices)");
+    map.minimum = 0;
+    map.maximum = m_range.known() ? m_range.maximum() : 1;
+    if (automatic && map.hasValues()) {
+        map.maximum = 0;
+        for (const float value : map.values)
+            if (std::isfinite(value))
+                map.maximum = std::max<double>(map.maximum, value);
+    }
+    if (map.maximum <= map.minimum)
+        map.maximum = map.minimum + 1;
+    map.emptyText = QStringLiteral("No load has been recorded at or before this step");
+}
+
+HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool automatic) const
+{
+    HeatMap map;
+    setScale(map, false);
+    if (m_load == nullptr)
+        return map;
+    map.rowTitle = QStringLiteral("expert");
+    map.columnTitle = QStringLiteral("layer");
+    map.rowLabels = experts();
+    map.columnLabels = axisLabels(m_load, "layer");
+    map.title = QStringLiteral("Load: experts × layers at step %1, %2")
+                    .arg(step)
+                    .arg(task.isEmpty() ? (tasks().size() > 1 ? QStringLiteral("mean over tasks") : tasks().value(0)) : task);
+    const int router = axisIndex(m_load, "router", m_router);
+    const int taskIndex = task.isEmpty() ? -1 : static_cast<int>(tasks().indexOf(task));
+    const std::vector<float> latest = m_load->latestAt(step);
+    for (int expert = 0; expert < map.rows(); ++expert)
+        for (int layer = 0; layer < map.columns(); ++layer)
+            map.values.push_back(measuredMean(latest, positionsWhere(m_load->info(), {{"layer", layer},
+                                                                                       {"router", router},
+                                                                                       {"expert", expert},
+                                                                                       {"task", taskIndex}})));
+    map.selectedColumns = m_selection.layers;
+    map.selectedRows = m_selection.experts;
+    setScale(map, automatic);
+    return map;
+}
+
+HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
+{
+    HeatMap map;
+    setScale(map, false);
+    if (m_load == nullptr)
+        return map;
+    map.rowTitle = QStringLiteral("expert");
+    map.columnTitle = QStringLiteral("task");
+    map.rowLabels = experts();
+    map.columnLabels = tasks();
+    const QString which = m_selection.layers.empty() ? QStringLiteral("all layers")
+                          : m_selection.layers.size() == 1
+                              ? QStringLiteral("layer ") + formatNumberSet(m_selection.layers)
+                              : QStringLiteral("layers ") + formatNumberSet(m_selection.layers);
+    map.title = QStringLiteral("Load: experts × tasks, ") + which;
+    const int router = axisIndex(m_load, "router", m_router);
+    const std::vector<float> latest = m_load->latestAt(step);
+    for (int expert = 0; expert < map.rows(); ++expert)
+        for (int task = 0; task < map.columns(); ++task) {
+            std::vector<std::size_t> where;
+            for (int layer = 0; layer < layers(); ++layer)
+                if (m_selection.layers.empty() || m_selection.layers.contains(layer))
+                    for (const std::size_t position :
+                         positionsWhere(m_load->info(),
+                                        {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}}))
+                        where.push_back(position);
+            map.values.push_back(measuredMean(latest, where));
+        }
+    map.selectedRows = m_selection.experts;
+    const int chosen = static_cast<int>(tasks().indexOf(m_selection.task));
+    if (!m_selection.task.isEmpty() && chosen >= 0)
+        map.selectedColumns.insert(chosen);
+    setScale(map, automatic);
+    return map;
+}
+
+QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
+{
+    if (m_load == nullptr || expert < 0 || layer < 0)
+        return {};
+    QString lines = modelName(layer, {}) + QStringLiteral(", expert %1").arg(experts().value(expert));
+    if (!m_router.isEmpty())
+        lines += QStringLiteral("\nrouter ") + m_router;
+    lines += QStringLiteral("\nstep %1").arg(step);
+    const int router = axisIndex(m_load, "router", m_router);
+    const QStringList names = tasks();
+    for (int task = 0; task < std::max<int>(1, static_cast<int>(names.size())); ++task) {
+        const auto where = positionsWhere(
+            m_load->info(), {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}});
+        const float share = measuredMean(latestOf(*m_load, where, step));
+        lines += QStringLiteral("\n%1: %2").arg(
+            names.value(task, QStringLiteral("load")),
+            std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %") : formatValue(share));
+    }
+    return lines;
+}
+
+CsvTable RoutingModel::table(Chart chart) const
+{
+    CsvTable table;
+    const record::Measure* measure = chartMeasure(chart);
+    if (measure == nullptr)
+        return table;
+    table.header << QStringLiteral("step");
+    std::vector<std::size_t> positions;
+    const int router = axisIndex(measure, "router", m_router);
+    for (int layer = 0; layer < axisLabels(measure, "layer").size(); ++layer)
+        for (const std::size_t position : positionsWhere(measure->info(), {{"layer", layer}, {"router", router}})) {
+            table.header << QStringLiteral("layer_%1").arg(layer);
+            positions.push_back(position);
+        }
+    for (std::size_t row = 0; row < measure->steps().size(); ++row) {
+        QStringList line{QString::number(measure->steps()[row])};
+        for (const std::size_t position : positions)
+            line << exactNumber(measure->row(row)[position]);
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+CsvTable RoutingModel::table(const HeatMap& map)
+{
+    CsvTable table;
+    table.header << map.rowTitle;
+    for (const QString& label : map.columnLabels)
+        table.header << map.columnTitle + QLatin1Char('_') + label;
+    for (int row = 0; row < map.rows(); ++row) {
+        QStringList line{map.rowLabels[row]};
+        for (int column = 0; column < map.columns(); ++column)
+            line << exactNumber(map.value(row, column));
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+} // namespace rankscope::views

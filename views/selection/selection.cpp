@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/selection/selection.h"
+
+#include <algorithm>
+
+namespace rankscope::views {
+
+namespace {
+constexpr std::size_t undoLimit = 200;
+}
+
+Selection::Selection(QObject* parent) : QObject(parent) {}
+
+void Selection::setState(const SelectionState& state)
+{
+    if (state == m_state)
+        return;
+    m_undo.push_back(m_state);
+    if (m_undo.size() > undoLimit)
+        m_undo.erase(m_undo.begin());
+    m_redo.clear();
+    m_state = state;
+    Q_EMIT changed();
+}
+
+void Selection::setLayers(const std::set<int>& layers)
+{
+    SelectionState state = m_state;
+    state.layers = layers;
+    setState(state);
+}
+
+void Selection::setExperts(const std::set<int>& experts)
+{
+    SelectionState state = m_state;
+    state.experts = experts;
+    setState(state);
+}
+
+void Selection::setModules(const QStringList& modules)
+{
+    SelectionState state = m_state;
+    state.modules = modules;
+    setState(state);
+}
+
+void Selection::setTask(const QString& task)
+{
+    SelectionState state = m_state;
+    state.task = task;
+    setState(state);
+}
+
+void Selection::clear()
+{
+    setState({});
+}
+
+void Selection::undo()
+{
+    if (m_undo.empty())
+        return;
+    m_redo.push_back(m_state);
+    m_state = m_undo.back();
+    m_undo.pop_back();
+    Q_EMIT changed();
+}
+
+void Selection::redo()
+{
+    if (m_redo.empty())
+        return;
+    m_undo.push_back(m_state);
+    m_state = m_redo.back();
+    m_redo.pop_back();
+    Q_EMIT changed();
+}
+
+void Selection::setStep(std::int64_t step)
+{
+    setLive(false);
+    step = std::clamp<std::int64_t>(step, 0, std::max<std::int64_t>(m_newest, 0));
+    if (step == m_step)
+        return;
+    m_step = step;
+    Q_EMIT stepChanged(m_step);
+}
+
+void Selection::setLive(bool live)
+{
+    if (live == m_live)
+        return;
+    m_live = live;
+    Q_EMIT liveChanged(m_live);
+    if (m_live && m_step != m_newest) {
+        m_step = m_newest;
+        Q_EMIT stepChanged(m_step);
+    }
+}
+
+void Selection::setNewestStep(std::int64_t step)
+{
+    m_newest = step;
+    const std::int64_t wanted = m_live ? m_newest : std::min(m_step, m_newest);
+    if (wanted == m_step)
+        return;
+    m_step = wanted;
+    Q_EMIT stepChanged(m_step);
+}
+
+void Selection::setHover(const QString& lines)
+{
+    if (lines == m_hover)
+        return;
+    m_hover = lines;
+    Q_EMIT hoverChanged(m_hover);
+}
+
+QString formatNumberSet(const std::set<int>& numbers)
+{
+    QStringList parts;
+    for (auto it = numbers.begin(); it != numbers.end();) {
+        const int first = *it;
+        int last = first;
+        for (++it; it != numbers.end() && *it == last + 1; ++it)
+            last = *it;
+        parts << (first == last       ? QString::number(first)
+                  : last == first + 1 ? QStringLiteral("%1, %2").arg(first).arg(last)
+                                      : QStringLiteral("%1-%2").arg(first).arg(last));
+    }
+    return parts.join(QStringLiteral(", "));
+}
+
+std::set<int> parseNumberSet(const QString& text, int limit)
+{
+    std::set<int> numbers;
+    for (const QString& part : text.split(QLatin1Char(','), Qt::SkipEmptyParts)) {
+        const QStringList ends = part.split(QLatin1Char('-'));
+        bool firstValid = false;
+        bool lastValid = false;
+        const int first = ends.value(0).trimmed().toInt(&firstValid);
+        const int last = ends.value(ends.size() > 1 ? 1 : 0).trimmed().toInt(&lastValid);
+        if (!firstValid || !lastValid || ends.size() > 2)
+            continue;
+        for (int number = std::max(first, 0); number <= std::min(last, limit - 1); ++number)
+            numbers.insert(number);
+    }
+    return numbers;
+}
+
+} // namespace rankscope::views

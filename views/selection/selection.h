@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the user is looking at: one object, written and read by every view.
+#pragma once
+
+#include <QObject>
+#include <QString>
+#include <QStringList>
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+namespace rankscope::views {
+
+/// The part of a selection that undo brings back. Empty sets mean "all".
+struct SelectionState {
+    std::set<int> layers;
+    std::set<int> experts;
+    QStringList modules; ///< the model's own names, in the order they were chosen
+    QString task;        ///< empty: all
+
+    bool operator==(const SelectionState&) const = default;
+    [[nodiscard]] bool empty() const
+    {
+        return layers.empty() && experts.empty() && modules.isEmpty() && task.isEmpty();
+    }
+};
+
+class Selection : public QObject
+{
+    Q_OBJECT
+
+public:
+    explicit Selection(QObject* parent = nullptr);
+
+    [[nodiscard]] const SelectionState& state() const { return m_state; }
+    [[nodiscard]] const std::set<int>& layers() const { return m_state.layers; }
+    [[nodiscard]] const std::set<int>& experts() const { return m_state.experts; }
+    [[nodiscard]] const QStringList& modules() const { return m_state.modules; }
+    [[nodiscard]] const QString& task() const { return m_state.task; }
+    [[nodiscard]] std::int64_t step() const { return m_step; }
+    /// True while the step follows the newest record.
+    [[nodiscard]] bool live() const { return m_live; }
+    [[nodiscard]] bool canUndo() const { return !m_undo.empty(); }
+    [[nodiscard]] bool canRedo() const { return !m_redo.empty(); }
+    [[nodiscard]] const QString& hover() const { return m_hover; }
+
+    void setState(const SelectionState& state);
+    void setLayers(const std::set<int>& layers);
+    void setExperts(const std::set<int>& experts);
+    void setModules(const QStringList& modules);
+    void setTask(const QString& task);
+    void clear();
+    void undo();
+    void redo();
+
+    /// Shows a moment of the past; leaves live.
+    void setStep(std::int64_t step);
+    void setLive(bool live);
+    /// The newest step of the record; the selected step follows it while live.
+    void setNewestStep(std::int64_t step);
+    /// The values under the cursor, as lines; not part of undo.
+    void setHover(const QString& lines);
+
+Q_SIGNALS:
+    void changed();
+    void stepChanged(qint64 step);
+    void liveChanged(bool live);
+    void hoverChanged(const QString& lines);
+
+private:
+    SelectionState m_state;
+    std::vector<SelectionState> m_undo;
+    std::vector<SelectionState> m_redo;
+    std::int64_t m_step = 0;
+    std::int64_t m_newest = 0;
+    bool m_live = true;
+    QString m_hover;
+};
+
+/// "8-15, 20": runs of consecutive numbers shortened.
+QString formatNumberSet(const std::set<int>& numbers);
+/// The reverse of formatNumberSet(); what is not a number or a range below `limit` is ignored.
+std::set<int> parseNumberSet(const QString& text, int limit);
+
+} // namespace rankscope::views
