@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an adapter changes in a weight, in its cheapest exact form.
+#pragma once
+
+#include "core/adapter/mpo.h"
+
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace rankscope::adapter {
+
+/// scale * B C A: B [out, r], A [r, in]; C [r, r], or [r] for a diagonal, or undefined for the identity.
+struct LowRankDelta {
+    at::Tensor b;
+    at::Tensor a;
+    at::Tensor core;
+    double scale = 1;
+};
+
+/// scale * (E - W) with E = (L_j L^T) W (R^T R_j), the matrix-product operator of these cores around W's own centre.
+struct MpoDelta {
+    MpoLegs legs;
+    std::vector<at::Tensor> cores;   ///< [d_{k-1}, r_k, c_k, d_k]; the centre is undefined: it never changes
+    std::vector<at::Tensor> initial; ///< the same before training
+    at::Tensor weight;               ///< W as it lies in the model
+    bool transposed = false;         ///< W lies as [columns, rows]
+    double scale = 0.5;
+
+    /// E as it lies in the model.
+    [[nodiscard]] at::Tensor expertMatrix() const;
+};
+
+struct DenseDelta {
+    at::Tensor matrix; ///< [out, in]
+};
+
+using Delta = std::variant<LowRankDelta, MpoDelta, DenseDelta>;
+
+/// The update as a matrix [out, in]. For small shapes and tests; live measures use the factors.
+at::Tensor denseDelta(const Delta& delta);
+
+/// A weight that the adapter changes, and in how many ways (one for each expert; 1 where there are none).
+struct DeltaSite {
+    std::int64_t layer = 0;
+    std::string module;
+    std::int64_t experts = 1;
+};
+
+} // namespace rankscope::adapter

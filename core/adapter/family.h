@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interface between the engine and an adapter family. A family is a plugin: one shared library with a family.json,
+// entered through rankscope_family (below). See docs/adding-a-family.md.
+#pragma once
+
+#include "core/adapter/delta.h"
+#include "core/adapter/parameter_store.h"
+#include "core/adapter/routing.h"
+#include "core/adapter/settings.h"
+#include "core/base/result.h"
+#include "core/checkpoint/model_config.h"
+#include "core/model/decoder.h"
+#include "core/protocol/family_manifest.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rankscope::adapter {
+
+/// Tensors of an adapter as planned from shapes alone.
+struct Plan {
+    std::int64_t trainable = 0; ///< elements
+    std::int64_t buffers = 0;   ///< elements saved but not trained
+    /// Elements that a forward pass must keep for the backward pass, for one token, beyond the base model's own: for the
+    /// memory estimate.
+    std::int64_t activationsPerToken = 0;
+};
+
+/// Live measures beyond ranks and routing: a family's own look inside. Appended at each analysis.
+struct InsideMeasure {
+    std::string name;  ///< "gates/scores": as RunRecord measures are named
+    std::string title;
+    std::string unit;
+    std::string definition;
+    std::vector<std::pair<std::string, std::vector<std::string>>> axes; ///< name and labels
+    std::vector<float> values; ///< row-major; NaN: not measured
+};
+
+/// An adapter attached to one base model. Owns its tensors and the objects at the model's sites; detaches when
+/// destroyed.
+class Adapter
+{
+public:
+    virtual ~Adapter() = default;
+
+    [[nodiscard]] ParameterStore& parameters() { return *m_parameters; }
+    [[nodiscard]] const ParameterStore& parameters() const { return *m_parameters; }
+
+    /// Called before each forward pass: forget what the last one left behind.
+    virtual void beginPass(const model::Pass&) {}
+    /// The auxiliary loss of the last pass, already weighted; undefined if the family has none.
+    virtual at::Tensor auxiliaryLoss() { return {}; }
+    /// Called after each optimizer step (loss-free balance).
+    virtual void afterStep() {}
+
+    /// The weights this adapter changes.
+    [[nodiscard]] virtual std::vector<DeltaSite> deltaSites() const = 0;
+    /// What expert `expert` changes in the weight of `layer` and `module`, with the shared parts it uses.
+    [[nodiscard]] virtual Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const = 0;
+    /// The adapted linear as that expert alone would compute it, dropout off: x [T, in] -> [T, out]. The oracle's other
+    /// side: equals W x + delta x.
+    [[nodiscard]] virtual at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
+                                                   const at::Tensor& x) const = 0;
+
+    /// What every router did in the last pass; empty for families that do not route.
+    [[nodiscard]] virtual std::vector<RoutingTrace> routing() const { return {}; }
+    /// The family's own measures.
+    [[nodiscard]] virtual std::vector<InsideMeasure> inside() const { return {}; }
+
+protected:
+    explicit Adapter(std::unique_ptr<ParameterStore> parameters) : m_parameters(std::move(parameters)) {}
+    std::unique_ptr<ParameterStore> m_parameters;
+};
+
+struct AttachOptions {
+    at::ScalarType dtype = at::kFloat; ///< of the adapter's tensors; kDouble in gradient checks
+    std::uint64_t seed = 1;
+};
+
+/// A family: stateless, makes adapters.
+class Family
+{
+public:
+    virtual ~Family() = default;
+
+    /// Counts from shapes alone. Errors: settings that these shapes cannot take, as one sentence.
+    [[nodiscard]] virtual Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const = 0;
+    /// Creates the tensors and puts itself on the model's sites. The model must outlive the adapter.
+    [[nodiscard]] virtual Result<std::unique_ptr<Adapter>>
+    attach(model::Decoder& model, const Settings& settings, const AttachOptions& options) const = 0;
+};
+
+} // namespace rankscope::adapter
+
+/// What a plugin's library exports as `rankscope_family`. The first field never moves.
+struct RankscopeFamilyEntry {
+    int apiVersion; ///< protocol::pluginApiVersion that the plugin was compiled against
+    rankscope::adapter::Family* (*create)();
+    void (*destroy)(rankscope::adapter::Family*);
+};
+
+/// Written once in a plugin: RANKSCOPE_FAMILY(LoraFamily)
+#define RANKSCOPE_FAMILY(Type)                                                                                         \
+    extern "C" __attribute__((visibility("default"))) const RankscopeFamilyEntry* rankscope_family()                   \
+    {                                                                                                                  \
+        static const RankscopeFamilyEntry entry{                                                                       \
+            ::rankscope::protocol::pluginApiVersion,                                                                   \
+            []() -> ::rankscope::adapter::Family* { return new Type; },                                                \
+            [](::rankscope::adapter::Family* family) { delete family; }};                                              \
+        return &entry;                                                                                                 \
+    }

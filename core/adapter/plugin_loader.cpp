@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/adapter/plugin_loader.h"
+
+#include <algorithm>
+#include <dlfcn.h>
+
+namespace rankscope::adapter {
+
+std::string name(PluginState state)
+{
+    switch (state) {
+    case PluginState::Found: return "found";
+    case PluginState::Invalid: return "invalid";
+    case PluginState::Incompatible: return "incompatible";
+    case PluginState::Loaded: return "loaded";
+    case PluginState::Failed: return "failed";
+    }
+    return {};
+}
+
+PluginLoader::PluginLoader(const std::vector<std::filesystem::path>& folders)
+{
+    for (const auto& folder : folders) {
+        std::vector<std::filesystem::path> manifests;
+        std::error_code code;
+        for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
+            if (auto file = entry.path() / "family.json"; std::filesystem::exists(file, code))
+                manifests.push_back(std::move(file));
+        }
+        std::sort(manifests.begin(), manifests.end());
+        for (const auto& file : manifests) {
+            Plugin plugin;
+            if (auto manifest = protocol::FamilyManifest::read(file)) {
+                plugin.manifest = std::move(*manifest);
+            } else {
+                plugin.state = PluginState::Invalid;
+                plugin.error = manifest.error().message;
+                plugin.manifest.name = file.parent_path().filename().string();
+                plugin.manifest.folder = file.parent_path();
+            }
+            const bool taken = std::any_of(m_plugins.begin(), m_plugins.end(), [&](const Plugin& other) {
+                return other.manifest.name == plugin.manifest.name && other.state != PluginState::Invalid;
+            });
+            if (plugin.state == PluginState::Found && taken) {
+                plugin.state = PluginState::Invalid;
+                plugin.error = "another plugin is already named " + plugin.manifest.name;
+            } else if (plugin.state == PluginState::Found && plugin.manifest.apiVersion != protocol::pluginApiVersion) {
+                plugin.state = PluginState::Incompatible;
+                plugin.error = "it was written for version " + std::to_string(plugin.manifest.apiVersion) +
+                               " of the plugin interface, this program has version " +
+                               std::to_string(protocol::pluginApiVersion);
+            }
+            m_plugins.push_back(std::move(plugin));
+        }
+    }
+}
+
+Result<const Plugin*> PluginLoader::load(const std::string& wanted)
+{
+    std::string known;
+    Plugin* broken = nullptr;
+    for (auto& plugin : m_plugins) {
+        if (plugin.manifest.name == wanted) {
+            if (plugin.state == PluginState::Found)
+                loadLibrary(plugin);
+            if (plugin.state == PluginState::Loaded)
+                return &plugin;
+            broken = broken ? broken : &plugin;
+        } else if (plugin.state == PluginState::Found || plugin.state == PluginState::Loaded) {
+            known += (known.empty() ? "" : ", ") + plugin.manifest.name;
+        }
+    }
+    if (broken)
+        return fail("the adapter family " + wanted + " cannot be used (" + name(broken->state) + "): " + broken->error);
+    return fail("there is no adapter family named '" + wanted + "'; known: " + (known.empty() ? "none" : known));
+}
+
+void PluginLoader::loadAll()
+{
+    for (auto& plugin : m_plugins) {
+        if (plugin.state == PluginState::Found)
+            loadLibrary(plugin);
+    }
+}
+
+void PluginLoader::loadLibrary(Plugin& plugin)
+{
+    auto failed = [&](PluginState state, const std::string& why) {
+        plugin.state = state;
+        plugin.error = why;
+    };
+    const auto library = plugin.manifest.folder / plugin.manifest.library;
+    // Never closed: code and vtables of a plugin stay in use as long as any tensor hook refers to them.
+    void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return failed(PluginState::Failed, std::string("its library cannot be opened: ") + ::dlerror());
+    using Entry = const RankscopeFamilyEntry* (*)();
+    const auto entry = reinterpret_cast<Entry>(::dlsym(handle, "rankscope_family"));
+    if (!entry)
+        return failed(PluginState::Failed, library.string() + " does not export rankscope_family");
+    try {
+        const RankscopeFamilyEntry* family = entry();
+        if (!family || family->apiVersion != protocol::pluginApiVersion)
+            return failed(PluginState::Incompatible,
+                          "its library was compiled for version " +
+                              std::to_string(family ? family->apiVersion : 0) + " of the plugin interface, this program has version " +
+                              std::to_string(protocol::pluginApiVersion));
+        plugin.family = std::shared_ptr<const Family>(
+            family->create(), [destroy = family->destroy](const Family* f) { destroy(const_cast<Family*>(f)); });
+        plugin.state = PluginState::Loaded;
+    } catch (const std::exception& error) {
+        failed(PluginState::Failed, std::string("it failed to start: ") + error.what());
+    }
+}
+
+} // namespace rankscope::adapter

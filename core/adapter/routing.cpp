@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/adapter/routing.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/zeros_like.h>
+
+namespace rankscope::adapter {
+
+at::Tensor stableTopK(const at::Tensor& values, std::int64_t k)
+{
+    // at::topk leaves the order of ties open; a stable sort does not.
+    return std::get<1>(at::sort(values.detach(), /*stable=*/true, /*dim=*/-1, /*descending=*/true))
+        .narrow(-1, 0, k)
+        .contiguous();
+}
+
+at::Tensor Routing::load() const
+{
+    if (choice.defined())
+        return at::bincount(choice.reshape({-1}), {}, experts()).to(at::kDouble);
+    if (kept.defined())
+        return kept.sum(0).to(at::kDouble);
+    return at::full({experts()}, static_cast<double>(probabilities.size(0)),
+                    probabilities.options().dtype(at::kDouble).requires_grad(false));
+}
+
+kernels::ExpertGroups Routing::groups() const
+{
+    TORCH_CHECK(choice.defined() || kept.defined(), "soft routing uses every expert for every token: there are no groups");
+    return choice.defined() ? kernels::groupByExpert(choice, experts()) : kernels::groupByMask(kept);
+}
+
+at::Tensor Routing::rowWeights(const kernels::ExpertGroups& groups) const
+{
+    if (choice.defined())
+        return weights.reshape({-1}).index_select(0, groups.source).unsqueeze(1);
+    return weights.reshape({-1}).index_select(0, groups.token * experts() + groups.expert()).unsqueeze(1);
+}
+
+at::Tensor Routing::dense() const
+{
+    if (!choice.defined())
+        return weights;
+    return at::zeros_like(probabilities).scatter(-1, choice, weights);
+}
+
+Routing routeSoft(const at::Tensor& logits)
+{
+    const at::Tensor p = at::softmax(logits, -1);
+    return {p, {}, {}, p};
+}
+
+Routing routeTopK(const at::Tensor& logits, std::int64_t k, bool renormalise)
+{
+    const at::Tensor p = at::softmax(logits, -1);
+    const at::Tensor choice = stableTopK(logits, k);
+    at::Tensor weights = p.gather(-1, choice);
+    if (renormalise)
+        weights = weights / weights.sum(-1, true);
+    return {p, choice, {}, weights};
+}
+
+Routing routeTopP(const at::Tensor& logits, double share)
+{
+    const at::Tensor p = at::softmax(logits, -1);
+    const at::Tensor order = stableTopK(logits, logits.size(-1));
+    const at::Tensor sorted = p.gather(-1, order);
+    // An expert is kept if those before it have not reached the share: the first is always kept.
+    const at::Tensor before = sorted.detach().cumsum(-1) - sorted.detach();
+    const at::Tensor kept = at::zeros_like(p, at::kBool).scatter_(-1, order, before < share);
+    const at::Tensor weights = p * kept.to(p.scalar_type());
+    return {p, {}, kept, weights / weights.sum(-1, true)};
+}
+
+Routing routeTopKSoftmaxBias(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k)
+{
+    const at::Tensor biased = logits + bias;
+    const at::Tensor choice = stableTopK(biased, k);
+    return {at::softmax(logits, -1), choice, {}, at::softmax(biased.gather(-1, choice), -1)};
+}
+
+Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k)
+{
+    const at::Tensor q = at::sigmoid(logits) + bias;
+    const at::Tensor choice = stableTopK(q, k);
+    const at::Tensor kept = q.gather(-1, choice);
+    return {q, choice, {}, kept / kept.sum(-1, true) * static_cast<double>(k)};
+}
+
+at::Tensor jitter(const at::Tensor& x, double e, bool training)
+{
+    if (!training || e == 0)
+        return x;
+    return x * at::empty_like(x).uniform_(1 - e, 1 + e);
+}
+
+at::Tensor balanceLoss(const at::Tensor& probabilities, const at::Tensor& load)
+{
+    const at::Tensor share = (load / static_cast<double>(probabilities.size(0))).to(probabilities.scalar_type());
+    return static_cast<double>(probabilities.size(-1)) * (share * probabilities.mean(0)).sum();
+}
+
+at::Tensor zLoss(const at::Tensor& logits)
+{
+    return at::logsumexp(logits, -1).pow(2).mean();
+}
+
+void updateBalanceBias(at::Tensor bias, const at::Tensor& load, double rate)
+{
+    bias.add_((load.mean() - load).sign().to(bias.scalar_type()), rate);
+}
+
+} // namespace rankscope::adapter

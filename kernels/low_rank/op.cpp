@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/low_rank/op.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace rankscope::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// y += scale * h B^T, in the adapter's type, rounded once to y's.
+void addProduct(at::Tensor y, const at::Tensor& h, const at::Tensor& bTransposed, double scale)
+{
+    if (y.scalar_type() == h.scalar_type())
+        y.addmm_(h, bTransposed, 1, scale);
+    else
+        y.add_(at::mm(h, bTransposed), scale);
+}
+
+class LowRankLinear : public torch::autograd::Function<LowRankLinear>
+{
+public:
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& xAdapter,
+                              const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
+                              const at::Tensor& b, double scale)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const at::Tensor& seen = xAdapter.defined() ? xAdapter : x;
+        at::Tensor y = at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+        const at::Tensor h = at::mm(seen.to(a.scalar_type()), a.t());
+        addProduct(y, h, b.t(), scale);
+        context->save_for_backward({seen, weight, a, b, h});
+        context->saved_data["scale"] = scale;
+        context->saved_data["shared"] = !xAdapter.defined();
+        return y;
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const auto saved = context->get_saved_variables();
+        const auto& [seen, weight, a, b, h] = std::tie(saved[0], saved[1], saved[2], saved[3], saved[4]);
+        const double scale = context->saved_data["scale"].toDouble();
+        const bool shared = context->saved_data["shared"].toBool();
+        const at::Tensor& gradient = gradients[0];
+        const at::Tensor wide = gradient.to(a.scalar_type());
+        const at::Tensor gradH = at::mm(wide, b).mul_(scale);
+        at::Tensor gradX;
+        at::Tensor gradSeen;
+        if (context->needs_input_grad(0))
+            gradX = at::mm(gradient, weight);
+        if (shared) {
+            if (gradX.defined())
+                addProduct(gradX, gradH, a, 1.0);
+        } else if (context->needs_input_grad(1)) {
+            gradSeen = at::mm(gradH, a).to(seen.scalar_type());
+        }
+        const at::Tensor gradA = at::mm(gradH.t(), seen.to(a.scalar_type()));
+        const at::Tensor gradB = at::mm(wide.t(), h).mul_(scale);
+        return {gradX, gradSeen, {}, {}, gradA, gradB, {}};
+    }
+};
+
+class GroupedLowRank : public torch::autograd::Function<GroupedLowRank>
+{
+public:
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& base, const at::Tensor& x,
+                              const at::Tensor& a, const at::Tensor& b, const std::vector<std::int64_t>& offsets,
+                              double scale)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        at::Tensor y = base.clone();
+        at::Tensor h = at::empty({x.size(0), a.size(1)}, a.options());
+        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+            const std::int64_t count = offsets[e + 1] - offsets[e];
+            if (count == 0)
+                continue;
+            at::Tensor hidden = h.narrow(0, offsets[e], count);
+            at::mm_out(hidden, x.narrow(0, offsets[e], count).to(a.scalar_type()), a[e].t());
+            addProduct(y.narrow(0, offsets[e], count), hidden, b[e].t(), scale);
+        }
+        context->save_for_backward({x, a, b, h});
+        context->saved_data["offsets"] = offsets;
+        context->saved_data["scale"] = scale;
+        return y;
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const auto saved = context->get_saved_variables();
+        const auto& [x, a, b, h] = std::tie(saved[0], saved[1], saved[2], saved[3]);
+        const auto offsets = context->saved_data["offsets"].toIntVector();
+        const double scale = context->saved_data["scale"].toDouble();
+        const bool wantX = context->needs_input_grad(1);
+        at::Tensor gradX = wantX ? at::empty_like(x) : at::Tensor();
+        at::Tensor gradA = at::zeros_like(a);
+        at::Tensor gradB = at::zeros_like(b);
+        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+            const std::int64_t count = offsets[e + 1] - offsets[e];
+            if (count == 0)
+                continue;
+            const at::Tensor wide = gradients[0].narrow(0, offsets[e], count).to(a.scalar_type());
+            const at::Tensor gradH = at::mm(wide, b[e]).mul_(scale);
+            gradA[e].copy_(at::mm(gradH.t(), x.narrow(0, offsets[e], count).to(a.scalar_type())));
+            gradB[e].copy_(at::mm(wide.t(), h.narrow(0, offsets[e], count)).mul_(scale));
+            if (wantX)
+                gradX.narrow(0, offsets[e], count).copy_(at::mm(gradH, a[e]));
+        }
+        return {gradients[0], gradX, gradA, gradB, {}, {}};
+    }
+};
+
+class GatherTokens : public torch::autograd::Function<GatherTokens>
+{
+public:
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& token,
+                              const at::Tensor& inverse)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        context->save_for_backward({token, inverse});
+        context->saved_data["tokens"] = x.size(0);
+        return x.index_select(0, token);
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const auto saved = context->get_saved_variables();
+        return {sumRows(gradients[0], saved[0], saved[1], context->saved_data["tokens"].toInt()), {}, {}};
+    }
+
+    /// A fixed number of rows for each token is a gather and a sum; a varying one an indexed addition, row by row.
+    static at::Tensor sumRows(const at::Tensor& y, const at::Tensor& token, const at::Tensor& inverse,
+                              std::int64_t tokens)
+    {
+        if (!inverse.defined())
+            return at::zeros({tokens, y.size(1)}, y.options()).index_add_(0, token, y);
+        const std::int64_t choices = inverse.size(1);
+        at::Tensor total = y.index_select(0, inverse.select(1, 0));
+        for (std::int64_t choice = 1; choice < choices; ++choice)
+            total.add_(y.index_select(0, inverse.select(1, choice)));
+        return total;
+    }
+};
+
+class ScatterTokens : public torch::autograd::Function<ScatterTokens>
+{
+public:
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& token,
+                              const at::Tensor& inverse, std::int64_t tokens)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        context->save_for_backward({token});
+        return GatherTokens::sumRows(y, token, inverse, tokens);
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        return {gradients[0].index_select(0, context->get_saved_variables()[0]), {}, {}, {}};
+    }
+};
+
+} // namespace
+
+std::vector<std::int64_t> ExpertGroups::merged(std::int64_t groups) const
+{
+    std::vector<std::int64_t> result(static_cast<std::size_t>(groups) + 1, 0);
+    for (std::int64_t e = 0; e < experts(); ++e)
+        result[e * groups / experts() + 1] = offsets[e + 1];
+    return result;
+}
+
+at::Tensor ExpertGroups::expert() const
+{
+    at::Tensor result = at::empty({offsets.back()}, at::kLong);
+    auto* out = result.mutable_data_ptr<std::int64_t>();
+    for (std::int64_t e = 0; e < experts(); ++e)
+        std::fill(out + offsets[e], out + offsets[e + 1], e);
+    return result.to(token.device());
+}
+
+ExpertGroups groupByExpert(const at::Tensor& choice, std::int64_t experts)
+{
+    const std::int64_t tokens = choice.size(0);
+    const std::int64_t choices = choice.size(1);
+    const at::Tensor flat = choice.reshape({-1}).cpu();
+    // A counting sort: stable, linear, and it gives the inverse on the way.
+    ExpertGroups groups;
+    groups.tokens = tokens;
+    groups.offsets.assign(static_cast<std::size_t>(experts) + 1, 0);
+    const auto* expert = flat.const_data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < flat.size(0); ++i)
+        ++groups.offsets[expert[i] + 1];
+    for (std::int64_t e = 0; e < experts; ++e)
+        groups.offsets[e + 1] += groups.offsets[e];
+    std::vector<std::int64_t> next(groups.offsets.begin(), groups.offsets.end() - 1);
+    at::Tensor token = at::empty({flat.size(0)}, at::kLong);
+    at::Tensor inverse = at::empty({tokens, choices}, at::kLong);
+    auto* tokenOf = token.mutable_data_ptr<std::int64_t>();
+    auto* rowOf = inverse.mutable_data_ptr<std::int64_t>();
+    at::Tensor source = at::empty({flat.size(0)}, at::kLong);
+    auto* sourceOf = source.mutable_data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < flat.size(0); ++i) {
+        const std::int64_t row = next[expert[i]]++;
+        tokenOf[row] = i / choices;
+        rowOf[i] = row;
+        sourceOf[row] = i;
+    }
+    groups.token = token.to(choice.device());
+    groups.inverse = inverse.to(choice.device());
+    groups.source = source.to(choice.device());
+    return groups;
+}
+
+ExpertGroups groupByMask(const at::Tensor& kept)
+{
+    ExpertGroups groups;
+    groups.tokens = kept.size(0);
+    const at::Tensor pairs = kept.t().contiguous().nonzero(); // (expert, token), sorted by expert
+    groups.token = pairs.select(1, 1).contiguous();
+    const at::Tensor counts = kept.sum(0).to(at::kLong).cpu();
+    groups.offsets.assign(static_cast<std::size_t>(kept.size(1)) + 1, 0);
+    for (std::int64_t e = 0; e < kept.size(1); ++e)
+        groups.offsets[e + 1] = groups.offsets[e] + counts.const_data_ptr<std::int64_t>()[e];
+    return groups;
+}
+
+at::Tensor gatherTokens(const at::Tensor& x, const ExpertGroups& groups)
+{
+    TORCH_CHECK(x.dim() == 2 && x.size(0) == groups.tokens, "gather_tokens: one row of x for each token");
+    return GatherTokens::apply(x, groups.token, groups.inverse);
+}
+
+at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups)
+{
+    TORCH_CHECK(y.dim() == 2 && y.size(0) == groups.token.size(0), "scatter_tokens: one row of y for each choice");
+    return ScatterTokens::apply(y, groups.token, groups.inverse, groups.tokens);
+}
+
+at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
+                         const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale)
+{
+    TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) &&
+                    a.size(1) == weight.size(1) && b.size(0) == weight.size(0) && x.size(1) == weight.size(1),
+                "low_rank_linear: x [T, in], W [out, in], A [r, in], B [out, r]");
+    TORCH_CHECK(!weight.requires_grad(), "low_rank_linear: the base weight is frozen");
+    return LowRankLinear::apply(x, xAdapter, weight, bias, a, b, scale);
+}
+
+at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,
+                          const std::vector<std::int64_t>& offsets, double scale)
+{
+    TORCH_CHECK(a.dim() == 3 && b.dim() == 3 && a.size(0) == b.size(0) && a.size(1) == b.size(2) &&
+                    a.size(2) == x.size(1) && b.size(1) == base.size(1) && base.size(0) == x.size(0),
+                "grouped_low_rank: base [M, out], x [M, in], A [N, r, in], B [N, out, r]");
+    TORCH_CHECK(static_cast<std::int64_t>(offsets.size()) == a.size(0) + 1 && offsets.front() == 0 &&
+                    offsets.back() == x.size(0),
+                "grouped_low_rank: offsets must run from 0 to the number of rows, one range for each expert");
+    return GroupedLowRank::apply(base, x, a, b, offsets, scale);
+}
+
+} // namespace rankscope::kernels

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Low-rank updates (Hu et al. 2021, eq. 3), added to what the frozen weight gives, without a temporary of the output's
+// size. Adapter tensors are float32 (float64 in gradient checks) whatever the base computes in: x is cast up, the sum
+// is cast back down.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace rankscope::kernels {
+
+/// y = W x + bias + scale * B A xAdapter.  x, xAdapter [T, in]; W [out, in] frozen; A [r, in]; B [out, r].
+/// `xAdapter` is what the adapter reads (x after dropout); undefined: x itself.
+at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
+                         const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale);
+
+/// Rows sorted by expert: rows offsets[e] .. offsets[e + 1] belong to expert e.
+struct ExpertGroups {
+    at::Tensor token;                  ///< [M] int64: the token each row stands for
+    at::Tensor inverse;                ///< [T, k] int64: the rows of each token; undefined if their number varies
+    at::Tensor source;                 ///< [M] int64: the flat index in choice [T, k] each row came from, with `inverse`
+    std::vector<std::int64_t> offsets; ///< [N + 1]
+    std::int64_t tokens = 0;           ///< T
+
+    [[nodiscard]] std::int64_t experts() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
+    /// [M] int64: the expert of each row.
+    [[nodiscard]] at::Tensor expert() const;
+    /// The same rows for neighbouring experts taken together: expert e belongs to group e * groups / experts().
+    [[nodiscard]] std::vector<std::int64_t> merged(std::int64_t groups) const;
+};
+
+/// choice [T, k] int64, the experts of each token -> rows sorted by expert, stable in the token.
+ExpertGroups groupByExpert(const at::Tensor& choice, std::int64_t experts);
+/// kept [T, N] bool: any number of experts for each token.
+ExpertGroups groupByMask(const at::Tensor& kept);
+
+/// Rows of tokens: x [T, d] -> [M, d], row m = x[token[m]].
+at::Tensor gatherTokens(const at::Tensor& x, const ExpertGroups& groups);
+/// Adds rows back to their tokens: y [M, d] -> [T, d].
+at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups);
+
+/// y[m] = base[m] + scale * B_e A_e x[m] for the expert e of row m.  base [M, out], x [M, in], A [N, r, in],
+/// B [N, out, r]; offsets as in ExpertGroups. An expert without rows receives a zero gradient.
+at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,
+                          const std::vector<std::int64_t>& offsets, double scale);
+
+} // namespace rankscope::kernels

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// OperA (REMoE): experts are matrix-product operators around the frozen weight's own centre core.
+// W_j = (W + E_j) / 2, E_j = (L_j L^T) W (R^T R_j).
+#include "core/adapter/mixture_mlp.h"
+#include "core/adapter/mpo.h"
+#include "core/adapter/targets.h"
+
+#include <ATen/ops/stack.h>
+#include <map>
+
+namespace rankscope::plugins {
+namespace {
+
+using namespace rankscope::adapter;
+
+/// The MPO of one projection: its initial side cores, and every expert's own copy of them.
+struct Projection {
+    MpoLegs legs;
+    bool transposed = false;
+    at::Tensor weight;
+    std::vector<at::Tensor> initial; ///< side cores, the centre undefined
+    std::vector<at::Tensor> cores;   ///< the same with a leading expert dimension, trained
+};
+
+class OperaExperts : public BlockExperts
+{
+public:
+    OperaExperts(ParameterStore& store, const model::MlpBlock& block, std::int64_t experts,
+                 const std::map<std::string, MpoLegs>& legs)
+        : m_experts(experts)
+    {
+        for (const auto& site : block.inputs)
+            add(store, site.base, legs.at(site.base.shape.module), false);
+        add(store, block.down.base, legs.at(block.down.base.shape.module), true);
+    }
+
+    at::Tensor project(const model::FrozenLinear& linear, const at::Tensor& base, const at::Tensor& x,
+                       const kernels::ExpertGroups& groups, const model::Pass&) override
+    {
+        const Projection& p = m_projections.at(linear.shape.module);
+        const std::size_t centre = p.legs.centre();
+        return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre), rightBlock(p.cores, centre),
+                                   leftBlock(p.initial, centre), rightBlock(p.initial, centre),
+                                   p.legs.grouping(p.transposed), groups.offsets);
+    }
+
+    [[nodiscard]] Delta delta(const std::string& module, std::int64_t expert) const override
+    {
+        const Projection& p = m_projections.at(module);
+        MpoDelta delta{p.legs, {}, p.initial, p.weight, p.transposed, 0.5};
+        for (const auto& core : p.cores)
+            delta.cores.push_back(core.defined() ? core.detach()[expert] : at::Tensor());
+        return delta;
+    }
+
+private:
+    void add(ParameterStore& store, const model::FrozenLinear& linear, const MpoLegs& legs, bool transposed)
+    {
+        Projection p{legs, transposed, linear.weight, {}, {}};
+        const auto cores = sideCores(linear.weight, legs, transposed);
+        for (std::size_t k = 0; k < cores.size(); ++k) {
+            if (!cores[k].defined()) {
+                p.initial.emplace_back();
+                p.cores.emplace_back();
+                continue;
+            }
+            const std::string name = "mpo_core" + std::to_string(k + 1);
+            // Saved: the decomposition's signs may differ from one machine to the next.
+            p.initial.push_back(store.addBuffer(tensorName(linear.shape.path, name + ".initial"), cores[k].sizes().vec(),
+                                                Init::from(cores[k])));
+            const at::Tensor copies = at::stack(std::vector<at::Tensor>(static_cast<std::size_t>(m_experts), cores[k]));
+            p.cores.push_back(
+                store.add(tensorName(linear.shape.path, name + ".experts"), copies.sizes().vec(), Init::from(copies)));
+        }
+        m_projections.emplace(linear.shape.module, std::move(p));
+    }
+
+    std::int64_t m_experts;
+    std::map<std::string, Projection> m_projections;
+};
+
+/// Legs of every MLP projection. Row legs are for the feed-forward side, column legs for the hidden side; the down
+/// projection is taken transposed.
+Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& model, const Settings& settings)
+{
+    const std::string rowText = settings.text("rowLegs");
+    const std::string columnText = settings.text("columnLegs");
+    MpoLegs legs;
+    if (rowText == "auto" || columnText == "auto") {
+        RANKSCOPE_TRY(legs, chooseLegs(model.feedForward, model.hidden, settings.number("equivalentRank")));
+    }
+    if (rowText != "auto") {
+        RANKSCOPE_TRY(legs.rows, parseLegs(rowText, model.feedForward, "rowLegs"));
+    }
+    if (columnText != "auto") {
+        RANKSCOPE_TRY(legs.columns, parseLegs(columnText, model.hidden, "columnLegs"));
+    }
+    if (legs.rows.size() != legs.columns.size())
+        return fail("rowLegs has " + std::to_string(legs.rows.size()) + " legs and columnLegs " +
+                    std::to_string(legs.columns.size()) + "; give both the same number");
+    std::map<std::string, MpoLegs> result{{"gate_proj", legs}, {"up_proj", legs}, {"down_proj", legs}};
+    // One matrix with both projections has twice the rows: the centre leg takes the factor, the side cores stay.
+    MpoLegs fused = legs;
+    fused.rows[fused.centre()] *= 2;
+    result.emplace("gate_up_proj", fused);
+    return result;
+}
+
+class OperaFamily : public Family
+{
+public:
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    {
+        RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model, settings));
+        RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
+        RANKSCOPE_TRY(const auto legs, readLegs(model, settings));
+        Plan plan;
+        for (const auto& shape : shapes.mlp) {
+            const std::int64_t side = legs.at(shape.module).sideElements();
+            plan.trainable += routing.experts * side;
+            plan.buffers += side;
+        }
+        plan.trainable += LowRankSites::count(shapes.attention, settings.integer("rank"));
+        plan.trainable += model.layers * routing.experts * model.hidden;
+        plan.activationsPerToken = routing.activationsPerToken(model);
+        return plan;
+    }
+
+    [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
+                                                          const AttachOptions& options) const override
+    {
+        RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model.config(), settings));
+        RANKSCOPE_TRY(auto routing, MixtureRouting::read(settings));
+        RANKSCOPE_TRY(const auto legs, readLegs(model.config(), settings));
+        routing.fused = settings.boolean("fused");
+        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"), settings.number("dropout")};
+        return MixtureAdapter::attach(
+            model, options, routing, shapes.attention, pairs,
+            [&](ParameterStore& store, const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
+                return std::make_unique<OperaExperts>(store, block, routing.experts, legs);
+            });
+    }
+};
+
+} // namespace
+} // namespace rankscope::plugins
+
+RANKSCOPE_FAMILY(rankscope::plugins::OperaFamily)
