@@ -16,9 +16,9 @@ namespace rankscope::text
 
 /// One row as written: `instruction, input, output, answer` or `messages`.
 struct Row {
-    std::vector<Message> prompt;      ///< everything before the answer
-    std::string output;               ///< what the model should say; the loss is on this
-    std::string answer;               ///< the short form that evaluation compares; output if absent
+    std::vector<Message> prompt; ///< everything before the answer
+    std::string output;          ///< what the model should say; the loss is on this
+    std::string answer; ///< the short form that evaluation compares; output if absent (and vice versa)
     std::vector<std::string> choices; ///< possible outputs, if the row lists them ("choices")
 };
 
@@ -27,9 +27,9 @@ struct TaskFile {
     std::filesystem::path path;
     std::string task; ///< the file's stem, or its folder's name where the stem is train or test
     std::vector<Row> rows;
-    /// The outputs to compare by likelihood where the task is a choice: those its rows list, or all distinct
-    /// outputs if there are at most 8 and each occurs at least twice. Empty: an open answer, decoded
-    /// greedily.
+    /// The outputs to compare by likelihood where the task is a choice: those its rows list, or all
+    /// distinct outputs if there are 2 to 8 and each occurs at least twice (of many rows, one in a hundred
+    /// may have an output of its own). Empty: an open answer, decoded greedily.
     std::vector<std::string> choices;
 };
 
