@@ -89,6 +89,10 @@ public:
     static Result<EngineClient> startIfNeeded(const StartOptions& options);
     static Result<EngineClient> startIfNeeded();
 
+    /// Did the last call of this thread fail because of what it asked for (and not because of the work or the
+    /// line)?
+    [[nodiscard]] static bool requestWasWrong();
+
     /// Is a supervisor answering now?
     [[nodiscard]] bool alive() const;
     [[nodiscard]] const std::filesystem::path& socket() const;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/engine/job_request.h"
+
+#include "core/base/files.h"
+#include "core/base/paths.h"
+#include "core/protocol/family_manifest.h"
+
+#include <unistd.h>
+
+namespace rankscope::engine
+{
+namespace fs = std::filesystem;
+namespace
+{
+
+/// A run needs room for its journal, snapshots and a checkpoint.
+constexpr std::uintmax_t neededBytes = std::uintmax_t{200} << 20;
+
+/// A relative path that is not in the first folder but in the second is taken from there.
+void preferExisting(std::string& path, const fs::path& first, const fs::path& second)
+{
+    std::error_code code;
+    if (!path.empty() && fs::path(path).is_relative() && !fs::exists(first / path, code) &&
+        fs::exists(second / path, code))
+        path = (second / path).string();
+}
+
+/// Could a folder be made and written here? Asked without making anything.
+Status checkWritable(const fs::path& folder)
+{
+    std::error_code code;
+    fs::path existing = fs::absolute(folder);
+    while (!fs::exists(existing, code) && existing.has_relative_path())
+        existing = existing.parent_path();
+    if (!fs::is_directory(existing, code))
+        return fail("the runs cannot go to " + folder.string() + ": " + existing.string() +
+                    " is not a folder");
+    if (::access(existing.c_str(), W_OK | X_OK) != 0)
+        return fail("the runs cannot go to " + folder.string() + ": " + existing.string() +
+                    " cannot be written by this user");
+    return {};
+}
+
+Status checkRoom(const fs::path& folder)
+{
+    RANKSCOPE_TRY(const std::uintmax_t available, base::freeSpace(folder));
+    if (available < neededBytes)
+        return fail("only " + std::to_string(available >> 20) + " MB are free at " + folder.string() +
+                    ", but a run needs at least " + std::to_string(neededBytes >> 20) +
+                    " MB; free some or name another place with --runs");
+    return {};
+}
+
+} // namespace
+
+Result<protocol::Job> readJobFile(const fs::path& file)
+{
+    RANKSCOPE_TRY(protocol::Job job, protocol::Job::read(file));
+    const fs::path folder = fs::absolute(file).parent_path();
+    const fs::path working = fs::current_path();
+    preferExisting(job.model.path, folder, working);
+    for (auto* files : {&job.data.train, &job.data.test}) {
+        for (auto& path : *files)
+            preferExisting(path, folder, working);
+    }
+    job.resolvePaths(folder);
+    return job;
+}
+
+Result<protocol::Job> parseJob(const std::string& json, const fs::path& folder)
+{
+    RANKSCOPE_TRY(const base::Json parsed, base::parseJson(json));
+    RANKSCOPE_TRY(protocol::Job job, protocol::Job::fromJson(parsed));
+    job.resolvePaths(folder);
+    return job;
+}
+
+Status completeSettings(protocol::Job& job)
+{
+    for (const fs::path& folder : base::pluginFolders()) {
+        std::error_code code;
+        for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+            std::error_code ignored;
+            const fs::path file = entry->path() / "family.json";
+            if (!fs::is_regular_file(file, ignored))
+                continue;
+            const auto manifest = protocol::FamilyManifest::read(file);
+            if (!manifest || manifest->name != job.adapter.family)
+                continue;
+            RANKSCOPE_TRY(job.adapter.settings, manifest->complete(job.adapter.settings));
+            return {};
+        }
+    }
+    return {}; // the worker says which families there are
+}
+
+Status checkJob(protocol::Job& job, const fs::path& runs, const WorkerProgram& worker)
+{
+    if (job.data.train.empty())
+        return fail("data.train names no file to train on");
+    RANKSCOPE_CHECK(completeSettings(job));
+    RANKSCOPE_CHECK(checkWritable(runs));
+    RANKSCOPE_CHECK(checkRoom(runs));
+    return worker.check(job);
+}
+
+Status writeJob(const record::RunDirectory& run, const protocol::Job& job)
+{
+    return base::writeFileAtomically(run.job(), job.toJson().dump(2) + "\n");
+}
+
+} // namespace rankscope::engine

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/engine/plan_commands.h"
+
+#include "app/engine/job_request.h"
+#include "app/engine/text_table.h"
+#include "app/engine/worker_program.h"
+#include "core/base/json.h"
+#include "core/base/paths.h"
+#include "core/record/run_directory.h"
+#include "core/record/snapshot.h"
+
+#include <cstdio>
+
+namespace rankscope::engine
+{
+namespace fs = std::filesystem;
+namespace
+{
+
+/// A field of a JSON object as a person reads it; empty if it is absent or null.
+std::string fieldText(const base::OrderedJson& object, const char* key)
+{
+    const auto found = object.find(key);
+    if (found == object.end() || found->is_null())
+        return {};
+    return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+} // namespace
+
+ExitCode planCommand(const fs::path& file, bool json)
+{
+    const auto worker = WorkerProgram::find();
+    if (!worker)
+        return report(ExitCode::WrongRequest, worker.error());
+    auto job = readJobFile(file);
+    if (!job)
+        return report(ExitCode::WrongRequest, job.error());
+    if (const auto status = completeSettings(*job); !status)
+        return report(ExitCode::WrongRequest, status.error());
+    const auto text = worker->plan(*job);
+    if (!text)
+        return report(ExitCode::WrongRequest, text.error());
+    const auto plan = base::parseOrderedJson(*text);
+    if (!plan || !plan->is_object())
+        return report(ExitCode::Failed, Error{"rankscope-worker plan did not print a JSON object"});
+    if (json) {
+        std::puts(plan->dump(2).c_str());
+        return ExitCode::Done;
+    }
+    TextTable table;
+    for (const auto& item : plan->items()) {
+        if (!item.value().is_structured())
+            table.add({item.key(), fieldText(*plan, item.key().c_str())});
+    }
+    std::fputs(table.text().c_str(), stdout);
+    return ExitCode::Done;
+}
+
+ExitCode familiesCommand(bool json)
+{
+    const auto worker = WorkerProgram::find();
+    if (!worker)
+        return report(ExitCode::WrongRequest, worker.error());
+    const auto text = worker->families();
+    if (!text)
+        return report(ExitCode::Failed, text.error());
+    const auto list = base::parseOrderedJson(*text);
+    if (!list)
+        return report(ExitCode::Failed,
+                      Error{"rankscope-worker families did not print JSON: " + list.error().message});
+    if (json) {
+        std::puts(list->dump(2).c_str());
+        return ExitCode::Done;
+    }
+    const auto families = list->is_object() ? list->find("families") : list->end();
+    const base::OrderedJson& rows = list->is_object() && families != list->end() ? *families : *list;
+    TextTable table;
+    table.add({"FAMILY", "STATE", "TITLE OR ERROR"});
+    for (const auto& family : rows) {
+        const std::string error = family.is_object() ? fieldText(family, "error") : std::string();
+        if (family.is_object())
+            table.add({fieldText(family, "name"), fieldText(family, "state"),
+                       error.empty() ? fieldText(family, "title") : error});
+    }
+    std::fputs(table.text().c_str(), stdout);
+    return ExitCode::Done;
+}
+
+ExitCode snapshotCommand(const fs::path& run, const fs::path& output)
+{
+    std::error_code code;
+    const fs::path named = base::defaultRunsFolder() / run;
+    const auto record = record::openRun(!fs::exists(run, code) && fs::exists(named, code) ? named : run);
+    if (!record)
+        return report(ExitCode::WrongRequest, record.error());
+    if (const auto status = record::writeSnapshot(*record, output); !status)
+        return report(ExitCode::Failed, status.error());
+    return ExitCode::Done;
+}
+
+} // namespace rankscope::engine

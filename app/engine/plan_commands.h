@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that only ask: what a job would cost, which families there are, a run as one file.
+#pragma once
+
+#include "app/engine/exit_code.h"
+
+#include <filesystem>
+
+namespace rankscope::engine
+{
+
+ExitCode planCommand(const std::filesystem::path& job, bool json);
+ExitCode familiesCommand(bool json);
+ExitCode snapshotCommand(const std::filesystem::path& run, const std::filesystem::path& output);
+
+} // namespace rankscope::engine

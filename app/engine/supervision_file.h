@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// supervision.json in a run directory: what whoever started the run knows of it and its own journal cannot
+// say. It lets the next supervisor find queued and running jobs again.
+#pragma once
+
+#include "app/engine/child_process.h"
+#include "core/record/run_directory.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace rankscope::engine
+{
+
+struct Supervision {
+    std::string state; ///< "queued", "running", "stopping", or how it ended
+    std::string reason;
+    bool resume = false;          ///< queued to go on from its last checkpoint
+    std::int64_t submittedUs = 0; ///< first time
+    std::int64_t queuedUs = 0;    ///< last time: the place in the queue
+    std::string host;             ///< where its process is or was
+    ProcessIdentity process;
+    std::int64_t startPosition = 0; ///< size of the journal when the process was started
+
+    /// Of the journal as far as it was read, so that a finished run need not be read again.
+    struct Digest {
+        std::int64_t journalBytes = 0;
+        std::int64_t step = 0;
+        std::int64_t totalSteps = 0;
+        std::optional<double> loss;
+        std::string state;
+        std::string reason;
+
+        bool operator==(const Digest&) const = default;
+    } digest;
+
+    bool operator==(const Supervision&) const = default;
+};
+
+[[nodiscard]] std::filesystem::path supervisionFile(const record::RunDirectory& run);
+/// Nothing if there is no such file or it makes no sense.
+[[nodiscard]] std::optional<Supervision> readSupervision(const record::RunDirectory& run);
+Status writeSupervision(const record::RunDirectory& run, const Supervision& supervision);
+
+/// A job that did not end by itself cannot write so: its last state goes into the journal and the log for it.
+void recordDeath(const record::RunDirectory& run, const std::string& reason);
+
+[[nodiscard]] std::string hostName();
+[[nodiscard]] std::int64_t nowMicroseconds();
+
+} // namespace rankscope::engine
