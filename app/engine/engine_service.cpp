@@ -53,11 +53,13 @@ grpc::Status ending()
 grpc::Status EngineService::Submit(grpc::ServerContext*, const protocol::SubmitRequest* request,
                                    protocol::RunStatus* reply)
 {
+    m_open.wait();
     return answer(m_supervisor.submit(request->job_json(), request->base_folder()), reply);
 }
 
 grpc::Status EngineService::List(grpc::ServerContext*, const protocol::ListRequest*, protocol::RunList* reply)
 {
+    m_open.wait();
     *reply = m_supervisor.list().list;
     return grpc::Status::OK;
 }
@@ -65,6 +67,7 @@ grpc::Status EngineService::List(grpc::ServerContext*, const protocol::ListReque
 grpc::Status EngineService::WatchList(grpc::ServerContext* context, const protocol::ListRequest*,
                                       grpc::ServerWriter<protocol::RunList>* writer)
 {
+    m_open.wait();
     std::uint64_t sent = 0;
     while (!over(*context)) {
         const auto listing = m_supervisor.list();
@@ -81,6 +84,7 @@ grpc::Status EngineService::WatchList(grpc::ServerContext* context, const protoc
 grpc::Status EngineService::WatchRun(grpc::ServerContext* context, const protocol::WatchRequest* request,
                                      grpc::ServerWriter<protocol::JournalChunk>* writer)
 {
+    m_open.wait();
     if (request->position() < 0)
         return {grpc::StatusCode::INVALID_ARGUMENT, "the position in the journal is negative"};
     const auto first = m_supervisor.journal(request->run());
@@ -112,30 +116,35 @@ grpc::Status EngineService::WatchRun(grpc::ServerContext* context, const protoco
 grpc::Status EngineService::Stop(grpc::ServerContext*, const protocol::RunRequest* request,
                                  protocol::RunStatus* reply)
 {
+    m_open.wait();
     return answer(m_supervisor.stop(request->run()), reply);
 }
 
 grpc::Status EngineService::Resume(grpc::ServerContext*, const protocol::RunRequest* request,
                                    protocol::RunStatus* reply)
 {
+    m_open.wait();
     return answer(m_supervisor.resume(request->run()), reply);
 }
 
 grpc::Status EngineService::Plan(grpc::ServerContext*, const protocol::PlanRequest* request,
                                  protocol::JsonReply* reply)
 {
+    m_open.wait();
     return answer(m_supervisor.plan(request->job_json(), request->base_folder()), reply);
 }
 
 grpc::Status EngineService::Families(grpc::ServerContext*, const protocol::FamiliesRequest*,
                                      protocol::JsonReply* reply)
 {
+    m_open.wait();
     return answer(m_supervisor.families(), reply);
 }
 
 grpc::Status EngineService::Shutdown(grpc::ServerContext*, const protocol::ShutdownRequest*,
                                      protocol::ShutdownReply*)
 {
+    m_open.wait();
     m_shutdown();
     return grpc::Status::OK;
 }

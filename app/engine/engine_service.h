@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <latch>
 
 namespace rankscope::engine
 {
@@ -21,6 +22,8 @@ public:
     {
     }
 
+    /// Calls that came before wait until this one.
+    void open() { m_open.count_down(); }
     /// Lets the streams end.
     void close() { m_closed = true; }
 
@@ -46,6 +49,7 @@ private:
 
     Supervisor& m_supervisor;
     std::function<void()> m_shutdown;
+    std::latch m_open{1};
     std::atomic<bool> m_closed{false};
 };
 

@@ -94,13 +94,14 @@ Status completeSettings(protocol::Job& job)
     return {}; // the worker says which families there are
 }
 
-Status checkJob(protocol::Job& job, const fs::path& runs, const WorkerProgram& worker)
+Status checkJob(protocol::Job& job, const fs::path& runs)
 {
     if (job.data.train.empty())
         return fail("data.train names no file to train on");
     RANKSCOPE_CHECK(completeSettings(job));
     RANKSCOPE_CHECK(checkWritable(runs));
     RANKSCOPE_CHECK(checkRoom(runs));
+    RANKSCOPE_TRY(const WorkerProgram worker, WorkerProgram::find());
     return worker.check(job);
 }
 

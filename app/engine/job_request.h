@@ -25,7 +25,7 @@ Status completeSettings(protocol::Job& job);
 
 /// Everything about a job that trains: its data, its settings, room and permission in the folder for the run,
 /// and what the worker finds wrong. Writes nothing.
-Status checkJob(protocol::Job& job, const std::filesystem::path& runs, const WorkerProgram& worker);
+Status checkJob(protocol::Job& job, const std::filesystem::path& runs);
 
 /// Writes the complete job into its run directory.
 Status writeJob(const record::RunDirectory& run, const protocol::Job& job);

@@ -49,6 +49,9 @@ public:
 
     int execute(int argc, char** argv)
     {
+        if (argc > 1 && argv[1][0] != '-' && m_app.get_subcommand_no_throw(argv[1]) == nullptr)
+            return static_cast<int>(engine::report(
+                ExitCode::WrongRequest, Error{std::string("there is no command '") + argv[1] + "'; see --help"}));
         try {
             m_app.parse(argc, argv);
         } catch (const CLI::Success& success) {

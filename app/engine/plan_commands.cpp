@@ -30,14 +30,14 @@ std::string fieldText(const base::OrderedJson& object, const char* key)
 
 ExitCode planCommand(const fs::path& file, bool json)
 {
-    const auto worker = WorkerProgram::find();
-    if (!worker)
-        return report(ExitCode::WrongRequest, worker.error());
     auto job = readJobFile(file);
     if (!job)
         return report(ExitCode::WrongRequest, job.error());
     if (const auto status = completeSettings(*job); !status)
         return report(ExitCode::WrongRequest, status.error());
+    const auto worker = WorkerProgram::find();
+    if (!worker)
+        return report(ExitCode::WrongRequest, worker.error());
     const auto text = worker->plan(*job);
     if (!text)
         return report(ExitCode::WrongRequest, text.error());

@@ -212,22 +212,22 @@ Result<record::RunDirectory> directoryToResume(const RunOptions& options)
     return run;
 }
 
-Result<record::RunDirectory> newDirectory(const RunOptions& options, const WorkerProgram& worker)
+Result<record::RunDirectory> newDirectory(const RunOptions& options)
 {
-    std::error_code code;
     if (options.job.empty())
         return fail("name the job file to run");
     RANKSCOPE_TRY(protocol::Job job, readJobFile(options.job));
-    const fs::path folder = fs::absolute(options.runDirectory).lexically_normal();
-    if (!options.runDirectory.empty() && record::RunDirectory::isRunDirectory(folder))
+    const bool named = !options.runDirectory.empty();
+    const fs::path folder = named ? fs::absolute(options.runDirectory).lexically_normal() : fs::path();
+    if (named && record::RunDirectory::isRunDirectory(folder))
         return fail(folder.string() +
                     " already holds a run; add --resume to continue it, or name another folder");
-    const fs::path runs = options.runs.empty() ? base::defaultRunsFolder() : fs::absolute(options.runs);
-    RANKSCOPE_CHECK(checkJob(job, options.runDirectory.empty() ? runs : folder, worker));
+    const fs::path runs = fs::absolute(options.runs.empty() ? base::defaultRunsFolder() : options.runs);
+    RANKSCOPE_CHECK(checkJob(job, named ? folder : runs));
     RANKSCOPE_TRY(record::RunDirectory run,
-                  options.runDirectory.empty()
-                      ? record::RunDirectory::create(runs, protocol::runFolderName(job, std::time(nullptr)))
-                      : record::RunDirectory::createAt(folder));
+                  named
+                      ? record::RunDirectory::createAt(folder)
+                      : record::RunDirectory::create(runs, protocol::runFolderName(job, std::time(nullptr))));
     RANKSCOPE_CHECK(writeJob(run, job));
     return run;
 }
@@ -236,12 +236,12 @@ Result<record::RunDirectory> newDirectory(const RunOptions& options, const Worke
 
 ExitCode runCommand(const RunOptions& options)
 {
+    auto run = options.resume ? directoryToResume(options) : newDirectory(options);
+    if (!run)
+        return report(ExitCode::WrongRequest, run.error());
     const auto worker = WorkerProgram::find();
     if (!worker)
         return report(ExitCode::WrongRequest, worker.error());
-    auto run = options.resume ? directoryToResume(options) : newDirectory(options, *worker);
-    if (!run)
-        return report(ExitCode::WrongRequest, run.error());
     return ForegroundRun(std::move(*run), options).execute(*worker);
 }
 

@@ -90,7 +90,8 @@ ExitCode serve(const fs::path& socket, Supervisor& supervisor)
     builder.AddListeningPort("unix:" + socket.string(), grpc::InsecureServerCredentials(), &bound);
     builder.RegisterService(&service);
     builder.SetMaxReceiveMessageSize(64 << 20);
-    // The socket is closed to others from its first moment on.
+    // The socket is closed to others from its first moment on. The mask is the whole program's: nothing else
+    // may make files meanwhile, so the queue starts and calls are answered only afterwards.
     const mode_t mask = ::umask(0177);
     const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     ::umask(mask);
@@ -99,7 +100,10 @@ ExitCode serve(const fs::path& socket, Supervisor& supervisor)
     if (::chmod(socket.c_str(), 0600) != 0)
         return report(ExitCode::Failed,
                       Error{"cannot close " + socket.string() + " to others: " + std::strerror(errno)});
+    supervisor.begin();
+    service.open();
     spdlog::info("listening on {}", socket.string());
+    spdlog::default_logger()->flush();
 
     sigset_t signals;
     ::sigemptyset(&signals);

@@ -71,8 +71,12 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(fs::path runs, int jobs, Wo
     std::unique_ptr<Supervisor> supervisor(
         new Supervisor(std::move(runs), jobs, std::move(worker), std::move(lock), std::move(wake)));
     supervisor->rescan();
-    supervisor->m_thread = std::thread([self = supervisor.get()] { self->loop(); });
     return supervisor;
+}
+
+void Supervisor::begin()
+{
+    m_thread = std::thread([this] { loop(); });
 }
 
 Supervisor::~Supervisor()
@@ -200,7 +204,7 @@ CallResult<protocol::RunStatus> Supervisor::submit(const std::string& jobJson, c
     if (!job)
         return refuse(Refusal::WrongRequest, job.error().message);
     // Reading every data row may take a while; the list and other calls go on meanwhile.
-    if (const auto status = checkJob(*job, m_runsFolder, m_worker); !status)
+    if (const auto status = checkJob(*job, m_runsFolder); !status)
         return refuse(Refusal::WrongRequest, status.error().message);
 
     const std::scoped_lock guard(m_mutex);

@@ -35,6 +35,8 @@ public:
     /// Finds the runs in the folder again: queued ones wait on, running ones are watched.
     static Result<std::unique_ptr<Supervisor>> open(std::filesystem::path runs, int jobs,
                                                     WorkerProgram worker);
+    /// Starts what is queued, and watches what runs, from now on.
+    void begin();
     /// Leaves running jobs alone.
     ~Supervisor();
     Supervisor(const Supervisor&) = delete;

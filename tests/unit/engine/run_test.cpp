@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that need no supervisor: exit status, the one line of an error, and what is written.
+#include "core/base/files.h"
+#include "core/base/json.h"
+#include "core/protocol/job.h"
+#include "core/record/journal.h"
+#include "core/record/run_directory.h"
+#include "tests/unit/engine/engine_fixture.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace rankscope::engine::test
+{
+namespace
+{
+
+namespace fs = std::filesystem;
+
+class EngineRun : public EngineTest
+{
+protected:
+    /// The request is wrong: exit 2, one line, and no run directory.
+    void expectWrong(const std::vector<std::string>& arguments, const std::string& sentence)
+    {
+        const Captured captured = engine(arguments);
+        EXPECT_EQ(captured.exitStatus(), 2) << captured.error;
+        EXPECT_NE(captured.error.find(sentence), std::string::npos) << captured.error;
+        EXPECT_EQ(std::ranges::count(captured.error, '\n'), 1) << captured.error;
+        EXPECT_EQ(captured.output, "");
+        EXPECT_FALSE(fs::exists(runs())) << "something was written";
+    }
+};
+
+TEST_F(EngineRun, TrainsAndReports)
+{
+    const Captured captured = engine({"run", job("done")});
+    EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
+    EXPECT_NE(captured.output.find("arithmetic"), std::string::npos);
+    EXPECT_NE(captured.output.find("25.0%"), std::string::npos);
+    EXPECT_NE(captured.output.find("75.0%"), std::string::npos);
+    EXPECT_NE(captured.output.find(onlyRun().string()), std::string::npos);
+    const auto written = protocol::Job::read(onlyRun() / "job.json");
+    ASSERT_TRUE(written) << written.error().message;
+    EXPECT_EQ(written->data.train.front(), (m_folder / "train.jsonl").string());
+    EXPECT_TRUE(fs::path(written->model.path).is_absolute());
+    EXPECT_EQ(record::openRun(onlyRun())->state(), "done");
+}
+
+TEST_F(EngineRun, PrintsOneJsonObject)
+{
+    const Captured captured =
+        engine({"run", job("done"), "--json", "--run-dir", (m_folder / "here").string()});
+    EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
+    const auto json = base::parseJson(captured.output);
+    ASSERT_TRUE(json) << captured.output;
+    EXPECT_EQ((*json)["state"], "done");
+    EXPECT_EQ((*json)["step"], 3);
+    ASSERT_EQ((*json)["tasks"].size(), 2u);
+    EXPECT_EQ((*json)["tasks"][0]["task"], "arithmetic");
+    EXPECT_EQ((*json)["tasks"][0]["accuracyBefore"], 0.25);
+    EXPECT_EQ((*json)["tasks"][1]["accuracyAfter"], 1.0);
+    EXPECT_EQ((*json)["tasks"][1]["lossAfter"], nullptr);
+    EXPECT_EQ((*json)["meanAccuracyAfter"], 0.875);
+    EXPECT_TRUE(fs::exists(m_folder / "here/journal.rec"));
+    expectWrong({"run", job("done"), "--run-dir", (m_folder / "here").string()}, "already holds a run");
+    expectWrong({"run", "--resume", "--run-dir", (m_folder / "here").string()}, "nothing to resume");
+}
+
+TEST_F(EngineRun, SaysWhyTheWorkFailed)
+{
+    const Captured failed = engine({"run", job("fail"), "--run-dir", (m_folder / "a").string()});
+    EXPECT_EQ(failed.exitStatus(), 1);
+    EXPECT_NE(failed.error.find("the loss is not finite at step 1"), std::string::npos) << failed.error;
+
+    const Captured crashed = engine({"run", job("crash"), "--run-dir", (m_folder / "b").string(), "--json"});
+    EXPECT_EQ(crashed.exitStatus(), 1);
+    EXPECT_NE(crashed.error.find("something broke"), std::string::npos) << crashed.error;
+    EXPECT_EQ(base::Json::parse(crashed.output)["state"], "failed");
+    EXPECT_EQ(record::loadJournal(m_folder / "b/journal.rec")->state(), "failed");
+
+    const Captured mute = engine({"run", job("mute"), "--run-dir", (m_folder / "c").string()});
+    EXPECT_EQ(mute.exitStatus(), 1);
+    EXPECT_EQ(record::loadJournal(m_folder / "c/journal.rec")->state(), "failed");
+}
+
+TEST_F(EngineRun, RefusesAWrongRequestBeforeWriting)
+{
+    expectWrong({"run", job("wrong")}, "train.jsonl:3: the row is empty");
+    expectWrong({"run", job("a", R"({"training":{"stepz":1}})")}, "training.stepz is not a known field");
+    expectWrong({"run", job("a", R"({"training":{"steps":0}})")}, "training.steps is 0");
+    expectWrong({"run", job("a", R"({"data":{"train":null}})")}, "data.train names no file");
+    expectWrong({"run", (m_folder / "none.json").string()}, "none.json");
+    expectWrong({"run"}, "name the job file");
+    expectWrong({"run", job("done"), "--runs", "/dev/null/runs"}, "is not a folder");
+    expectWrong({"run", "--resume", "--run-dir", m_folder.path().string()}, "is not a run directory");
+    expectWrong({"run", "--colour", job("done")}, "--colour");
+    expectWrong({"walk"}, "walk");
+    expectWrong({"snapshot", (m_folder / "none").string(), "-o", (m_folder / "x.h5").string()},
+                "there is no run at");
+    expectWrong({"plan", job("wrong")}, "the row is empty");
+}
+
+TEST_F(EngineRun, InterruptCheckpointsAndResumeGoesOn)
+{
+    Background run({"run", job("hold"), "--run-dir", (m_folder / "r").string()});
+    const Step first = nextStep();
+    EXPECT_EQ(first.step, 1);
+    run.signal(SIGINT);
+    EXPECT_EQ(run.wait(), 0) << run.output();
+    EXPECT_NE(run.output().find("press again to kill"), std::string::npos) << run.output();
+    const record::RunDirectory directory(m_folder / "r");
+    EXPECT_EQ(record::openRun(m_folder / "r")->state(), "stopped");
+    EXPECT_EQ(directory.lastCheckpoint()->step, 1);
+
+    Background again({"run", "--resume", "--run-dir", (m_folder / "r").string()});
+    const Step second = nextStep();
+    EXPECT_EQ(second.step, 2);
+    const Captured busy = engine({"run", "--resume", "--run-dir", (m_folder / "r").string()});
+    EXPECT_EQ(busy.exitStatus(), 2);
+    ::kill(second.pid, SIGUSR2);
+    EXPECT_EQ(again.wait(), 0) << again.output();
+    const auto record = record::openRun(m_folder / "r");
+    EXPECT_EQ(record->state(), "done");
+    EXPECT_EQ(record->measure("train/loss")->steps().size(), 5u);
+}
+
+TEST_F(EngineRun, AKilledWorkerIsAFailedRun)
+{
+    Background run({"run", job("hold"), "--run-dir", (m_folder / "r").string()});
+    const Step step = nextStep();
+    ::kill(step.pid, SIGKILL);
+    EXPECT_EQ(run.wait(), 1);
+    EXPECT_NE(run.output().find("killed by signal 9"), std::string::npos) << run.output();
+    const auto record = record::openRun(m_folder / "r");
+    EXPECT_EQ(record->state(), "failed");
+    EXPECT_NE(record->states.back().reason.find("killed by signal 9"), std::string::npos);
+    EXPECT_NE(lastLineOf(m_folder / "r/log.txt").find("killed by signal 9"), std::string::npos);
+}
+
+TEST_F(EngineRun, ASecondInterruptKills)
+{
+    Background run({"run", job("hold"), "--run-dir", (m_folder / "r").string()});
+    const Step step = nextStep();
+    ::kill(step.pid, SIGSTOP); // so that it cannot finish its step
+    run.signal(SIGINT);
+    run.waitForOutput("press again to kill");
+    run.signal(SIGINT);
+    EXPECT_EQ(run.wait(), 1);
+    EXPECT_EQ(record::openRun(m_folder / "r")->state(), "failed");
+}
+
+TEST_F(EngineRun, AsksTheWorker)
+{
+    const Captured plan =
+        engine({"plan", job("p", R"({"adapter":{"family":"any","settings":{"rank":3}}})"), "--json"});
+    EXPECT_EQ(plan.exitStatus(), 0) << plan.error;
+    EXPECT_EQ(base::Json::parse(plan.output)["trainableParameters"], 300);
+    const Captured families = engine({"families", "--json"});
+    EXPECT_EQ(base::Json::parse(families.output)[1]["error"], "it has no entry point");
+    EXPECT_NE(engine({"families"}).output.find("it has no entry point"), std::string::npos);
+    const Captured passed = engine({"evaluate", "DIR", "--data", "a b", "--json", "--help"});
+    EXPECT_EQ(passed.exitStatus(), 7);
+    EXPECT_EQ(passed.output, "[evaluate][DIR][--data][a b][--json][--help]");
+}
+
+TEST_F(EngineRun, WritesASnapshot)
+{
+    ASSERT_EQ(engine({"run", job("done")}).exitStatus(), 0);
+    const std::string file = (m_folder / "x.h5").string();
+    const Captured captured = engine({"snapshot", onlyRun().filename().string(), "-o", file});
+    EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
+    EXPECT_EQ(record::openRun(file)->measure("eval/accuracy")->series(1), (std::vector<float>{0.5F, 1.0F}));
+    EXPECT_EQ(engine({"snapshot", onlyRun().string(), "-o", "/dev/null/x.h5"}).exitStatus(), 1);
+}
+
+} // namespace
+} // namespace rankscope::engine::test
