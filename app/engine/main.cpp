@@ -8,6 +8,7 @@
 #include "app/engine/worker_program.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 
@@ -49,7 +50,7 @@ public:
 
     int execute(int argc, char** argv)
     {
-        if (argc > 1 && argv[1][0] != '-' && m_app.get_subcommand_no_throw(argv[1]) == nullptr)
+        if (argc > 1 && argv[1][0] != '-' && !knows(argv[1]))
             return static_cast<int>(engine::report(
                 ExitCode::WrongRequest, Error{std::string("there is no command '") + argv[1] + "'; see --help"}));
         try {
@@ -64,6 +65,12 @@ public:
     }
 
 private:
+    [[nodiscard]] bool knows(const std::string& command) const
+    {
+        return std::ranges::any_of(m_app.get_subcommands([](const CLI::App*) { return true; }),
+                                   [&](const CLI::App* one) { return one->get_name() == command; });
+    }
+
     static std::string describe(const std::string& name)
     {
         if (name == "inspect")
