@@ -239,7 +239,7 @@ Status GgufModelFiles::read(const std::string& name, std::span<float> out) const
     const std::int64_t rows = tensor->view.shape[0];
     const std::int64_t headRows = rows / tensor->permutedHeads;
     const auto columns = static_cast<std::size_t>(tensor->view.elements() / std::max<std::int64_t>(rows, 1));
-    if (headRows * tensor->permutedHeads != rows || headRows % 2 != 0)
+    if (rows == 0 || headRows * tensor->permutedHeads != rows || headRows % 2 != 0)
         return fail(m_path.string() + ": the rows of " + name + " do not divide into heads");
     if (out.size() != static_cast<std::size_t>(tensor->view.elements()))
         return fail("tensor " + name + " has " + std::to_string(tensor->view.elements()) +

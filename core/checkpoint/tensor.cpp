@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checkpoint/tensor.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -196,6 +197,9 @@ std::size_t blockBytes(DType dtype)
 
 std::int64_t TensorView::elements() const
 {
+    // An empty dimension decides first: the product of the others may be too large.
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+        return 0;
     std::int64_t count = 1;
     for (const std::int64_t length : shape)
         count *= length;

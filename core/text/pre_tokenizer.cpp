@@ -3,6 +3,7 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <utf8proc.h>
 
 namespace rankscope::text
 {
@@ -50,6 +51,17 @@ std::string withExactWhiteSpace(const std::string& pattern)
     return result;
 }
 
+/// Length of the UTF-8 character at `at`; 0: the bytes there are none.
+std::size_t validBytes(std::string_view text, std::size_t at)
+{
+    if (static_cast<unsigned char>(text[at]) < 0x80)
+        return 1;
+    utf8proc_int32_t point = 0;
+    const auto count = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + at,
+                                        static_cast<utf8proc_ssize_t>(text.size() - at), &point);
+    return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
 std::string literal(const std::string& text)
 {
     std::string escaped;
@@ -83,10 +95,8 @@ Status PreTokenizer::addStep(const std::string& expression, bool keepMatches, bo
     int error = 0;
     PCRE2_SIZE place = 0;
     auto pattern = std::make_shared<Pattern>();
-    // Invalid UTF-8 ends a match instead of failing the call: such bytes fall into the gaps and are kept.
     pattern->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(exact.data()), exact.size(),
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                  &error, &place, nullptr);
+                                  PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &place, nullptr);
     if (!pattern->code) {
         PCRE2_UCHAR message[256] = {};
         pcre2_get_error_message(error, message, sizeof message);
@@ -218,9 +228,9 @@ void PreTokenizer::splitOnce(const Step& step, std::string_view text, std::vecto
             return pcre2_match(step.pattern->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
                                options, match.data, step.pattern->context);
         };
-        int count = attempt(0);
+        int count = attempt(PCRE2_NO_UTF_CHECK); // split() has checked: once, not again at each match
         if (count == PCRE2_ERROR_JIT_STACKLIMIT)
-            count = attempt(PCRE2_NO_JIT);
+            count = attempt(PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
         if (count < 0)
             break; // no further match; or a limit was reached: the rest stays one piece, no byte is lost
         const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.data);
@@ -240,15 +250,34 @@ void PreTokenizer::splitOnce(const Step& step, std::string_view text, std::vecto
 std::vector<std::string_view> PreTokenizer::split(std::string_view text) const
 {
     std::vector<std::string_view> pieces;
-    if (!text.empty())
-        pieces.push_back(text);
-    for (const Step& step : m_steps) {
-        std::vector<std::string_view> finer;
-        finer.reserve(pieces.size() * 2);
-        for (const std::string_view piece : pieces)
-            splitOnce(step, piece, finer);
-        pieces = std::move(finer);
+    const auto addValid = [&](std::string_view valid) {
+        if (valid.empty())
+            return;
+        std::vector<std::string_view> current{valid};
+        for (const Step& step : m_steps) {
+            std::vector<std::string_view> finer;
+            finer.reserve(current.size() * 2);
+            for (const std::string_view piece : current)
+                splitOnce(step, piece, finer);
+            current = std::move(finer);
+        }
+        pieces.insert(pieces.end(), current.begin(), current.end());
+    };
+    std::size_t start = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t valid = validBytes(text, at);
+        if (valid > 0) {
+            at += valid;
+            continue;
+        }
+        addValid(text.substr(start, at - start));
+        start = at;
+        while (at < text.size() && validBytes(text, at) == 0)
+            ++at;
+        pieces.push_back(text.substr(start, at - start));
+        start = at;
     }
+    addValid(text.substr(start));
     return pieces;
 }
 

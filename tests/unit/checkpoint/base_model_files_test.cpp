@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Base models: the GGUF that gguf's writer made, against the same weights under Hugging Face's names.
+#include "core/base/files.h"
+#include "core/base/paths.h"
+#include "core/checkpoint/base_model_files.h"
+#include "core/checkpoint/safetensors.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+
+using namespace rankscope;
+using namespace rankscope::checkpoint;
+namespace fs = std::filesystem;
+
+namespace
+{
+
+fs::path testData()
+{
+    const char* source = std::getenv("RANKSCOPE_SOURCE");
+    return fs::path(source ? source : ".") / "tests" / "data";
+}
+
+constexpr const char* tinyConfig =
+    R"({"model_type": "llama", "vocab_size": 32, "hidden_size": 256, "intermediate_size": 32,
+  "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "tie_word_embeddings": true,
+  "eos_token_id": 2})";
+
+std::vector<float> valuesOf(const BaseModelFiles& model, const std::string& name, std::int64_t elements)
+{
+    std::vector<float> values(static_cast<std::size_t>(elements));
+    const auto status = model.read(name, values);
+    EXPECT_TRUE(status) << status.error().message;
+    return values;
+}
+
+/// A Hugging Face folder with the tiny model, removed at the end.
+class Folder : public testing::Test
+{
+protected:
+    void SetUp() override
+    {
+        m_folder =
+            fs::path(testing::TempDir()) /
+            (std::string("rankscope-model-") + testing::UnitTest::GetInstance()->current_test_info()->name());
+        fs::remove_all(m_folder);
+        fs::create_directories(m_folder);
+        write("config.json", tinyConfig);
+    }
+    void TearDown() override { fs::remove_all(m_folder); }
+    void write(const std::string& name, const std::string& content)
+    {
+        std::ofstream(m_folder / name, std::ios::binary) << content;
+    }
+    std::string errorNow()
+    {
+        const auto model = BaseModelFiles::open(m_folder);
+        return model ? std::string("no error") : model.error().message;
+    }
+
+    fs::path m_folder;
+    fs::path m_weights = testData() / "checkpoint" / "tiny-llama.safetensors";
+};
+
+} // namespace
+
+TEST(GgufModel, GivesTheWeightsOfTheUnconvertedModel)
+{
+    const auto model = BaseModelFiles::open(testData() / "checkpoint" / "tiny-llama.gguf");
+    ASSERT_TRUE(model) << model.error().message;
+    const auto reference = SafetensorsFile::open(testData() / "checkpoint" / "tiny-llama.safetensors");
+    ASSERT_TRUE(reference) << reference.error().message;
+    ASSERT_EQ(reference->tensors().size(), 11U);
+    for (const auto& [name, tensor] : reference->tensors()) {
+        EXPECT_EQ((*model)->shape(name), tensor.shape) << name;
+        std::vector<float> expected(static_cast<std::size_t>(tensor.elements()));
+        ASSERT_TRUE(decode(tensor, expected));
+        EXPECT_EQ(valuesOf(**model, name, tensor.elements()), expected) << name;
+    }
+    const ModelConfig& config = (*model)->config();
+    EXPECT_EQ(config.architecture, "llama");
+    EXPECT_EQ(config.vocabulary, 32);
+    EXPECT_EQ(config.headDim, 8);
+    EXPECT_EQ(config.kvHeads, 1);
+    EXPECT_EQ(config.ropeTheta, 50000);
+    EXPECT_FLOAT_EQ(static_cast<float>(config.normEpsilon), 1e-5F);
+    EXPECT_TRUE(config.tiedEmbeddings);
+    EXPECT_EQ(config.bosToken, 1);
+    EXPECT_EQ(config.eosTokens, std::vector<std::int64_t>{2});
+
+    // Bytes as they lie only where they lie as Hugging Face has them.
+    const auto plain = [&](const char* name) { return (*model)->plainView(name) != nullptr; };
+    EXPECT_TRUE(plain("model.embed_tokens.weight"));
+    EXPECT_TRUE(plain("model.layers.0.self_attn.o_proj.weight"));
+    EXPECT_FALSE(plain("model.layers.0.self_attn.k_proj.weight")); // F32, but its rows are permuted
+    EXPECT_FALSE(plain("model.layers.0.mlp.up_proj.weight"));      // quantised
+    EXPECT_FALSE(plain("lm_head.weight"));
+    EXPECT_FALSE((*model)->shape("lm_head.weight"));
+    std::vector<float> one(1);
+    EXPECT_FALSE((*model)->read("lm_head.weight", one));
+    EXPECT_FALSE((*model)->read("model.layers.0.self_attn.q_proj.weight", one));
+    EXPECT_EQ((*model)->identityFile(), testData() / "checkpoint" / "tiny-llama.gguf");
+}
+
+TEST(GgufModel, RecognisesTheRotaryScalingOfLlama31)
+{
+    const auto model = BaseModelFiles::open(testData() / "checkpoint" / "tiny-vocab.gguf");
+    ASSERT_TRUE(model) << model.error().message;
+    const ModelConfig& config = (*model)->config();
+    ASSERT_TRUE(config.ropeScaling);
+    EXPECT_EQ(config.ropeScaling->factor, 32);
+    EXPECT_EQ(config.ropeScaling->lowFrequencyFactor, 1);
+    EXPECT_EQ(config.ropeScaling->highFrequencyFactor, 4);
+    EXPECT_EQ(config.ropeScaling->originalMaxPosition, 8192);
+    EXPECT_EQ(config.vocabulary, 260);
+    EXPECT_EQ(config.kvHeads, 1);
+}
+
+TEST(GgufModel, LeavesTheRowsOfQwenAsTheyAre)
+{
+    for (const std::string architecture : {"qwen2", "qwen3"}) {
+        const auto model =
+            BaseModelFiles::open(testData() / "checkpoint" / ("tiny-" + architecture + ".gguf"));
+        ASSERT_TRUE(model) << model.error().message;
+        EXPECT_EQ((*model)->config().architecture, architecture);
+        EXPECT_FALSE((*model)->config().tiedEmbeddings);
+        EXPECT_EQ((*model)->config().qkvBias, architecture == "qwen2");
+        EXPECT_EQ((*model)->config().qkNorm, architecture == "qwen3");
+        EXPECT_EQ((*model)->config().ropeTheta, 10000);
+        std::vector<std::string> names{"self_attn.q_proj.weight", "self_attn.k_proj.weight"};
+        for (const char* more : {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.q_norm.weight",
+                                 "self_attn.k_norm.weight"}) {
+            if ((*model)->shape(std::string("model.layers.0.") + more))
+                names.emplace_back(more);
+        }
+        EXPECT_EQ(names.size(), 4U);
+        for (const auto& name : names) {
+            const TensorView* view = (*model)->plainView("model.layers.0." + name);
+            ASSERT_TRUE(view) << name;
+            const auto values = valuesOf(**model, "model.layers.0." + name, view->elements());
+            for (std::size_t i = 0; i < values.size(); ++i)
+                ASSERT_EQ(values[i], static_cast<float>(i)) << name;
+        }
+    }
+}
+
+TEST(GgufModel, ReadsTheInstalledModel)
+{
+    ASSERT_TRUE(fs::exists(base::defaultModel()))
+        << "the base model is missing: run ./setup or set RANKSCOPE_MODEL";
+    const auto model = BaseModelFiles::open(base::defaultModel());
+    ASSERT_TRUE(model) << model.error().message;
+    const ModelConfig& config = (*model)->config();
+    EXPECT_EQ(config.parameters(), 134'515'008);
+    EXPECT_EQ(config.layers, 30);
+    EXPECT_EQ(config.ropeTheta, 100000);
+    EXPECT_EQ(config.eosTokens, std::vector<std::int64_t>{2});
+    for (const LinearShape& linear : config.linears())
+        EXPECT_EQ((*model)->shape(linear.path + ".weight"),
+                  (std::vector<std::int64_t>{linear.out, linear.in}));
+}
+
+TEST_F(Folder, ReadsASingleFile)
+{
+    fs::copy_file(m_weights, m_folder / "model.safetensors");
+    write("generation_config.json", R"({"eos_token_id": [2, 7]})");
+    const auto model = BaseModelFiles::open(m_folder);
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->identityFile(), m_folder / "model.safetensors");
+    EXPECT_EQ((*model)->config().eosTokens, (std::vector<std::int64_t>{2, 7}));
+    const TensorView* view = (*model)->plainView("model.norm.weight");
+    ASSERT_TRUE(view);
+    const auto values = valuesOf(**model, "model.norm.weight", 256);
+    EXPECT_EQ(std::memcmp(values.data(), view->bytes.data(), view->bytes.size()), 0);
+}
+
+TEST_F(Folder, ReadsShards)
+{
+    const auto whole = SafetensorsFile::open(m_weights);
+    ASSERT_TRUE(whole);
+    std::vector<TensorView> parts[2];
+    base::Json map = base::Json::object();
+    for (const auto& [name, tensor] : whole->tensors()) {
+        const std::size_t part = map.size() % 2;
+        parts[part].push_back(tensor);
+        map[name] = part == 0 ? "model-00001-of-00002.safetensors" : "model-00002-of-00002.safetensors";
+    }
+    ASSERT_TRUE(writeSafetensors(m_folder / "model-00001-of-00002.safetensors", parts[0]));
+    ASSERT_TRUE(writeSafetensors(m_folder / "model-00002-of-00002.safetensors", parts[1]));
+    write("model.safetensors.index.json", base::Json{{"weight_map", map}}.dump());
+    const auto model = BaseModelFiles::open(m_folder);
+    ASSERT_TRUE(model) << model.error().message;
+    for (const auto& [name, tensor] : whole->tensors()) {
+        std::vector<float> expected(static_cast<std::size_t>(tensor.elements()));
+        ASSERT_TRUE(decode(tensor, expected));
+        EXPECT_EQ(valuesOf(**model, name, tensor.elements()), expected) << name;
+    }
+    EXPECT_EQ((*model)->identityFile(), m_folder / "model.safetensors.index.json");
+}
+
+TEST_F(Folder, DoesNotFollowShardNamesOutOfTheFolder)
+{
+    fs::copy_file(m_weights, m_folder.parent_path() / "rankscope-outside.safetensors",
+                  fs::copy_options::overwrite_existing);
+    for (const std::string name : {"../rankscope-outside.safetensors", "/etc/passwd", "..", ".", "", "a/b"}) {
+        write("model.safetensors.index.json",
+              base::Json{{"weight_map", {{"model.norm.weight", name}}}}.dump());
+        EXPECT_NE(errorNow().find("leads out"), std::string::npos) << name;
+    }
+    fs::remove(m_folder.parent_path() / "rankscope-outside.safetensors");
+    write("model.safetensors.index.json", R"({"weight_map": {"x": 5}})");
+    EXPECT_NE(errorNow().find("not a text"), std::string::npos);
+    write("model.safetensors.index.json", R"({})");
+    EXPECT_NE(errorNow().find("weight_map"), std::string::npos);
+    fs::copy_file(m_weights, m_folder / "a.safetensors");
+    write("model.safetensors.index.json", R"({"weight_map": {"x": "a.safetensors"}})");
+    EXPECT_NE(errorNow().find("does not hold x"), std::string::npos);
+}
+
+TEST_F(Folder, RefusesWeightsThatContradictTheConfig)
+{
+    fs::copy_file(m_weights, m_folder / "model.safetensors");
+    auto config = *base::parseJson(tinyConfig);
+    config["intermediate_size"] = 64U;
+    write("config.json", config.dump());
+    EXPECT_NE(errorNow().find("mlp.gate_proj.weight is [32, 256], but the model's config makes it [64, 256]"),
+              std::string::npos)
+        << errorNow();
+    fs::remove(m_folder / "model.safetensors");
+    EXPECT_NE(errorNow().find("neither model.safetensors"), std::string::npos);
+    fs::remove(m_folder / "config.json");
+    EXPECT_NE(errorNow().find("config.json"), std::string::npos);
+}
+
+TEST(BaseModelFiles, OpensABareConfig)
+{
+    const auto model = BaseModelFiles::open(testData() / "configs" / "llama3-8b" / "config.json");
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->config().parameters(), 8'030'261'248);
+    EXPECT_FALSE((*model)->shape("model.norm.weight"));
+    EXPECT_FALSE(BaseModelFiles::open("/no/such/model.gguf"));
+    EXPECT_FALSE(BaseModelFiles::open("/dev/null"));
+}
