@@ -51,8 +51,9 @@ public:
     int execute(int argc, char** argv)
     {
         if (argc > 1 && argv[1][0] != '-' && !knows(argv[1]))
-            return static_cast<int>(engine::report(
-                ExitCode::WrongRequest, Error{std::string("there is no command '") + argv[1] + "'; see --help"}));
+            return static_cast<int>(
+                engine::report(ExitCode::WrongRequest,
+                               Error{std::string("there is no command '") + argv[1] + "'; see --help"}));
         try {
             m_app.parse(argc, argv);
         } catch (const CLI::Success& success) {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <csignal>
 #include <limits>
+#include <spdlog/spdlog.h>
 #include <sys/wait.h>
 
 namespace rankscope::engine
@@ -149,15 +150,21 @@ void SupervisedRun::enter(const std::string& state, const std::string& reason)
     }
 }
 
-void SupervisedRun::save()
+Status SupervisedRun::save()
 {
     m_supervision.state = m_state;
     m_supervision.reason = m_reason;
     m_supervision.digest.journalBytes = m_follower.position();
-    if (writeSupervision(m_run, m_supervision)) {
-        std::error_code code;
-        m_supervisionTime = fs::last_write_time(supervisionFile(m_run), code);
-    }
+    RANKSCOPE_CHECK(writeSupervision(m_run, m_supervision));
+    std::error_code code;
+    m_supervisionTime = fs::last_write_time(supervisionFile(m_run), code);
+    return {};
+}
+
+void SupervisedRun::saveOrWarn()
+{
+    if (const auto status = save(); !status)
+        spdlog::warn("{}: {}", id(), status.error().message);
 }
 
 protocol::RunStatus SupervisedRun::status() const
@@ -188,9 +195,13 @@ Status SupervisedRun::enqueue(bool resume)
     std::error_code code;
     m_supervision.resume = resume && fs::exists(m_run.journal(), code);
     m_supervision.process = {};
+    const std::string before = m_state;
+    const std::string reason = m_reason;
     enter("queued", {});
-    save();
-    return {};
+    const auto saved = save();
+    if (!saved)
+        enter(before, reason); // a queue that is not on disk would be forgotten
+    return saved;
 }
 
 Status SupervisedRun::start(const WorkerProgram& worker)
@@ -204,7 +215,7 @@ Status SupervisedRun::start(const WorkerProgram& worker)
     m_supervision.host = hostName();
     m_supervision.process = identify(pid).value_or(ProcessIdentity{pid, 0, {}});
     enter("running", {});
-    save();
+    saveOrWarn();
     return {};
 }
 
@@ -212,7 +223,7 @@ Status SupervisedRun::stop()
 {
     if (queued()) {
         enter("stopped", "taken out of the queue");
-        save();
+        saveOrWarn();
         return {};
     }
     if (m_state == "stopping")
@@ -225,7 +236,7 @@ Status SupervisedRun::stop()
         return fail("the run " + id() + " cannot be told to stop; has it just ended?");
     enter("stopping", {});
     if (m_ours)
-        save();
+        saveOrWarn();
     return {};
 }
 
@@ -298,7 +309,7 @@ bool SupervisedRun::checkProcess()
     m_process.reset();
     settle(waitStatus);
     if (m_ours)
-        save();
+        saveOrWarn();
     m_ours = false;
     return true;
 }
@@ -325,7 +336,7 @@ bool SupervisedRun::refresh()
 void SupervisedRun::failWith(const std::string& reason)
 {
     enter("failed", reason);
-    save();
+    saveOrWarn();
 }
 
 } // namespace rankscope::engine

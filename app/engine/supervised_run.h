@@ -56,7 +56,9 @@ private:
     void digest(const protocol::JournalEvent& event, std::int64_t position);
     void settle(std::optional<int> waitStatus);
     void enter(const std::string& state, const std::string& reason);
-    void save();
+    Status save();
+    /// Where the work goes on without: what is lost is only what the next supervisor would know.
+    void saveOrWarn();
     [[nodiscard]] bool endedByJournal() const;
     [[nodiscard]] bool recentlyActive() const;
 

@@ -188,13 +188,18 @@ void Watch::cancel()
         return;
     m_state->cancelled = true;
     m_state->context.TryCancel();
-    const std::scoped_lock guard(m_state->mutex);
-    if (!m_state->thread.joinable())
-        return;
-    if (m_state->thread.get_id() == std::this_thread::get_id())
-        m_state->thread.detach(); // it keeps its state alive until it returns from the callback
-    else
-        m_state->thread.join();
+    std::thread thread;
+    {
+        const std::scoped_lock guard(m_state->mutex);
+        if (!m_state->thread.joinable())
+            return;
+        if (m_state->thread.get_id() == std::this_thread::get_id()) {
+            m_state->thread.detach(); // it keeps its state alive until it returns from the callback
+            return;
+        }
+        thread = std::move(m_state->thread);
+    }
+    thread.join();
 }
 
 bool Watch::active() const
