@@ -36,3 +36,9 @@ set_target_properties(libtorch::cpu PROPERTIES
   INTERFACE_COMPILE_FEATURES cxx_std_17
   INTERFACE_LINK_LIBRARIES "libtorch::c10;Threads::Threads"
   INTERFACE_LINK_OPTIONS "LINKER:-rpath-link,${_rpath_link}")
+
+# LibTorch's own OpenMP runtime: with the compiler's beside it, two pools of threads would compete for the cores.
+add_library(libtorch::openmp SHARED IMPORTED GLOBAL)
+set_target_properties(libtorch::openmp PROPERTIES
+  IMPORTED_LOCATION "${_torch}/lib/libgomp.so.1"
+  INTERFACE_COMPILE_OPTIONS "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/workbench/command_palette.h"
+
+#include <QAction>
+#include <QKeyEvent>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QVBoxLayout>
+
+#include <algorithm>
+
+namespace rankscope::workbench {
+
+namespace {
+
+QString plainText(const QAction* action)
+{
+    QString text = action->text();
+    return text.remove(QLatin1Char('&')).remove(QChar(0x2026));
+}
+
+/// All words of `typed` occur in `text`, in any order.
+bool matches(const QString& text, const QString& typed)
+{
+    const QStringList words = typed.split(QLatin1Char(' '), Qt::SkipEmptyParts);
+    return std::all_of(words.begin(), words.end(),
+                       [&text](const QString& word) { return text.contains(word, Qt::CaseInsensitive); });
+}
+
+} // namespace
+
+CommandPalette::CommandPalette(QWidget* window)
+    : QFrame(window), m_field(new QLineEdit(this)), m_list(new QListWidget(this))
+{
+    setFrameShape(QFrame::StyledPanel);
+    setAutoFillBackground(true);
+    setAccessibleName(tr("Command palette"));
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(8, 8, 8, 8);
+    column->setSpacing(8);
+    m_field->setPlaceholderText(tr("Type a command, a view or a run"));
+    m_field->setAccessibleName(tr("Command"));
+    m_list->setAccessibleName(tr("Commands"));
+    m_list->setFrameShape(QFrame::NoFrame);
+    m_list->setFocusPolicy(Qt::NoFocus);
+    column->addWidget(m_field);
+    column->addWidget(m_list);
+    m_field->installEventFilter(this);
+    connect(m_field, &QLineEdit::textChanged, this, &CommandPalette::match);
+    connect(m_field, &QLineEdit::returnPressed, this, &CommandPalette::runCurrent);
+    connect(m_list, &QListWidget::itemClicked, this, &CommandPalette::runCurrent);
+    hide();
+}
+
+void CommandPalette::open(const QList<QAction*>& actions)
+{
+    m_actions = actions;
+    const QWidget* window = parentWidget();
+    const int width = std::min(560, window->width() - 40);
+    setGeometry((window->width() - width) / 2, 56, width, std::min(380, window->height() - 120));
+    m_field->clear();
+    match({});
+    show();
+    raise();
+    m_field->setFocus(Qt::ShortcutFocusReason);
+}
+
+void CommandPalette::match(const QString& text)
+{
+    m_list->clear();
+    for (QAction* action : m_actions) {
+        const QString name = plainText(action);
+        if (!action->isEnabled() || name.isEmpty() || !matches(name, text))
+            continue;
+        const QString keys = action->shortcut().toString(QKeySequence::NativeText);
+        auto* item = new QListWidgetItem(action->icon(), keys.isEmpty() ? name : name + QStringLiteral("   ") + keys, m_list);
+        item->setData(Qt::UserRole, QVariant::fromValue(action));
+        item->setToolTip(action->toolTip());
+    }
+    m_list->setCurrentRow(0);
+}
+
+void CommandPalette::runCurrent()
+{
+    const QListWidgetItem* item = m_list->currentItem();
+    if (item == nullptr)
+        return;
+    auto* action = item->data(Qt::UserRole).value<QAction*>();
+    hide();
+    parentWidget()->setFocus();
+    action->trigger();
+}
+
+bool CommandPalette::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_field && event->type() == QEvent::KeyPress) {
+        const auto* key = static_cast<QKeyEvent*>(event);
+        if (key->key() == Qt::Key_Escape) {
+            hide();
+            return true;
+        }
+        if (key->key() == Qt::Key_Down || key->key() == Qt::Key_Up) {
+            const int next = m_list->currentRow() + (key->key() == Qt::Key_Down ? 1 : -1);
+            m_list->setCurrentRow(std::clamp(next, 0, m_list->count() - 1));
+            return true;
+        }
+    }
+    if (watched == m_field && event->type() == QEvent::FocusOut)
+        hide();
+    return QFrame::eventFilter(watched, event);
+}
+
+} // namespace rankscope::workbench

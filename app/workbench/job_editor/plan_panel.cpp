@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/workbench/job_editor/plan_panel.h"
+
+#include "views/plot/format.h"
+
+#include <QFormLayout>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QLabel>
+#include <QLocale>
+#include <QPushButton>
+#include <QVBoxLayout>
+
+namespace rankscope::workbench {
+
+PlanPanel::PlanPanel(QWidget* parent)
+    : QWidget(parent), m_parameters(new QLabel(this)), m_percent(new QLabel(this)), m_memory(new QLabel(this)),
+      m_details(new QLabel(this)), m_problem(new QLabel(this)), m_launch(new QPushButton(tr("Launch"), this))
+{
+    setAutoFillBackground(true);
+    setBackgroundRole(QPalette::Base);
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(16, 16, 16, 16);
+    column->setSpacing(8);
+    auto* heading = new QLabel(tr("Plan").toUpper(), this);
+    heading->setProperty("role", "section");
+    column->addWidget(heading);
+    QFont large = font();
+    large.setPointSizeF(large.pointSizeF() * 1.9);
+    large.setBold(true);
+    m_parameters->setFont(large);
+    m_parameters->setToolTip(tr("Trainable parameters of the adapter, counted from shapes alone"));
+    m_parameters->setAccessibleName(tr("Trainable parameters"));
+    column->addWidget(m_parameters);
+    column->addWidget(m_percent);
+    column->addSpacing(8);
+    QFont medium = font();
+    medium.setPointSizeF(medium.pointSizeF() * 1.35);
+    medium.setBold(true);
+    m_memory->setFont(medium);
+    m_memory->setToolTip(tr("Estimate of the peak: base weights, adapter, optimizer state and activations"));
+    column->addWidget(m_memory);
+    m_details->setProperty("role", "muted");
+    m_details->setWordWrap(true);
+    column->addWidget(m_details);
+    m_percent->setProperty("role", "muted");
+    m_percent->setWordWrap(true);
+    m_problem->setProperty("role", "error");
+    m_problem->setWordWrap(true);
+    column->addWidget(m_problem);
+    column->addStretch(1);
+    m_launch->setProperty("primary", true);
+    m_launch->setToolTip(tr("Queue the run and show it (Ctrl+Enter)"));
+    column->addWidget(m_launch);
+    auto* keys = new QLabel(tr("Ctrl+Enter launches. The run goes on when the window is closed."), this);
+    keys->setProperty("role", "muted");
+    keys->setWordWrap(true);
+    column->addWidget(keys);
+    showWaiting();
+}
+
+void PlanPanel::showWaiting()
+{
+    m_problem->hide();
+    if (m_parameters->text().isEmpty())
+        m_percent->setText(tr("Trainable parameters, their share of the base model and the memory appear here as soon as the "
+                              "settings hold."));
+}
+
+void PlanPanel::showPlan(const QString& json)
+{
+    const QJsonObject plan = QJsonDocument::fromJson(json.toUtf8()).object();
+    const QLocale locale(QLocale::English);
+    const double trainable = plan.value(QLatin1String("trainableParameters")).toDouble();
+    const double baseParameters = plan.value(QLatin1String("baseParameters")).toDouble();
+    m_parameters->setText(views::formatCount(trainable));
+    m_parameters->setToolTip(tr("%1 trainable parameters, counted from shapes alone").arg(locale.toString(trainable, 'f', 0)));
+    m_percent->setText(tr("trainable parameters, %1 % of the base model's %2")
+                           .arg(plan.value(QLatin1String("trainablePercent")).toDouble(), 0, 'g', 3)
+                           .arg(views::formatCount(baseParameters)));
+    m_memory->setText(tr("about %1 of memory").arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
+    QStringList details;
+    for (auto it = plan.begin(); it != plan.end(); ++it) {
+        if (!it.key().endsWith(QLatin1String("Bytes")) || it.key() == QLatin1String("memoryBytes") || !it->isDouble())
+            continue;
+        QString name = it.key().chopped(5);
+        for (qsizetype i = name.size() - 1; i > 0; --i) // "optimizerState" reads "optimizer state"
+            if (name[i].isUpper())
+                name = name.left(i) + QLatin1Char(' ') + name[i].toLower() + name.mid(i + 1);
+        details << tr("%1 %2").arg(name, views::formatBytes(it->toDouble()));
+    }
+    m_details->setText(details.join(QStringLiteral("\n")));
+    m_problem->hide();
+}
+
+void PlanPanel::showProblem(const QString& message)
+{
+    m_problem->setText(message);
+    m_problem->setVisible(!message.isEmpty());
+}
+
+} // namespace rankscope::workbench

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A form made from a schema: one field a setting, grouped, the advanced ones folded, errors at their field.
+#pragma once
+
+#include "core/protocol/family_manifest.h"
+
+#include <QWidget>
+
+#include <memory>
+#include <vector>
+
+class QLabel;
+class QVBoxLayout;
+
+namespace rankscope::workbench {
+
+/// One setting: caption, editor, and the error below it.
+class SettingField : public QWidget
+{
+    Q_OBJECT
+
+public:
+    SettingField(const protocol::SettingSchema& schema, QWidget* parent);
+
+    [[nodiscard]] const protocol::SettingSchema& schema() const { return m_schema; }
+    /// What stands in the field; text that is no number where one is wanted stays text, for the check to refuse.
+    [[nodiscard]] base::Json value() const;
+    void setValue(const base::Json& value);
+    /// The schema's own check of the present value; empty if it holds.
+    [[nodiscard]] QString problem() const;
+    void showError(const QString& message);
+    [[nodiscard]] QString shownError() const;
+    [[nodiscard]] QWidget* editor() const { return m_editor; }
+
+Q_SIGNALS:
+    void edited();
+
+private:
+    QWidget* makeEditor();
+
+    protocol::SettingSchema m_schema;
+    QWidget* m_editor;
+    QLabel* m_error;
+};
+
+class SettingsForm : public QWidget
+{
+    Q_OBJECT
+
+public:
+    explicit SettingsForm(QWidget* parent = nullptr);
+
+    void setSchemas(const std::vector<protocol::SettingSchema>& schemas);
+    /// Every visible setting. Hidden ones (showWhen) are left out.
+    [[nodiscard]] base::Json values() const;
+    /// Takes what is there; the others get their defaults.
+    void setValues(const base::Json& values);
+    [[nodiscard]] bool valid() const;
+    /// Shows an error at the field of that name; false if there is no such field.
+    bool showErrorAt(const QString& name, const QString& message);
+    [[nodiscard]] SettingField* field(const QString& name) const;
+
+Q_SIGNALS:
+    void edited();
+
+private:
+    void check();
+    [[nodiscard]] bool shown(const protocol::SettingSchema& schema) const;
+
+    QVBoxLayout* m_column;
+    QWidget* m_content = nullptr;
+    std::vector<SettingField*> m_fields;
+};
+
+} // namespace rankscope::workbench

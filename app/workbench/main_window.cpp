@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/workbench/main_window.h"
+
+#include "app/workbench/command_palette.h"
+#include "app/workbench/engine_link.h"
+#include "app/workbench/icons.h"
+#include "app/workbench/job_editor/job_editor.h"
+#include "app/workbench/open_run.h"
+#include "app/workbench/run_panel.h"
+#include "app/workbench/selection_panel.h"
+#include "app/workbench/step_bar.h"
+#include "core/base/paths.h"
+#include "views/base/view.h"
+#include "views/effective_rank/rank_view.h"
+#include "views/mpo/mpo_view.h"
+#include "views/plot/format.h"
+#include "views/routing/routing_view.h"
+#include "views/training/training_view.h"
+
+#include <QFileInfo>
+#include <QLabel>
+#include <QMenu>
+#include <QScrollArea>
+#include <QStackedWidget>
+#include <QStatusBar>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <algorithm>
+#include <cmath>
+
+namespace rankscope::workbench {
+
+namespace {
+
+constexpr int listInterval = 150; ///< ms: the run list is refreshed at most this often
+constexpr std::size_t sparklinePoints = 48;
+
+/// The loss with at most sparklinePoints points, each the mean of its stretch.
+std::vector<float> sparkline(const record::RunRecord& run)
+{
+    const record::Measure* loss = run.measure("train/loss");
+    if (loss == nullptr)
+        return {};
+    const std::size_t rows = loss->steps().size();
+    const std::size_t points = std::min(rows, sparklinePoints);
+    std::vector<float> line;
+    for (std::size_t i = 0; i < points; ++i) {
+        // A few rows of each stretch are enough for a line of this size, however long the run.
+        const std::size_t begin = i * rows / points;
+        const std::size_t end = (i + 1) * rows / points;
+        const std::size_t stride = std::max<std::size_t>(1, (end - begin) / 8);
+        float sum = 0;
+        int count = 0;
+        for (std::size_t row = begin; row < end; row += stride)
+            if (const float value = loss->row(row)[0]; std::isfinite(value)) {
+                sum += value;
+                ++count;
+            }
+        if (count > 0)
+            line.push_back(sum / static_cast<float>(count));
+    }
+    return line;
+}
+
+QString lastValue(const record::RunRecord& run, const char* name, const QString& unit, int decimals)
+{
+    const record::Measure* measure = run.measure(name);
+    if (measure == nullptr || measure->empty() || !std::isfinite(measure->last()))
+        return {};
+    if (unit == QLatin1String("B"))
+        return views::formatBytes(measure->last());
+    return QString::number(measure->last(), 'f', decimals) + (unit.isEmpty() ? QString() : QLatin1Char(' ') + unit);
+}
+
+} // namespace
+
+MainWindow::MainWindow(const Options& options, QWidget* parent)
+    : QMainWindow(parent), m_options(options), m_selection(new views::Selection(this)), m_runs(new RunListModel(this))
+{
+    setWindowTitle(QStringLiteral("Rankscope"));
+    setWindowIcon(programIcon());
+    setAcceptDrops(true);
+    setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
+    m_engine = new EngineLink(options.socket, options.runsFolder, this);
+    makeViews();
+    makePanels();
+    makeStatus();
+    m_palette = new CommandPalette(this);
+    makeActions();
+    connectRuns();
+    resize(1440, 900);
+    arrangeViews();
+    if (options.session)
+        restoreSession();
+    if (options.engine)
+        m_engine->attach();
+    refreshActions();
+    refreshStatus();
+}
+
+MainWindow::~MainWindow() = default;
+
+void MainWindow::makeViews()
+{
+    m_pages = new QStackedWidget(this);
+    auto* centre = new QWidget(m_pages);
+    auto* column = new QVBoxLayout(centre);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    m_dockArea = new QMainWindow(centre, Qt::Widget);
+    m_dockArea->setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks | GroupedDragging);
+    m_dockArea->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
+    m_dockArea->setDocumentMode(true);
+    m_views = {new views::TrainingView(m_selection), new views::RankView(m_selection),
+               new views::RoutingView(m_selection), new views::MpoView(m_selection)};
+    for (views::View* view : m_views) {
+        auto* dock = new QDockWidget(view->title(), m_dockArea);
+        dock->setObjectName(QStringLiteral("view-") + view->key());
+        dock->setWidget(view);
+        dock->setFeatures(QDockWidget::DockWidgetMovable | QDockWidget::DockWidgetFloatable |
+                          QDockWidget::DockWidgetClosable);
+        m_docks.insert(view->key(), dock);
+        m_dockArea->addDockWidget(Qt::TopDockWidgetArea, dock);
+        connect(dock, &QDockWidget::visibilityChanged, this, [this, view](bool visible) {
+            if (visible) {
+                m_lastView = view->key();
+                if (m_selectionPanel != nullptr)
+                    m_selectionPanel->setDefinition(view->definition());
+            }
+            updateTitleBars();
+        });
+        connect(dock, &QDockWidget::topLevelChanged, this, &MainWindow::updateTitleBars);
+        connect(dock, &QDockWidget::dockLocationChanged, this, &MainWindow::updateTitleBars);
+        connect(view, &views::View::newRunRequested, this, &MainWindow::showNewRun);
+        connect(view, &views::View::openRequested, this, &MainWindow::openDialog);
+        connect(view, &views::View::exportRequested, this, &MainWindow::exportDialog);
+        connect(view, &views::View::copyFigureRequested, this, &MainWindow::copyFigure);
+        connect(view, &views::View::copyDataRequested, this, &MainWindow::copyData);
+        connect(view, &views::View::definitionChanged, this, [this, view] {
+            if (view == currentView() && m_selectionPanel != nullptr)
+                m_selectionPanel->setDefinition(view->definition());
+        });
+    }
+    m_stepBar = new StepBar(m_selection, centre);
+    column->addWidget(m_dockArea, 1);
+    column->addWidget(m_stepBar);
+    m_pages->addWidget(centre);
+    m_editor = new JobEditor(m_engine, m_pages);
+    m_pages->addWidget(m_editor);
+    connect(m_editor, &JobEditor::closeRequested, this, [this] { m_pages->setCurrentIndex(0); });
+    setCentralWidget(m_pages);
+}
+
+void MainWindow::makePanels()
+{
+    const auto dock = [this](const QString& title, const QString& name, QWidget* content, Qt::DockWidgetArea area) {
+        auto* widget = new QDockWidget(title, this);
+        widget->setObjectName(name);
+        widget->setWidget(content);
+        widget->setTitleBarWidget(new QWidget(widget)); // the panel has its own headings
+        widget->setFeatures(QDockWidget::DockWidgetClosable);
+        addDockWidget(area, widget);
+        return widget;
+    };
+    m_runPanel = new RunPanel(m_runs, this);
+    m_selectionPanel = new SelectionPanel(m_selection, this);
+    auto* scroll = new QScrollArea(this);
+    scroll->setWidget(m_selectionPanel);
+    scroll->setWidgetResizable(true);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    QDockWidget* left = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
+    QDockWidget* right = dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
+    resizeDocks({left, right}, {240, 232}, Qt::Horizontal);
+}
+
+void MainWindow::makeStatus()
+{
+    m_status = new QLabel(this);
+    m_status->setContentsMargins(8, 0, 0, 0);
+    m_status->setAccessibleName(tr("Run status"));
+    m_warnings = new QToolButton(this);
+    m_warnings->setAutoRaise(true);
+    m_warnings->setPopupMode(QToolButton::InstantPopup);
+    m_warnings->setToolTip(tr("What the run wanted to be known"));
+    m_engineState = new QLabel(this);
+    m_engineState->setContentsMargins(4, 0, 8, 0);
+    statusBar()->addWidget(m_status, 1);
+    statusBar()->addPermanentWidget(m_warnings);
+    statusBar()->addPermanentWidget(m_engineState);
+    statusBar()->setSizeGripEnabled(false);
+}
+
+void MainWindow::connectRuns()
+{
+    m_listTimer.setSingleShot(true);
+    m_listTimer.setInterval(listInterval);
+    connect(&m_listTimer, &QTimer::timeout, this, [this] {
+        refreshRunList();
+        refreshStatus();
+        refreshActions();
+    });
+    const auto refreshSoon = [this] {
+        if (!m_listTimer.isActive())
+            m_listTimer.start();
+    };
+    connect(m_engine, &EngineLink::runsChanged, this, refreshSoon);
+    connect(m_engine, &EngineLink::connectedChanged, this, refreshSoon);
+    connect(m_engine, &EngineLink::submitted, this, [this](const QString& path) {
+        m_pages->setCurrentIndex(0);
+        openRun(path);
+        showView(QStringLiteral("training"));
+    });
+    connect(m_engine, &EngineLink::refused, this, [this](const QString& message) {
+        m_editor->showRefusal(message);
+        say(message);
+    });
+    connect(m_runPanel, &RunPanel::runActivated, this, [this](const QString& path) {
+        m_pages->setCurrentIndex(0);
+        openRun(path);
+    });
+    connect(m_runPanel, &RunPanel::closeRequested, this, &MainWindow::closeRun);
+    connect(m_runPanel, &RunPanel::stopRequested, this, &MainWindow::stopRun);
+    connect(m_runPanel, &RunPanel::resumeRequested, this, &MainWindow::resumeRun);
+    connect(m_runPanel, &RunPanel::copyJobRequested, this, &MainWindow::copyJob);
+    connect(m_runPanel, &RunPanel::saveRequested, this, [this](const QString& path) {
+        for (OpenRun* run : m_open)
+            if (run->path() == path)
+                saveSnapshotOf(run);
+    });
+    connect(m_selection, &views::Selection::changed, this, &MainWindow::refreshActions);
+    connect(m_selection, &views::Selection::stepChanged, this, &MainWindow::refreshStatus);
+}
+
+OpenRun* MainWindow::openRun(const QString& path)
+{
+    const QString place = OpenRun::canonicalPath(path);
+    for (OpenRun* run : m_open)
+        if (run->path() == place) {
+            setCurrent(run);
+            return run;
+        }
+    auto* run = new OpenRun(place, this);
+    m_open.push_back(run);
+    connect(run, &OpenRun::loaded, this, [this, run] {
+        if (run == m_current)
+            setCurrent(run);
+        refreshRunList();
+        refreshAdapters();
+    });
+    connect(run, &OpenRun::grew, this, [this, run] { runChanged(run); });
+    connect(run, &OpenRun::failed, this, [this, run](const QString& message) {
+        say(message);
+        if (!run->isLoaded())
+            closeRun(run->path());
+    });
+    setCurrent(run);
+    return run;
+}
+
+void MainWindow::closeRun(const QString& path)
+{
+    const auto found =
+        std::find_if(m_open.begin(), m_open.end(), [&path](const OpenRun* run) { return run->path() == path; });
+    if (found == m_open.end())
+        return;
+    OpenRun* run = *found;
+    m_open.erase(found);
+    if (run == m_current)
+        setCurrent(m_open.empty() ? nullptr : m_open.back());
+    run->deleteLater();
+    refreshRunList();
+    refreshAdapters();
+}
+
+void MainWindow::setCurrent(OpenRun* run)
+{
+    const bool other = run != m_current;
+    m_current = run;
+    const record::RunRecord* record = run != nullptr && run->isLoaded() ? &run->record() : nullptr;
+    // The step first: views made anew then show the right moment at once.
+    if (record != nullptr) {
+        m_stepBar->setExtent(record->lastStep(), record->description.totalSteps);
+        if (other)
+            m_selection->setLive(true);
+    } else {
+        m_stepBar->setExtent(0, 0);
+    }
+    for (views::View* view : m_views)
+        view->setRun(record);
+    m_selectionPanel->setRun(record);
+    if (currentView() != nullptr)
+        m_selectionPanel->setDefinition(currentView()->definition());
+    refreshRunList();
+    refreshAdapters();
+    refreshStatus();
+    refreshActions();
+}
+
+void MainWindow::runChanged(OpenRun* run)
+{
+    if (!m_listTimer.isActive())
+        m_listTimer.start();
+    if (run != m_current)
+        return;
+    m_stepBar->setExtent(run->record().lastStep(), run->record().description.totalSteps);
+    for (views::View* view : m_views)
+        view->recordGrew();
+    refreshStatus();
+}
+
+void MainWindow::refreshRunList()
+{
+    std::vector<RunRow> rows;
+    for (const client::RunStatus& status : m_engine->runs()) {
+        RunRow row;
+        row.path = OpenRun::canonicalPath(QString::fromStdString(status.path));
+        row.id = QString::fromStdString(status.id);
+        row.name = QString::fromStdString(status.name.empty() ? status.id : status.name);
+        row.family = QString::fromStdString(status.family);
+        row.state = QString::fromStdString(status.state);
+        row.reason = QString::fromStdString(status.reason);
+        row.phase = QString::fromStdString(status.phase);
+        row.step = status.step;
+        row.totalSteps = status.totalSteps;
+        row.loss = status.loss;
+        row.remainingSeconds = status.remainingSeconds;
+        rows.push_back(row);
+    }
+    for (const OpenRun* run : m_open) {
+        if (run->isSnapshot())
+            continue;
+        auto found = std::find_if(rows.begin(), rows.end(), [run](const RunRow& row) { return row.path == run->path(); });
+        if (found == rows.end()) {
+            RunRow row;
+            row.path = run->path();
+            row.name = run->title();
+            row.state = QString::fromStdString(run->record().state());
+            if (!run->record().states.empty())
+                row.reason = QString::fromStdString(run->record().states.back().reason);
+            found = rows.insert(rows.begin(), row);
+        }
+        if (run->isLoaded()) {
+            found->family = run->family();
+            found->step = run->record().lastStep();
+            found->totalSteps = run->record().description.totalSteps;
+            found->phase = QString::fromStdString(run->record().progress.phase);
+            found->remainingSeconds = run->record().progress.remainingSeconds;
+            found->sparkline = sparkline(run->record());
+        }
+        found->open = true;
+        found->current = run == m_current;
+    }
+    m_runs->setRows(rows);
+}
+
+void MainWindow::refreshAdapters()
+{
+    std::vector<RunPanel::Adapter> adapters;
+    for (const OpenRun* run : m_open)
+        if (run->isSnapshot())
+            adapters.push_back({run->title(), run->path()});
+    m_runPanel->setAdapters(adapters, m_current == nullptr ? QString() : m_current->path());
+}
+
+void MainWindow::refreshStatus()
+{
+    const auto running = std::count_if(m_runs->rows().begin(), m_runs->rows().end(),
+                                       [](const RunRow& row) { return row.state == QLatin1String("running"); });
+    const QString engine = m_engine->isConnected() ? tr("engine: running") : tr("engine: not running");
+    m_engineState->setText(engine + (running > 0 ? tr(", %n job(s)", nullptr, static_cast<int>(running)) : QString()));
+    m_runPanel->setMachineState(engine, m_engine->isConnected());
+    setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope") : m_current->title() + QStringLiteral(" - Rankscope"));
+    if (m_current == nullptr) {
+        m_status->setText(tr("No run is open"));
+        m_warnings->hide();
+        return;
+    }
+    if (!m_current->isLoaded()) {
+        m_status->setText(tr("Reading %1").arg(m_current->path()));
+        m_warnings->hide();
+        return;
+    }
+    const record::RunRecord& run = m_current->record();
+    const std::string state = run.state();
+    QStringList parts{tr("step %1 of %2").arg(run.lastStep()).arg(std::max(run.lastStep(), run.description.totalSteps))};
+    if (state != "running" && !state.empty())
+        parts.prepend(QString::fromStdString(state));
+    else if (!run.progress.phase.empty() && run.progress.phase != "training")
+        parts.prepend(QString::fromStdString(run.progress.phase));
+    if (const QString loss = lastValue(run, "train/loss", {}, 2); !loss.isEmpty())
+        parts << tr("loss %1").arg(loss);
+    if (const QString speed = lastValue(run, "train/tokens_per_second", QStringLiteral("tok/s"), 0); !speed.isEmpty())
+        parts << speed;
+    if (const QString memory = lastValue(run, "train/memory", QStringLiteral("B"), 0); !memory.isEmpty())
+        parts << memory;
+    if (state == "running")
+        if (const QString left = views::formatDuration(run.progress.remainingSeconds); !left.isEmpty())
+            parts << tr("%1 left").arg(left);
+    m_status->setText(m_current->title() + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
+    m_status->setToolTip(tr("%1\nBase model %2, %3 parameters\nTrainable %4 (%5 %)\nDevice %6, %7")
+                             .arg(m_current->path(), QString::fromStdString(run.description.baseModel),
+                                  views::formatCount(static_cast<double>(run.description.baseParameters)),
+                                  views::formatCount(static_cast<double>(run.description.trainableParameters)))
+                             .arg(run.description.baseParameters > 0
+                                      ? 100.0 * static_cast<double>(run.description.trainableParameters) /
+                                            static_cast<double>(run.description.baseParameters)
+                                      : 0.0,
+                                  0, 'f', 2)
+                             .arg(QString::fromStdString(run.description.device),
+                                  QString::fromStdString(run.description.dtype)));
+    const auto warnings = std::count_if(run.notices.begin(), run.notices.end(),
+                                        [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
+    m_warnings->setVisible(warnings > 0);
+    if (warnings > 0) {
+        m_warnings->setText(tr("%n warning(s)", nullptr, static_cast<int>(warnings)));
+        if (m_warnings->menu() == nullptr)
+            m_warnings->setMenu(new QMenu(m_warnings));
+        m_warnings->menu()->clear();
+        for (const record::NoticeEntry& notice : run.notices)
+            if (notice.severity != "info")
+                m_warnings->menu()->addAction(QString::fromStdString(notice.text));
+    }
+}
+
+void MainWindow::updateTitleBars()
+{
+    // A tab is heading enough; a view that stands alone or floats gets its title bar, to be dragged by.
+    for (QDockWidget* dock : std::as_const(m_docks)) {
+        const bool tabbed = !dock->isFloating() && !m_dockArea->tabifiedDockWidgets(dock).isEmpty();
+        const bool hidden = dock->titleBarWidget() != nullptr;
+        if (tabbed == hidden)
+            continue;
+        QWidget* old = dock->titleBarWidget();
+        dock->setTitleBarWidget(tabbed ? new QWidget(dock) : nullptr);
+        delete old;
+    }
+}
+
+views::View* MainWindow::view(const QString& key) const
+{
+    for (views::View* view : m_views)
+        if (view->key() == key)
+            return view;
+    return nullptr;
+}
+
+views::View* MainWindow::currentView() const
+{
+    for (views::View* view : m_views)
+        if (view->isVisible() && view->isAncestorOf(focusWidget()))
+            return view;
+    return view(m_lastView);
+}
+
+void MainWindow::showView(const QString& key)
+{
+    QDockWidget* dock = m_docks.value(key);
+    if (dock == nullptr)
+        return;
+    m_pages->setCurrentIndex(0);
+    dock->show();
+    dock->raise();
+    m_lastView = key;
+    if (views::View* shown = view(key))
+        m_selectionPanel->setDefinition(shown->definition());
+}
+
+void MainWindow::showNewRun()
+{
+    m_pages->setCurrentWidget(m_editor);
+    m_editor->start();
+}
+
+void MainWindow::say(const QString& message)
+{
+    statusBar()->showMessage(message, 8000);
+}
+
+} // namespace rankscope::workbench

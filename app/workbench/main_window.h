@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The window: runs at the left, views in the centre, the selection at the right, the step slider below.
+#pragma once
+
+#include "app/workbench/run_list.h"
+#include "app/workbench/style.h"
+#include "core/base/result.h"
+#include "views/export/figure_export.h"
+#include "views/selection/selection.h"
+
+#include <QDockWidget>
+#include <QHash>
+#include <QJsonObject>
+#include <QMainWindow>
+#include <QTimer>
+
+#include <memory>
+#include <vector>
+
+class QActionGroup;
+class QLabel;
+class QSettings;
+class QStackedWidget;
+class QToolButton;
+
+namespace rankscope::views {
+class View;
+}
+
+namespace rankscope::workbench {
+
+class CommandPalette;
+class EngineLink;
+class JobEditor;
+class OpenRun;
+class RunPanel;
+class SelectionPanel;
+class StepBar;
+
+class MainWindow : public QMainWindow
+{
+    Q_OBJECT
+
+public:
+    struct Options {
+        QString runsFolder; ///< empty: the default
+        QString socket;     ///< empty: the default
+        bool session = true; ///< restore and save the session
+        bool engine = true;  ///< look for a supervisor
+    };
+
+    explicit MainWindow(const Options& options, QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    /// Opens (or shows, if it is open) a run directory or snapshot and makes it the current one.
+    OpenRun* openRun(const QString& path);
+    void closeRun(const QString& path);
+    [[nodiscard]] OpenRun* currentRun() const { return m_current; }
+    void showView(const QString& key);
+    void showNewRun();
+    void launch(const QString& jobFile);
+    void setStyleChoice(StyleChoice choice);
+
+    [[nodiscard]] views::Selection* selection() const { return m_selection; }
+    [[nodiscard]] const std::vector<views::View*>& allViews() const { return m_views; }
+    [[nodiscard]] views::View* view(const QString& key) const;
+    [[nodiscard]] views::View* currentView() const;
+    [[nodiscard]] StepBar* stepBar() const { return m_stepBar; }
+    [[nodiscard]] JobEditor* jobEditor() const { return m_editor; }
+    [[nodiscard]] CommandPalette* palettePopup() const { return m_palette; }
+    [[nodiscard]] RunListModel* runList() const { return m_runs; }
+
+    /// What a figure needs to be shown again.
+    [[nodiscard]] QJsonObject describe(const views::View* view) const;
+    /// Shows what a figure's description says.
+    Status showDescribed(const QJsonObject& description);
+    /// Writes one figure of a view; an empty key means its current panel.
+    Status exportTo(views::View* view, const QString& figure, const QString& file);
+    /// Every figure of every view that has data, in four formats.
+    Result<QStringList> exportAll(const QString& folder);
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+private:
+    // main_window.cpp
+    void makeViews();
+    void makePanels();
+    void makeStatus();
+    void connectRuns();
+    void setCurrent(OpenRun* run);
+    void runChanged(OpenRun* run);
+    void refreshRunList();
+    void refreshAdapters();
+    void refreshStatus();
+    void updateTitleBars();
+    void say(const QString& message);
+    // main_window_actions.cpp
+    void makeActions();
+    void makeViewActions(QMenu* viewMenu);
+    void makeFigureActions(QMenu* figureMenu);
+    QAction* action(const QString& text, const QString& iconName, const QKeySequence& keys, const QString& toolTip);
+    void refreshIcons();
+    void openDialog();
+    void openFolderDialog();
+    void saveSnapshotOf(OpenRun* run);
+    void exportDialog(const QString& figure);
+    void copyFigure(const QString& figure);
+    void copyData(const QString& figure);
+    void stopRun(const QString& path);
+    void resumeRun(const QString& path);
+    void copyJob(const QString& path);
+    void refreshActions();
+    void showAbout();
+    // main_window_session.cpp
+    void restoreSession();
+    void saveSession();
+    void arrangeViews();
+
+    Options m_options;
+    views::Selection* m_selection;
+    EngineLink* m_engine = nullptr;
+    RunListModel* m_runs = nullptr;
+    std::vector<OpenRun*> m_open;
+    OpenRun* m_current = nullptr;
+
+    QStackedWidget* m_pages = nullptr;
+    QMainWindow* m_dockArea = nullptr;
+    std::vector<views::View*> m_views;
+    QHash<QString, QDockWidget*> m_docks;
+    StepBar* m_stepBar = nullptr;
+    JobEditor* m_editor = nullptr;
+    RunPanel* m_runPanel = nullptr;
+    SelectionPanel* m_selectionPanel = nullptr;
+    CommandPalette* m_palette = nullptr;
+    QLabel* m_status = nullptr;
+    QToolButton* m_warnings = nullptr;
+    QLabel* m_engineState = nullptr;
+
+    std::vector<std::pair<QAction*, QString>> m_iconActions;
+    QAction* m_newRun = nullptr;
+    QAction* m_openAction = nullptr;
+    QAction* m_save = nullptr;
+    QAction* m_stop = nullptr;
+    QAction* m_resume = nullptr;
+    QAction* m_closeRun = nullptr;
+    QAction* m_undo = nullptr;
+    QAction* m_redo = nullptr;
+    QActionGroup* m_presets = nullptr;
+    QAction* m_transparent = nullptr;
+    QActionGroup* m_styles = nullptr;
+    views::ExportOptions m_export;
+    StyleChoice m_style = StyleChoice::System;
+    QString m_lastView;
+    QTimer m_listTimer; ///< gathers changes of the run list
+};
+
+} // namespace rankscope::workbench

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/workbench/open_run.h"
+
+#include "core/record/run_directory.h"
+#include "core/record/snapshot.h"
+
+#include <QCoreApplication>
+#include <QFileInfo>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QPointer>
+#include <QThreadPool>
+
+#include <algorithm>
+
+namespace rankscope::workbench {
+
+namespace {
+constexpr int runningInterval = 200; ///< ms between looks at the journal of a run that goes on
+constexpr int restingInterval = 2000;
+constexpr std::size_t pieceBytes = std::size_t{4} << 20;
+} // namespace
+
+struct OpenRun::Loaded {
+    std::unique_ptr<record::RunRecord> record = std::make_unique<record::RunRecord>();
+    std::unique_ptr<record::JournalFollower> follower;
+    record::JournalReader reader;
+    bool snapshot = false;
+    QString error;
+};
+
+namespace {
+
+/// Reads events until nothing new is there. An error message, or nothing.
+QString catchUp(record::RunRecord& run, record::JournalFollower& follower, record::JournalReader& reader, bool& changed)
+{
+    for (;;) {
+        const auto bytes = follower.next(pieceBytes);
+        if (!bytes)
+            return QString::fromStdString(bytes.error().message);
+        if (bytes->empty())
+            return {};
+        const auto events = reader.feed(*bytes);
+        if (!events)
+            return QString::fromStdString(events.error().message);
+        for (const auto& event : *events)
+            if (const auto status = record::applyEvent(run, event); !status)
+                return QString::fromStdString(status.error().message);
+        changed = true;
+    }
+}
+
+} // namespace
+
+QString OpenRun::canonicalPath(const QString& path)
+{
+    QFileInfo info(path);
+    // A file inside a run directory means the run, so that the two are not opened twice.
+    if (info.isFile() && (info.fileName() == QLatin1String("journal.rec") || info.fileName() == QLatin1String("job.json")))
+        info = QFileInfo(info.absolutePath());
+    const QString canonical = info.canonicalFilePath();
+    return canonical.isEmpty() ? info.absoluteFilePath() : canonical;
+}
+
+OpenRun::OpenRun(const QString& path, QObject* parent)
+    : QObject(parent), m_path(canonicalPath(path)), m_record(std::make_unique<record::RunRecord>())
+{
+    m_title = QFileInfo(m_path).completeBaseName();
+    connect(&m_timer, &QTimer::timeout, this, &OpenRun::poll);
+    QThreadPool::globalInstance()->start([self = QPointer<OpenRun>(this), place = m_path] {
+        auto result = std::make_shared<Loaded>();
+        const std::filesystem::path folder = place.toStdString();
+        bool changed = false;
+        if (record::RunDirectory::isRunDirectory(folder)) {
+            result->follower = std::make_unique<record::JournalFollower>(record::RunDirectory(folder).journal());
+            result->error = catchUp(*result->record, *result->follower, result->reader, changed);
+        }
+        if (!changed && (result->follower == nullptr || !result->error.isEmpty())) {
+            auto run = record::openRun(folder);
+            if (run) {
+                *result->record = std::move(*run);
+                result->snapshot = true;
+                result->follower.reset();
+                result->error.clear();
+            } else {
+                result->error = QString::fromStdString(run.error().message);
+            }
+        }
+        QMetaObject::invokeMethod(
+            qApp, [self, result] {
+                if (self != nullptr)
+                    self->take(result);
+            },
+            Qt::QueuedConnection);
+    });
+}
+
+OpenRun::~OpenRun() = default;
+
+void OpenRun::take(const std::shared_ptr<Loaded>& result)
+{
+    if (!result->error.isEmpty() && result->record->measures().empty()) {
+        stop(result->error);
+        return;
+    }
+    m_record = std::move(result->record);
+    m_follower = std::move(result->follower);
+    m_reader = std::move(result->reader);
+    m_snapshot = result->snapshot;
+    m_error = result->error;
+    m_loaded = true;
+    readDescription();
+    if (m_follower != nullptr && m_error.isEmpty())
+        m_timer.start(runningInterval);
+    Q_EMIT loaded();
+    if (!m_error.isEmpty())
+        Q_EMIT failed(m_error);
+}
+
+void OpenRun::readDescription()
+{
+    const QJsonObject job = QJsonDocument::fromJson(QByteArray::fromStdString(m_record->description.jobJson)).object();
+    m_family = job.value(QLatin1String("adapter")).toObject().value(QLatin1String("family")).toString();
+    const QString name = job.value(QLatin1String("name")).toString();
+    if (!name.isEmpty())
+        m_title = name;
+}
+
+QString OpenRun::title() const
+{
+    return m_title;
+}
+
+void OpenRun::poll()
+{
+    bool changed = false;
+    const QString message = catchUp(*m_record, *m_follower, m_reader, changed);
+    if (changed) {
+        readDescription();
+        Q_EMIT grew();
+    }
+    if (!message.isEmpty()) {
+        stop(message);
+        return;
+    }
+    const std::string state = m_record->state();
+    const bool resting = state == "done" || state == "failed" || state == "stopped";
+    const int interval = resting ? restingInterval : runningInterval;
+    if (m_timer.interval() != interval)
+        m_timer.start(interval);
+}
+
+void OpenRun::stop(const QString& message)
+{
+    m_timer.stop();
+    m_error = message;
+    Q_EMIT failed(message);
+}
+
+} // namespace rankscope::workbench

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/workbench/selection_panel.h"
+
+#include <QComboBox>
+#include <QFormLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSignalBlocker>
+#include <QSpinBox>
+#include <QVBoxLayout>
+
+#include <limits>
+
+namespace rankscope::workbench {
+
+namespace {
+
+QLabel* section(const QString& text, QWidget* parent)
+{
+    auto* label = new QLabel(text.toUpper(), parent);
+    label->setProperty("role", "section");
+    return label;
+}
+
+} // namespace
+
+SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
+    : QWidget(parent), m_selection(selection), m_step(new QSpinBox(this)), m_layers(new QLineEdit(this)),
+      m_modules(new QLineEdit(this)), m_experts(new QLineEdit(this)), m_task(new QComboBox(this)),
+      m_clear(new QPushButton(tr("Clear"), this)), m_values(new QLabel(this)), m_definition(new QLabel(this))
+{
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(12, 12, 12, 12);
+    column->setSpacing(8);
+    column->addWidget(section(tr("Selection"), this));
+    auto* form = new QFormLayout;
+    form->setSpacing(8);
+    form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
+    form->addRow(tr("Step"), m_step);
+    form->addRow(tr("Layers"), m_layers);
+    form->addRow(tr("Modules"), m_modules);
+    form->addRow(tr("Experts"), m_experts);
+    form->addRow(tr("Task"), m_task);
+    column->addLayout(form);
+    column->addWidget(m_clear, 0, Qt::AlignRight);
+    m_step->setToolTip(tr("Optimizer step that every view shows"));
+    m_step->setAccessibleName(tr("Step"));
+    m_layers->setPlaceholderText(tr("all"));
+    m_layers->setAccessibleName(tr("Layers"));
+    m_layers->setToolTip(tr("Layers counted from 0, as in the model's own names: 8-15, 20"));
+    m_modules->setPlaceholderText(tr("all"));
+    m_modules->setAccessibleName(tr("Modules"));
+    m_modules->setToolTip(tr("Module names of the model, separated by blanks: gate_proj down_proj"));
+    m_experts->setPlaceholderText(tr("all"));
+    m_experts->setAccessibleName(tr("Experts"));
+    m_experts->setToolTip(tr("Experts counted from 0: 0-3, 7"));
+    m_task->setToolTip(tr("Task (data file) whose rows are shown; all by default"));
+    m_task->setAccessibleName(tr("Task"));
+    m_clear->setToolTip(tr("Clears layers, modules, experts and task (Esc); Ctrl+Z brings them back"));
+
+    column->addSpacing(8);
+    column->addWidget(section(tr("Values at the cursor"), this));
+    m_values->setWordWrap(true);
+    m_values->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_values->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+    m_values->setMinimumHeight(fontMetrics().lineSpacing() * 5);
+    column->addWidget(m_values);
+    column->addSpacing(8);
+    column->addWidget(section(tr("Measure"), this));
+    m_definition->setWordWrap(true);
+    m_definition->setProperty("role", "muted");
+    m_definition->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_definition->setAlignment(Qt::AlignTop | Qt::AlignLeft);
+    column->addWidget(m_definition);
+    column->addStretch(1);
+
+    connect(m_step, &QSpinBox::editingFinished, this, [this] {
+        if (m_step->value() != m_selection->step())
+            m_selection->setStep(m_step->value());
+    });
+    connect(m_layers, &QLineEdit::editingFinished, this,
+            [this] { m_selection->setLayers(views::parseNumberSet(m_layers->text(), m_layerCount)); });
+    connect(m_experts, &QLineEdit::editingFinished, this,
+            [this] { m_selection->setExperts(views::parseNumberSet(m_experts->text(), m_expertCount)); });
+    connect(m_modules, &QLineEdit::editingFinished, this, [this] {
+        QStringList chosen;
+        for (const QString& module : m_modules->text().split(QLatin1Char(' '), Qt::SkipEmptyParts))
+            if (m_knownModules.contains(module))
+                chosen << module;
+        m_selection->setModules(chosen);
+    });
+    connect(m_task, &QComboBox::activated, this,
+            [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
+    connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
+    connect(m_selection, &views::Selection::changed, this, &SelectionPanel::showState);
+    connect(m_selection, &views::Selection::stepChanged, this, &SelectionPanel::showState);
+    connect(m_selection, &views::Selection::hoverChanged, this, [this](const QString& lines) {
+        m_values->setText(lines.isEmpty() ? tr("Point at a curve, a bar or a cell.") : lines);
+    });
+    m_values->setText(tr("Point at a curve, a bar or a cell."));
+    setRun(nullptr);
+}
+
+void SelectionPanel::setRun(const record::RunRecord* run)
+{
+    m_knownModules.clear();
+    m_layerCount = m_expertCount = 0;
+    QStringList tasks{tr("all")};
+    if (run != nullptr) {
+        for (const std::string& module : run->description.modules)
+            m_knownModules << QString::fromStdString(module);
+        for (const std::string& task : run->description.tasks)
+            tasks << QString::fromStdString(task);
+        m_layerCount = static_cast<int>(run->description.layers);
+        for (const auto& [name, measure] : run->measures())
+            if (const auto axis = measure.info().axis("expert"))
+                m_expertCount = std::max(m_expertCount, static_cast<int>(measure.info().axes[*axis].labels.size()));
+    }
+    {
+        const QSignalBlocker blocker(m_task);
+        m_task->clear();
+        m_task->addItems(tasks);
+    }
+    for (QWidget* field : {static_cast<QWidget*>(m_step), static_cast<QWidget*>(m_layers), static_cast<QWidget*>(m_modules),
+                           static_cast<QWidget*>(m_task)})
+        field->setEnabled(run != nullptr);
+    m_experts->setEnabled(m_expertCount > 1);
+    showState();
+}
+
+void SelectionPanel::setDefinition(const QString& text)
+{
+    m_definition->setText(text);
+}
+
+void SelectionPanel::showState()
+{
+    const QSignalBlocker blocker(m_step);
+    m_step->setMaximum(std::numeric_limits<int>::max());
+    m_step->setValue(static_cast<int>(m_selection->step()));
+    m_layers->setText(views::formatNumberSet(m_selection->layers()));
+    m_experts->setText(views::formatNumberSet(m_selection->experts()));
+    m_modules->setText(m_selection->modules().join(QLatin1Char(' ')));
+    m_task->setCurrentIndex(std::max(0, m_task->findText(m_selection->task())));
+    m_clear->setEnabled(!m_selection->state().empty());
+}
+
+} // namespace rankscope::workbench

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The selection as fields, the values under the cursor, and what the measure shown means.
+#pragma once
+
+#include "core/record/run_record.h"
+#include "views/selection/selection.h"
+
+#include <QWidget>
+
+class QComboBox;
+class QLabel;
+class QLineEdit;
+class QPushButton;
+class QSpinBox;
+
+namespace rankscope::workbench {
+
+class SelectionPanel : public QWidget
+{
+    Q_OBJECT
+
+public:
+    explicit SelectionPanel(views::Selection* selection, QWidget* parent = nullptr);
+
+    void setRun(const record::RunRecord* run);
+    void setDefinition(const QString& text);
+    [[nodiscard]] QLineEdit* layersField() const { return m_layers; }
+
+private:
+    void showState();
+
+    views::Selection* m_selection;
+    QSpinBox* m_step;
+    QLineEdit* m_layers;
+    QLineEdit* m_modules;
+    QLineEdit* m_experts;
+    QComboBox* m_task;
+    QPushButton* m_clear;
+    QLabel* m_values;
+    QLabel* m_definition;
+    QStringList m_knownModules;
+    int m_layerCount = 0;
+    int m_expertCount = 0;
+};
+
+} // namespace rankscope::workbench

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The look: Fusion with a light and a dark palette of our own and one accent colour.
+#pragma once
+
+#include <QString>
+
+namespace rankscope::workbench {
+
+enum class StyleChoice { System, Light, Dark };
+
+/// Remembers whether the system is dark; call once, before any palette is set.
+void rememberSystemStyle();
+void applyStyle(StyleChoice choice);
+[[nodiscard]] QString styleName(StyleChoice choice); ///< "system", "light", "dark"
+[[nodiscard]] StyleChoice styleFromName(const QString& name);
+
+} // namespace rankscope::workbench

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/mpo/mpo_model.h"
+
+#include "views/plot/format.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace rankscope::views {
+
+namespace {
+constexpr std::int64_t anyStep = std::numeric_limits<std::int64_t>::max();
+} // namespace
+
+void MpoModel::setRun(const record::RunRecord* run)
+{
+    m_run = run;
+    const auto measure = [run](const char* name) { return run == nullptr ? nullptr : run->measure(name); };
+    m_bonds = measure("mpo/bond_dimension");
+    m_shapes = measure("mpo/core_shape");
+    m_sizes = measure("mpo/core_size");
+    m_spectrum = measure("mpo/cut_spectrum");
+    m_drift = measure("mpo/core_drift");
+    m_driftRange.clear();
+    const QStringList known = modules();
+    if (!known.contains(m_module))
+        m_module = known.contains(QStringLiteral("down_proj")) ? QStringLiteral("down_proj") : known.value(0);
+    m_layer = std::clamp(m_layer, 0, std::max(0, layers() - 1));
+    m_expert = std::clamp(m_expert, 0, std::max(0, static_cast<int>(experts().size()) - 1));
+    makeDrift();
+}
+
+void MpoModel::setPlace(int layer, const QString& module, int expert)
+{
+    if (layer == m_layer && module == m_module && expert == m_expert)
+        return;
+    m_layer = std::clamp(layer, 0, std::max(0, layers() - 1));
+    m_module = module;
+    m_expert = expert;
+    makeDrift();
+}
+
+bool MpoModel::hasData() const
+{
+    return m_bonds != nullptr && !m_bonds->empty();
+}
+
+QStringList MpoModel::modules() const
+{
+    QStringList found;
+    const QStringList all = axisLabels(m_bonds, "module");
+    for (int module = 0; module < all.size(); ++module) {
+        const auto where = positionsWhere(m_bonds->info(), {{"module", module}});
+        const auto dimensions = latestOf(*m_bonds, where, anyStep);
+        if (std::any_of(dimensions.begin(), dimensions.end(), [](float d) { return std::isfinite(d); }))
+            found << all[module];
+    }
+    return found;
+}
+
+QString MpoModel::placeName() const
+{
+    return modelName(m_layer, m_module) +
+           (experts().size() > 1 ? QStringLiteral(", expert %1").arg(m_expert) : QString());
+}
+
+const record::MeasureInfo* MpoModel::info() const
+{
+    return m_bonds == nullptr ? nullptr : &m_bonds->info();
+}
+
+std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, const char* axis, int index) const
+{
+    return positionsWhere(measure->info(), {{"layer", m_layer},
+                                            {"module", axisIndex(measure, "module", m_module)},
+                                            {"expert", m_expert},
+                                            {axis, index}});
+}
+
+std::vector<float> MpoModel::values(const record::Measure* measure, const char* axis, int index, std::int64_t step) const
+{
+    return measure == nullptr ? std::vector<float>() : latestOf(*measure, positions(measure, axis, index), step);
+}
+
+TensorTrain MpoModel::train(std::int64_t step) const
+{
+    TensorTrain train;
+    train.title = placeName() + QStringLiteral(", step %1").arg(step);
+    train.largestDrift = m_driftRange.known() ? m_driftRange.maximum() : 0;
+    const auto count = static_cast<int>(axisLabels(m_shapes, "core").size());
+    for (int c = 0; c < count; ++c) {
+        // The shape does not change; it is known even before the first measured step.
+        const std::vector<float> shape = values(m_shapes, "core", c, anyStep);
+        if (shape.size() != 4 || !std::all_of(shape.begin(), shape.end(), [](float v) { return std::isfinite(v); }))
+            return {train.title, {}, 0};
+        TensorTrainCore core{static_cast<int>(shape[0]), static_cast<int>(shape[1]), static_cast<int>(shape[2]),
+                             static_cast<int>(shape[3]), 0, std::numeric_limits<float>::quiet_NaN()};
+        const std::vector<float> size = values(m_sizes, "core", c, anyStep);
+        core.elements = !size.empty() && std::isfinite(size[0])
+                            ? size[0]
+                            : static_cast<double>(shape[0]) * shape[1] * shape[2] * shape[3];
+        const std::vector<float> drift = values(m_drift, "core", c, step);
+        if (!drift.empty())
+            core.drift = drift[0];
+        train.cores.push_back(core);
+    }
+    return train;
+}
+
+CurvePlot MpoModel::spectra(std::int64_t step) const
+{
+    CurvePlot plot;
+    plot.title = QStringLiteral("Spectra at the cuts, step %1").arg(step);
+    plot.xTitle = QStringLiteral("index");
+    plot.yTitle = QStringLiteral("singular value");
+    plot.logarithmic = true;
+    plot.legend = CurveLegend::Categories;
+    plot.emptyText = QStringLiteral("No spectrum of %1 has been measured at or before this step").arg(placeName());
+    const QStringList cuts = axisLabels(m_spectrum, "cut");
+    for (int cut = 0; cut < cuts.size(); ++cut) {
+        Curve curve;
+        curve.label = QStringLiteral("cut %1").arg(cut);
+        curve.name = placeName() + QStringLiteral(", cut %1").arg(cut);
+        curve.category = cut;
+        const std::vector<float> singular = values(m_spectrum, "cut", cut, step);
+        for (std::size_t i = 0; i < singular.size(); ++i)
+            curve.data.append(static_cast<double>(i), singular[i]);
+        plot.curves.push_back(std::move(curve));
+    }
+    return plot;
+}
+
+void MpoModel::makeDrift()
+{
+    m_driftPlot = {};
+    m_driftPlot.title = QStringLiteral("Drift of the cores");
+    m_driftPlot.yTitle = QStringLiteral("drift (%)");
+    m_driftPlot.yFactor = 100;
+    m_driftPlot.fromZero = true;
+    m_driftPlot.legend = CurveLegend::Categories;
+    m_driftPlot.emptyText = QStringLiteral("No drift of %1 has been measured yet").arg(placeName());
+    std::vector<std::vector<std::size_t>> groups;
+    const auto cores = static_cast<int>(axisLabels(m_drift, "core").size());
+    for (int core = 0; core < cores; ++core) {
+        groups.push_back(positions(m_drift, "core", core));
+        Curve curve;
+        curve.label = QStringLiteral("core %1").arg(core);
+        curve.name = placeName() + QStringLiteral(", core %1").arg(core);
+        curve.category = core;
+        m_driftPlot.curves.push_back(std::move(curve));
+    }
+    m_feed.reset(m_drift, std::move(groups));
+    append();
+}
+
+bool MpoModel::append()
+{
+    m_driftRange.update(m_drift);
+    return m_feed.pull(m_driftPlot);
+}
+
+CsvTable MpoModel::trainTable(std::int64_t step) const
+{
+    CsvTable table;
+    table.header = {QStringLiteral("core"), QStringLiteral("left_bond"), QStringLiteral("row_leg"),
+                    QStringLiteral("column_leg"), QStringLiteral("right_bond"), QStringLiteral("elements"),
+                    QStringLiteral("drift")};
+    const TensorTrain shown = train(step);
+    for (std::size_t c = 0; c < shown.cores.size(); ++c) {
+        const TensorTrainCore& core = shown.cores[c];
+        table.rows.push_back({QString::number(c), QString::number(core.leftBond), QString::number(core.rowLeg),
+                              QString::number(core.columnLeg), QString::number(core.rightBond),
+                              QString::number(core.elements, 'f', 0), exactNumber(core.drift)});
+    }
+    return table;
+}
+
+CsvTable MpoModel::spectraTable(std::int64_t step) const
+{
+    CsvTable table;
+    table.header << QStringLiteral("index");
+    const QStringList cuts = axisLabels(m_spectrum, "cut");
+    std::vector<std::vector<float>> columns;
+    for (int cut = 0; cut < cuts.size(); ++cut) {
+        table.header << QStringLiteral("cut_%1").arg(cut);
+        columns.push_back(values(m_spectrum, "cut", cut, step));
+    }
+    for (std::size_t i = 0; !columns.empty() && i < columns.front().size(); ++i) {
+        QStringList line{QString::number(i)};
+        for (const auto& column : columns)
+            line << exactNumber(column[i]);
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+CsvTable MpoModel::driftTable() const
+{
+    CsvTable table;
+    if (m_drift == nullptr)
+        return table;
+    table.header << QStringLiteral("step");
+    std::vector<std::size_t> where;
+    for (int core = 0; core < axisLabels(m_drift, "core").size(); ++core) {
+        table.header << QStringLiteral("core_%1").arg(core);
+        where.push_back(positions(m_drift, "core", core).front());
+    }
+    for (std::size_t row = 0; row < m_drift->steps().size(); ++row) {
+        QStringList line{QString::number(m_drift->steps()[row])};
+        for (const std::size_t position : where)
+            line << exactNumber(m_drift->row(row)[position]);
+        table.rows.push_back(line);
+    }
+    return table;
+}
+
+} // namespace rankscope::views

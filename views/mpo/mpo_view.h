@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "views/base/view.h"
+#include "views/mpo/mpo_model.h"
+
+class QCheckBox;
+class QComboBox;
+class QStackedWidget;
+
+namespace rankscope::views {
+
+class TensorTrainWidget;
+class VtkWidget;
+
+class MpoView : public View
+{
+    Q_OBJECT
+
+public:
+    explicit MpoView(Selection* selection, QWidget* parent = nullptr);
+    ~MpoView() override;
+
+    [[nodiscard]] QString key() const override { return QStringLiteral("mpo"); }
+    [[nodiscard]] QString title() const override { return tr("MPO"); }
+    [[nodiscard]] bool hasData() const override { return m_model.hasData(); }
+    [[nodiscard]] QString definition() const override;
+    [[nodiscard]] std::vector<Figure> figures() const override;
+    [[nodiscard]] QJsonObject controls() const override;
+    void setControls(const QJsonObject& controls) override;
+    void fit() override;
+
+protected:
+    void rebuild() override;
+    void append() override;
+    void selectionChanged() override;
+    void stepChanged() override;
+    void changeEvent(QEvent* event) override;
+
+private:
+    void fillControls();
+    void takeSelection();
+    void choosePlace();
+    void refreshDiagram();
+    void refreshCharts();
+    void resetCamera();
+
+    MpoModel m_model;
+    CurvePlot m_spectra;
+    QStackedWidget* m_diagrams;
+    VtkWidget* m_scene = nullptr; ///< absent where there is no OpenGL
+    TensorTrainWidget* m_flat;
+    CurveChart* m_spectraChart;
+    CurveChart* m_driftChart;
+    QComboBox* m_layer;
+    QComboBox* m_module;
+    QComboBox* m_expert;
+    QCheckBox* m_flatSwitch;
+    bool m_cameraSet = false;
+};
+
+} // namespace rankscope::views

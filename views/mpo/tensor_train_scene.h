@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The tensor-train diagram in three dimensions.
+#pragma once
+
+#include "views/mpo/tensor_train.h"
+#include "views/plot/plot_style.h"
+
+class vtkRenderer;
+
+namespace rankscope::views {
+
+/// Fills the renderer: cores as boxes, bonds and legs as tubes, all labelled. The camera stays where it is.
+void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, const PlotStyle& style);
+/// Orthographic, from the front, slightly from above and from the side.
+void resetTensorTrainCamera(vtkRenderer* renderer);
+
+} // namespace rankscope::views
