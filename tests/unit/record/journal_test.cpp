@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/record/journal.h"
 
+#include "core/base/crc32c.h"
 #include "core/base/files.h"
 #include "tests/unit/record/temporary_folder.h"
 
@@ -179,9 +180,12 @@ TEST_F(Journal, RefusesAnEventThatIsTooLarge)
     std::string frame;
     const std::uint64_t huge = std::uint64_t{1} << 60;
     frame.assign(reinterpret_cast<const char*>(&huge), sizeof huge);
-    // A right checksum over a wrong length: made by the published formula, not by us.
+    const std::uint32_t checksum = base::maskedCrc32c(frame);
+    frame.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
     JournalReader reader;
-    EXPECT_FALSE(reader.feed(frame + std::string(4, '\x01')));
+    const auto events = reader.feed(frame);
+    ASSERT_FALSE(events);
+    EXPECT_NE(events.error().message.find("at most"), std::string::npos) << events.error().message;
     auto writer = JournalWriter::open(path());
     ASSERT_TRUE(writer);
     EXPECT_FALSE(writer->append(notice(std::string(maxEventBytes, 'x'))));
