@@ -106,7 +106,8 @@ int main(int argc, char** argv)
     if (!line->figures.isEmpty())
         qputenv("QT_QPA_PLATFORM", "offscreen"); // no window, hence no display either
     views::VtkWidget::setDefaultSurfaceFormat();
-    QApplication application(argc, argv);
+    int programOnly = 1; // Qt would take --style and others for its own
+    QApplication application(programOnly, argv);
     QApplication::setApplicationName(QStringLiteral("rankscope"));
     QApplication::setOrganizationName(QStringLiteral("Rankscope"));
     QApplication::setApplicationVersion(QStringLiteral(RANKSCOPE_VERSION));

@@ -63,6 +63,11 @@ std::vector<float> sparkline(const record::RunRecord& run)
     return line;
 }
 
+QString counted(qint64 count, const QString& one, const QString& many)
+{
+    return count == 1 ? one : many.arg(count);
+}
+
 QString lastValue(const record::RunRecord& run, const char* name, const QString& unit, int decimals)
 {
     const record::Measure* measure = run.measure(name);
@@ -99,7 +104,13 @@ MainWindow::MainWindow(const Options& options, QWidget* parent)
     refreshStatus();
 }
 
-MainWindow::~MainWindow() = default;
+MainWindow::~MainWindow()
+{
+    // The docks tell of their hiding while the window goes: nobody listens any more. The views go before the runs they show.
+    for (QDockWidget* dock : std::as_const(m_docks))
+        dock->disconnect(this);
+    delete m_pages;
+}
 
 void MainWindow::makeViews()
 {
@@ -108,7 +119,8 @@ void MainWindow::makeViews()
     auto* column = new QVBoxLayout(centre);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
-    m_dockArea = new QMainWindow(centre, Qt::Widget);
+    m_dockArea = new QMainWindow(centre);
+    m_dockArea->setWindowFlags(Qt::Widget); // the constructor makes every main window a window of its own
     m_dockArea->setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks | GroupedDragging);
     m_dockArea->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
     m_dockArea->setDocumentMode(true);
@@ -173,6 +185,7 @@ void MainWindow::makePanels()
     QDockWidget* left = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
     QDockWidget* right = dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
     resizeDocks({left, right}, {240, 232}, Qt::Horizontal);
+    connect(m_pages, &QStackedWidget::currentChanged, right, [right](int page) { right->setVisible(page == 0); });
 }
 
 void MainWindow::makeStatus()
@@ -369,7 +382,7 @@ void MainWindow::refreshStatus()
     const auto running = std::count_if(m_runs->rows().begin(), m_runs->rows().end(),
                                        [](const RunRow& row) { return row.state == QLatin1String("running"); });
     const QString engine = m_engine->isConnected() ? tr("engine: running") : tr("engine: not running");
-    m_engineState->setText(engine + (running > 0 ? tr(", %n job(s)", nullptr, static_cast<int>(running)) : QString()));
+    m_engineState->setText(engine + (running > 0 ? counted(running, tr(", 1 job"), tr(", %1 jobs")) : QString()));
     m_runPanel->setMachineState(engine, m_engine->isConnected());
     setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope") : m_current->title() + QStringLiteral(" - Rankscope"));
     if (m_current == nullptr) {
@@ -414,7 +427,7 @@ void MainWindow::refreshStatus()
                                         [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
     m_warnings->setVisible(warnings > 0);
     if (warnings > 0) {
-        m_warnings->setText(tr("%n warning(s)", nullptr, static_cast<int>(warnings)));
+        m_warnings->setText(counted(warnings, tr("1 warning"), tr("%1 warnings")));
         if (m_warnings->menu() == nullptr)
             m_warnings->setMenu(new QMenu(m_warnings));
         m_warnings->menu()->clear();

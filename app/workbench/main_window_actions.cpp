@@ -12,14 +12,19 @@
 #include "core/record/snapshot.h"
 #include "views/base/view.h"
 
+#include <QAbstractButton>
+#include <QAbstractItemView>
+#include <QAbstractSlider>
 #include <QActionGroup>
 #include <QApplication>
 #include <QClipboard>
+#include <QComboBox>
 #include <QDir>
 #include <QDragEnterEvent>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QJsonArray>
+#include <QKeyEvent>
 #include <QMenuBar>
 #include <QMimeData>
 #include <QStackedWidget>
@@ -119,7 +124,9 @@ void MainWindow::makeActions()
     spacer->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Preferred);
     bar->addWidget(spacer);
     auto* search = new QToolButton(bar);
-    search->setDefaultAction(palette);
+    search->setIcon(palette->icon());
+    search->setToolTip(palette->toolTip());
+    connect(search, &QToolButton::clicked, palette, &QAction::trigger);
     search->setText(tr("Search…  Ctrl+K"));
     search->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     search->setMinimumWidth(180);
@@ -182,9 +189,7 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
     auto* arrange = action(tr("Arrange views anew"), {}, {}, tr("Put every view back into the window, as at the first start"));
     connect(arrange, &QAction::triggered, this, &MainWindow::arrangeViews);
     viewMenu->addAction(arrange);
-    // In a text field these keys belong to the text.
-    for (QAction* key : {play, back, forward, live, fit})
-        key->setShortcutContext(Qt::WindowShortcut);
+    qApp->installEventFilter(this);
 }
 
 void MainWindow::makeFigureActions(QMenu* figureMenu)
@@ -443,6 +448,24 @@ void MainWindow::showAbout()
 {
     say(tr("Rankscope %1. Window and views: GPL-3.0-or-later; everything else: Apache-2.0.")
             .arg(QStringLiteral(RANKSCOPE_VERSION)));
+}
+
+bool MainWindow::eventFilter(QObject* watched, QEvent* event)
+{
+    // Space, arrows and letters without Ctrl belong to the control that has the focus: a button is pressed, a list is
+    // searched, a slider moves. They are the window's where the focus is on a plot.
+    if (event->type() == QEvent::ShortcutOverride) {
+        const auto* key = static_cast<QKeyEvent*>(event);
+        const bool control = qobject_cast<QAbstractButton*>(watched) != nullptr ||
+                             qobject_cast<QComboBox*>(watched) != nullptr ||
+                             qobject_cast<QAbstractItemView*>(watched) != nullptr ||
+                             qobject_cast<QAbstractSlider*>(watched) != nullptr;
+        if (control && key->modifiers() == Qt::NoModifier && key->key() != Qt::Key_Escape) {
+            event->accept();
+            return true;
+        }
+    }
+    return QMainWindow::eventFilter(watched, event);
 }
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event)

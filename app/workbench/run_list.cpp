@@ -4,6 +4,7 @@
 #include "views/plot/format.h"
 #include "views/plot/plot_style.h"
 
+#include <QApplication>
 #include <QPainter>
 #include <QPainterPath>
 
@@ -93,13 +94,13 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     painter->save();
     painter->setRenderHint(QPainter::Antialiasing);
     const QRect area = option.rect;
-    QColor fill = option.palette.color(QPalette::Highlight);
+    QColor fill = QApplication::palette().color(QPalette::Highlight);
     fill.setAlphaF(row.current ? 0.16F : option.state.testFlag(QStyle::State_MouseOver) ? 0.07F : 0.0F);
     painter->fillRect(area, fill);
     if (row.current)
-        painter->fillRect(QRect(area.topLeft(), QSize(3, area.height())), option.palette.color(QPalette::Highlight));
+        painter->fillRect(QRect(area.topLeft(), QSize(3, area.height())), QApplication::palette().color(QPalette::Highlight));
     if (option.state.testFlag(QStyle::State_HasFocus)) {
-        painter->setPen(option.palette.color(QPalette::Highlight));
+        painter->setPen(QApplication::palette().color(QPalette::Highlight));
         painter->drawRect(area.adjusted(0, 0, -1, -1));
     }
     const QRect inner = area.adjusted(12, 6, -10, -6);
@@ -124,7 +125,7 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
                       QFontMetrics(nameFont).elidedText(row.name, Qt::ElideRight, first.width() - stateWidth - 4));
     painter->setFont(small);
     const QColor stateColour = bad      ? (dark ? QColor(0xff, 0x8a, 0x7a) : QColor(0xb3, 0x26, 0x1e))
-                               : active ? option.palette.color(QPalette::Highlight)
+                               : active ? QApplication::palette().color(QPalette::Highlight)
                                         : muted;
     painter->setPen(stateColour);
     painter->drawText(first, Qt::AlignRight | Qt::AlignVCenter, state);

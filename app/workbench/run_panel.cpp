@@ -3,6 +3,7 @@
 
 #include "app/workbench/icons.h"
 
+#include <QApplication>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
@@ -29,7 +30,6 @@ QLabel* hint(const QString& text, QWidget* parent)
     auto* label = new QLabel(text, parent);
     label->setProperty("role", "muted");
     label->setWordWrap(true);
-    label->setContentsMargins(12, 2, 8, 6);
     return label;
 }
 
@@ -60,31 +60,29 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     m_list->setMouseTracking(true);
     m_list->setAccessibleName(tr("Runs"));
     m_list->setContextMenuPolicy(Qt::CustomContextMenu);
+    const auto indented = [column](QLabel* label) {
+        auto* row = new QHBoxLayout;
+        row->setContentsMargins(12, 2, 8, 2);
+        row->addWidget(label);
+        column->addLayout(row);
+    };
+    indented(m_noRuns);
     column->addWidget(m_list, 1);
-    column->addWidget(m_noRuns);
     column->addSpacing(8);
-    auto* adaptersHead = section(tr("Adapters and snapshots"), this);
-    adaptersHead->setContentsMargins(12, 0, 0, 0);
-    column->addWidget(adaptersHead);
+    indented(section(tr("Adapters and snapshots"), this));
     m_adapters->setAccessibleName(tr("Adapters and snapshots"));
     m_adapters->setContextMenuPolicy(Qt::CustomContextMenu);
     column->addWidget(m_adapters);
-    column->addWidget(m_noAdapters);
+    indented(m_noAdapters);
     column->addSpacing(8);
-    auto* machinesHead = section(tr("Machines"), this);
-    machinesHead->setContentsMargins(12, 0, 0, 0);
-    column->addWidget(machinesHead);
+    indented(section(tr("Machines"), this));
     m_machines->setAccessibleName(tr("Machines"));
     column->addWidget(m_machines);
     for (QListView* list : {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
         list->setFrameShape(QFrame::NoFrame);
         list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-        QPalette palette = list->palette();
-        palette.setColor(QPalette::Base, Qt::transparent);
-        list->setPalette(palette);
         list->viewport()->setAutoFillBackground(false);
     }
-    m_adapters->setContentsMargins(8, 0, 0, 0);
     m_machines->addItem(QString());
     setMachineState(tr("engine: not running"), false);
 
@@ -118,6 +116,17 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
 
 void RunPanel::refreshIcons()
 {
+    // The panel's own ground shows through, and the chosen item is tinted rather than filled.
+    for (QListView* list : {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
+        QPalette palette = QApplication::palette();
+        QColor chosen = palette.color(QPalette::Highlight);
+        chosen.setAlphaF(0.16F);
+        palette.setColor(QPalette::Base, Qt::transparent);
+        palette.setColor(QPalette::Highlight, chosen);
+        palette.setColor(QPalette::HighlightedText, palette.color(QPalette::Text));
+        list->setPalette(palette);
+        list->setIconSize(QSize(16, 16));
+    }
     for (int i = 0; i < m_adapters->count(); ++i)
         m_adapters->item(i)->setIcon(icon(QStringLiteral("adapter")));
     m_machines->item(0)->setIcon(icon(QStringLiteral("machine")));
@@ -149,7 +158,7 @@ void RunPanel::setAdapters(const std::vector<Adapter>& adapters, const QString& 
 void RunPanel::setMachineState(const QString& text, bool running)
 {
     QListWidgetItem* item = m_machines->item(0);
-    item->setText(tr("this one, %n core(s)", nullptr, QThread::idealThreadCount()));
+    item->setText(tr("this one, %1 cores").arg(QThread::idealThreadCount()));
     item->setToolTip(text + (running ? QString() : tr("\nIt is started with the first run")));
 }
 

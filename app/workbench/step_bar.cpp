@@ -23,6 +23,7 @@ StepBar::StepBar(views::Selection* selection, QWidget* parent)
     : QWidget(parent), m_selection(selection), m_slider(new QSlider(Qt::Horizontal, this)), m_first(new QToolButton(this)),
       m_play(new QToolButton(this)), m_last(new QToolButton(this)), m_live(new QToolButton(this)), m_label(new QLabel(this))
 {
+    setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
     auto* row = new QHBoxLayout(this);
     row->setContentsMargins(8, 4, 8, 4);
     row->setSpacing(4);

@@ -21,10 +21,10 @@ QPalette paletteFor(bool dark)
     const auto disabled = [&palette](QPalette::ColorRole role, QRgb colour) {
         palette.setColor(QPalette::Disabled, role, QColor(colour));
     };
-    set(QPalette::Window, dark ? 0xff23272d : 0xfff2f4f6);
-    set(QPalette::Base, dark ? 0xff1b1e23 : 0xffffffff);
-    set(QPalette::AlternateBase, dark ? 0xff20242a : 0xfff7f8fa);
-    set(QPalette::Button, dark ? 0xff2d323a : 0xfff7f8fa);
+    set(QPalette::Window, dark ? 0xff1b1e23 : 0xfff2f4f6);
+    set(QPalette::Base, dark ? 0xff262a31 : 0xffffffff);
+    set(QPalette::AlternateBase, dark ? 0xff2b3038 : 0xfff7f8fa);
+    set(QPalette::Button, dark ? 0xff323841 : 0xfff7f8fa);
     for (const auto role : {QPalette::WindowText, QPalette::Text, QPalette::ButtonText})
         set(role, dark ? 0xffe4e7eb : 0xff1d2229);
     set(QPalette::BrightText, 0xffffffff);
@@ -64,6 +64,7 @@ void applyStyle(StyleChoice choice)
     const QString accent = dark ? QStringLiteral("#4c9be8") : QStringLiteral("#1a6fc4");
     const QString onAccent = dark ? QStringLiteral("#10151b") : QStringLiteral("#ffffff");
     const QString error = dark ? QStringLiteral("#ff8a7a") : QStringLiteral("#b3261e");
+    const QString frame = dark ? QStringLiteral("#4c545f") : QStringLiteral("#b8bfc8");
     // Only what the palette cannot say.
     qApp->setStyleSheet(QStringLiteral(
         "QToolTip { border: 1px solid %1; padding: 4px 6px; background: palette(tool-tip-base); color: palette(tool-tip-text); }"
@@ -75,12 +76,15 @@ void applyStyle(StyleChoice choice)
         "QToolBar { border: none; border-bottom: 1px solid %1; padding: 4px 8px; spacing: 8px; }"
         "QStatusBar { border-top: 1px solid %1; } QStatusBar::item { border: none; }"
         "QPushButton { padding: 5px 14px; }"
+        "QLineEdit { border: 1px solid %6; border-radius: 3px; padding: 2px 4px; background: palette(base); }"
+        "QLineEdit:focus { border-color: %3; } QLineEdit:disabled { color: %2; background: palette(window); }"
+        "QComboBox QLineEdit, QAbstractSpinBox QLineEdit { border: none; padding: 0px; background: transparent; }"
         "QPushButton[primary=\"true\"] { background: %3; color: %4; border: 1px solid %3; border-radius: 3px; "
         "padding: 6px 16px; font-weight: 600; }"
         "QPushButton[primary=\"true\"]:hover { border-color: %2; }"
         "QPushButton[primary=\"true\"]:focus { border: 2px solid palette(text); padding: 5px 15px; }"
         "QPushButton[primary=\"true\"]:disabled { background: %1; color: %2; border-color: %1; }")
-                            .arg(line, muted, accent, onAccent, error));
+                            .arg(line, muted, accent, onAccent, error, frame));
 }
 
 QString styleName(StyleChoice choice)

@@ -11,7 +11,6 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QGuiApplication>
-#include <QLabel>
 #include <QSignalBlocker>
 #include <QSplitter>
 #include <QStackedWidget>
@@ -21,7 +20,7 @@
 namespace rankscope::views {
 
 MpoView::MpoView(Selection* selection, QWidget* parent)
-    : View(selection, parent), m_diagrams(new QStackedWidget(this)), m_flat(new TensorTrainWidget(this)),
+    : View(selection, parent), m_diagrams(new QStackedWidget(this)), m_header(new DiagramHeader(this)), m_flat(new TensorTrainWidget(this)),
       m_spectraChart(new CurveChart(true, this)), m_driftChart(new CurveChart(false, this))
 {
     auto* content = new QWidget(this);
@@ -52,7 +51,14 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     bottom->setHandleWidth(8);
     bottom->addWidget(m_spectraChart);
     bottom->addWidget(m_driftChart);
-    rows->addWidget(m_diagrams);
+    auto* top = new QWidget(rows);
+    auto* topColumn = new QVBoxLayout(top);
+    topColumn->setContentsMargins(0, 0, 0, 0);
+    topColumn->setSpacing(0);
+    if (m_scene != nullptr)
+        topColumn->addWidget(m_header);
+    topColumn->addWidget(m_diagrams, 1);
+    rows->addWidget(top);
     rows->addWidget(bottom);
     rows->setStretchFactor(0, 1);
     rows->setStretchFactor(1, 1);
@@ -67,13 +73,11 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     m_flatSwitch = controls->addSwitch(tr("2-D"), tr("The flat diagram, as figures are printed"));
     auto* reset = controls->addButton(tr("Reset view"), tr("Turn the diagram back to its first direction and size"));
     controls->addStretch();
-    auto* scale = new QLabel(tr("box: elements (log), colour: drift; tube: dimension (log)"), controls);
-    scale->setProperty("role", "muted");
-    controls->layout()->addWidget(scale);
     column->addWidget(controls);
     setContent(content);
     m_flatSwitch->setChecked(!openGl);
     m_flatSwitch->setEnabled(openGl);
+    m_header->setVisible(openGl);
     reset->setEnabled(openGl);
 
     connect(m_layer, &QComboBox::activated, this, [this](int layer) { m_selection->setLayers({layer}); });
@@ -81,6 +85,7 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     connect(m_module, &QComboBox::activated, this, &MpoView::choosePlace);
     connect(m_flatSwitch, &QCheckBox::toggled, this, [this](bool flat) {
         m_diagrams->setCurrentWidget(flat || m_scene == nullptr ? static_cast<QWidget*>(m_flat) : m_scene);
+        m_header->setVisible(!flat && m_scene != nullptr);
     });
     connect(reset, &QToolButton::clicked, this, &MpoView::resetCamera);
     connect(m_flat, &TensorTrainWidget::hovered, m_selection, &Selection::setHover);
@@ -170,6 +175,7 @@ void MpoView::refreshDiagram()
         return;
     const TensorTrain train = m_model.train(m_selection->step());
     m_flat->setTrain(train);
+    m_header->setTrain(train);
     if (m_scene == nullptr)
         return;
     buildTensorTrainScene(m_scene->renderer(), train, PlotStyle::screen(palette(), font()));

@@ -10,6 +10,7 @@ class QStackedWidget;
 
 namespace rankscope::views {
 
+class DiagramHeader;
 class TensorTrainWidget;
 class VtkWidget;
 
@@ -48,6 +49,7 @@ private:
     MpoModel m_model;
     CurvePlot m_spectra;
     QStackedWidget* m_diagrams;
+    DiagramHeader* m_header; ///< title and keys of the 3-D diagram; the flat one draws its own
     VtkWidget* m_scene = nullptr; ///< absent where there is no OpenGL
     TensorTrainWidget* m_flat;
     CurveChart* m_spectraChart;

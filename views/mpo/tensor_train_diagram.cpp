@@ -40,6 +40,30 @@ QString coreText(const TensorTrain& train, std::size_t core)
                                     : QStringLiteral("not measured"));
 }
 
+namespace {
+
+/// "drift 0 % [ramp] 6.3 %" from a place on its baseline; the width that it took.
+double paintDriftScale(QPainter& painter, const QPointF& place, double rampWidth, const TensorTrain& train,
+                       const PlotStyle& style)
+{
+    const QFontMetricsF metrics(style.font);
+    const QString low = QStringLiteral("drift 0 %");
+    const QString high = QString::number(train.largestDrift * 100, 'g', 3) + QStringLiteral(" %");
+    const QRectF bar(place.x() + metrics.horizontalAdvance(low) + 6, place.y() - metrics.ascent() * 0.75, rampWidth,
+                     metrics.ascent() * 0.75);
+    QLinearGradient ramp(bar.topLeft(), bar.topRight());
+    for (int i = 0; i <= 8; ++i)
+        ramp.setColorAt(i / 8.0, colourAt(ColourMap::Viridis, i / 8.0));
+    painter.setFont(style.font);
+    painter.setPen(style.muted);
+    painter.drawText(place, low);
+    painter.fillRect(bar, ramp);
+    painter.drawText(QPointF(bar.right() + 6, place.y()), high);
+    return bar.right() + 6 + metrics.horizontalAdvance(high) - place.x();
+}
+
+} // namespace
+
 void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& train, const PlotStyle& style)
 {
     painter.save();
@@ -110,17 +134,47 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
     painter.setPen(style.muted);
     painter.drawText(QPointF(area.left() + 8, bottom),
                      QStringLiteral("up: row legs · down: column legs · between: bond dimensions · box: elements (log)"));
-    const double barTop = area.bottom() - metrics.height() * 1.3;
-    const QRectF bar(area.left() + 8 + metrics.horizontalAdvance(QStringLiteral("drift 0 %  ")), barTop,
-                     std::min(160.0, area.width() * 0.3), metrics.ascent() * 0.7);
-    QLinearGradient ramp(bar.topLeft(), bar.topRight());
-    for (int i = 0; i <= 8; ++i)
-        ramp.setColorAt(i / 8.0, colourAt(ColourMap::Viridis, i / 8.0));
-    painter.fillRect(bar, ramp);
-    painter.drawText(QPointF(area.left() + 8, bar.bottom()), QStringLiteral("drift 0 %"));
-    painter.drawText(QPointF(bar.right() + 5, bar.bottom()),
-                     QString::number(train.largestDrift * 100, 'g', 3) + QStringLiteral(" %"));
+    paintDriftScale(painter, QPointF(area.left() + 8, area.bottom() - metrics.height() * 0.7),
+                    std::min(160.0, area.width() * 0.3), train, style);
     painter.restore();
+}
+
+DiagramHeader::DiagramHeader(QWidget* parent) : QWidget(parent)
+{
+    setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+    setFixedHeight(fontMetrics().height() * 3);
+    setToolTip(tr("Boxes: elements of a core, logarithmic. Tubes: dimension of a bond or leg, logarithmic. Colour of a box: "
+                  "how far the core has moved since the start."));
+}
+
+void DiagramHeader::setTrain(const TensorTrain& train)
+{
+    m_train = train;
+    update();
+}
+
+void DiagramHeader::paintEvent(QPaintEvent* /*event*/)
+{
+    QPainter painter(this);
+    const PlotStyle style = PlotStyle::screen(palette(), font());
+    painter.fillRect(rect(), style.background);
+    const QFontMetricsF metrics(style.font);
+    painter.setFont(style.scaled(1, true));
+    painter.setPen(style.text);
+    painter.drawText(QPointF(6, metrics.ascent() + 3),
+                     QFontMetricsF(painter.font()).elidedText(m_train.title, Qt::ElideMiddle, width() - 12));
+    const double baseline = metrics.ascent() + 5 + metrics.height() * 1.15;
+    double x = 6;
+    painter.setFont(style.font);
+    for (const auto& [text, colour] : {std::pair{tr("row legs"), categoryColour(5, style.dark)},
+                                       std::pair{tr("column legs"), categoryColour(1, style.dark)},
+                                       std::pair{tr("bonds"), style.muted}}) {
+        painter.fillRect(QRectF(x, baseline - metrics.ascent() * 0.55, metrics.height(), metrics.ascent() * 0.35), colour);
+        painter.setPen(style.muted);
+        painter.drawText(QPointF(x + metrics.height() + 4, baseline), text);
+        x += metrics.height() + 18 + metrics.horizontalAdvance(text);
+    }
+    paintDriftScale(painter, QPointF(x, baseline), metrics.height() * 6, m_train, style);
 }
 
 TensorTrainWidget::TensorTrainWidget(QWidget* parent) : QWidget(parent)

@@ -34,6 +34,22 @@ private:
     TensorTrain m_train;
 };
 
+/// Title, leg colours and the drift's scale, above the 3-D diagram.
+class DiagramHeader : public QWidget
+{
+    Q_OBJECT
+
+public:
+    explicit DiagramHeader(QWidget* parent = nullptr);
+    void setTrain(const TensorTrain& train);
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+
+private:
+    TensorTrain m_train;
+};
+
 /// The numbers of a core, for the cursor and the table.
 QString coreText(const TensorTrain& train, std::size_t core);
 

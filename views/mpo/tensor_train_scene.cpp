@@ -126,7 +126,7 @@ void resetTensorTrainCamera(vtkRenderer* renderer)
     camera->SetPosition(-0.35, 0.4, 1);
     camera->SetViewUp(0, 1, 0);
     renderer->ResetCamera();
-    camera->Zoom(1.45);
+    camera->Zoom(1.9);
     renderer->ResetCameraClippingRange();
 }
 

@@ -50,7 +50,6 @@ VtkWidget::VtkWidget(QWidget* parent)
     m_vtk->interactor->SetRenderWindow(m_vtk->window);
     vtkNew<vtkInteractorStyleTrackballCamera> style;
     m_vtk->interactor->SetInteractorStyle(style);
-    m_vtk->interactor->Initialize();
 }
 
 VtkWidget::~VtkWidget()
@@ -74,6 +73,7 @@ void VtkWidget::initializeGL()
     m_vtk->window->SetMultiSamples(8);
     m_vtk->window->SetFrameBlitModeToNoBlit();
     m_vtk->window->OpenGLInit();
+    m_vtk->interactor->Initialize(); // asks the window for its size, which needs the context
 }
 
 void VtkWidget::resizeGL(int width, int height)

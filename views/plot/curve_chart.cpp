@@ -47,7 +47,9 @@ void CurveChart::refresh()
 {
     if (m_plot == nullptr)
         return;
-    m_chart->show(*m_plot, PlotStyle::screen(palette(), font()), m_zoom, m_marker);
+    const PlotStyle style = PlotStyle::screen(palette(), font());
+    setBackgroundBrush(style.background);
+    m_chart->show(*m_plot, style, m_zoom, m_marker);
     viewport()->update();
 }
 

@@ -5,6 +5,7 @@
 #include "views/plot/ticks.h"
 
 #include <QFontMetricsF>
+#include <QGraphicsLayout>
 #include <QGraphicsScene>
 #include <QGraphicsSceneResizeEvent>
 #include <QLinearGradient>
@@ -49,7 +50,16 @@ public:
     [[nodiscard]] double height() const
     {
         const double line = QFontMetricsF(m_style.font).height();
-        return (m_title.isEmpty() ? 0 : line * 1.5) + (hasLegend() && !legendBesideTitle() ? line * 1.25 : 0) + 4;
+        return (m_title.isEmpty() ? 0 : line * 1.5) + (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) +
+               4;
+    }
+    /// Said after the title where the axis is too short for it.
+    void setAxisText(const QString& text)
+    {
+        if (text.startsWith(m_title, Qt::CaseInsensitive)) // "Learning rate" and "learning rate (×10⁻⁴)"
+            m_title += text.mid(m_title.size());
+        else if (!text.isEmpty())
+            m_title += QStringLiteral(": ") + text;
     }
     [[nodiscard]] QRectF boundingRect() const override { return {0, 0, m_width, height()}; }
 
@@ -76,13 +86,18 @@ public:
             paintDepth(*painter, x, y, small);
             return;
         }
+        const double start = x;
         for (const auto& [label, colour] : m_entries) {
+            if (x > start && x + entryWidth(label) > m_width - left) {
+                x = start;
+                y += small.height() * 1.25;
+            }
             painter->setPen(QPen(colour, m_style.line * 1.5));
             painter->drawLine(QPointF(x, y - small.ascent() * 0.35), QPointF(x + small.height() * 0.8, y - small.ascent() * 0.35));
             x += small.height() * 1.0;
             painter->setPen(m_style.muted);
             painter->drawText(QPointF(x, y), label);
-            x += small.horizontalAdvance(label) + small.height() * 0.7;
+            x += entryWidth(label) - small.height();
         }
     }
 
@@ -99,9 +114,27 @@ private:
             return small.horizontalAdvance(m_low + m_high) + rampWidth() + 12 +
                    (m_band ? small.horizontalAdvance(bandText()) + small.height() * 2 : 0);
         double width = 0;
-        for (const auto& [label, colour] : m_entries)
-            width += small.horizontalAdvance(label) + small.height() * 1.7;
+        for (const auto& entry : m_entries)
+            width += entryWidth(entry.first);
         return width;
+    }
+    [[nodiscard]] double entryWidth(const QString& label) const
+    {
+        const QFontMetricsF small(m_style.font);
+        return small.horizontalAdvance(label) + small.height() * 1.7;
+    }
+    [[nodiscard]] int legendLines() const
+    {
+        int lines = 1;
+        double x = left;
+        for (const auto& entry : m_entries) {
+            if (x > left && x + entryWidth(entry.first) > m_width - left) {
+                ++lines;
+                x = left;
+            }
+            x += entryWidth(entry.first);
+        }
+        return lines;
     }
     [[nodiscard]] bool legendBesideTitle() const
     {
@@ -144,6 +177,7 @@ private:
 PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
 {
     legend()->hide();
+    layout()->setContentsMargins(0, 0, 0, 0);
     setBackgroundRoundness(0);
     setBackgroundPen(Qt::NoPen);
     setAnimationOptions(QChart::NoAnimation);
@@ -245,7 +279,13 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
         y->setLabelFormat(QStringLiteral("%.%1f").arg(ticks.decimals));
         y->setRange(ticks.minimum, ticks.maximum);
     }
-    m_y->setTitleText(title);
+    // A title longer than its axis would be cut: it goes beside the plot's title then.
+    const double space = size().height() - m_header->height() - metrics.height() * 4;
+    const bool fits = metrics.horizontalAdvance(title) < space;
+    m_y->setTitleText(fits ? title : QString());
+    m_y->setTitleVisible(fits);
+    m_header->setAxisText(fits ? QString() : title);
+    m_x->setTitleVisible(space > metrics.height() * 4);
 }
 
 void PlotChart::show(const CurvePlot& plot, const PlotStyle& style, std::optional<std::pair<double, double>> range,

@@ -22,7 +22,7 @@ PlotStyle PlotStyle::screen(const QPalette& palette, const QFont& font)
     style.background = palette.color(QPalette::Base);
     style.text = palette.color(QPalette::Text);
     style.muted = style.dark ? QColor(0xa4, 0xab, 0xb5) : QColor(0x5a, 0x61, 0x6b);
-    style.grid = style.dark ? QColor(0x3a, 0x3f, 0x47) : QColor(0xe3, 0xe6, 0xea);
+    style.grid = style.dark ? QColor(0x3d, 0x43, 0x4c) : QColor(0xe3, 0xe6, 0xea);
     style.accent = palette.color(QPalette::Highlight);
     return style;
 }

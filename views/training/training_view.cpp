@@ -62,6 +62,7 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     m_table->verticalHeader()->hide();
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_table->setWordWrap(false);
     m_table->setShowGrid(false);
     m_table->setFrameShape(QFrame::NoFrame);
     m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
@@ -145,6 +146,8 @@ void TrainingView::resizeEvent(QResizeEvent* event)
 {
     View::resizeEvent(event);
     arrangeSmallCharts();
+    // The losses go first where there is no room for all.
+    m_table->setColumnHidden(4, m_table->width() < fontMetrics().averageCharWidth() * 48);
 }
 
 void TrainingView::rebuild()

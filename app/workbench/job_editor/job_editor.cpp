@@ -52,6 +52,14 @@ Json part(const Json& object, const char* key)
     return found != object.end() && found->is_object() ? *found : Json::object();
 }
 
+QLabel* caption(const QString& text, QWidget* field, QWidget* parent)
+{
+    auto* label = new QLabel(text, parent);
+    label->setFixedWidth(SettingsForm::captionWidth);
+    label->setBuddy(field);
+    return label;
+}
+
 QString absolute(const QString& file, const QString& folder)
 {
     return file.isEmpty() || folder.isEmpty() || QFileInfo(file).isAbsolute() ? file : QDir(folder).filePath(file);
@@ -194,7 +202,12 @@ QWidget* JobEditor::makeForm()
     m_device->setToolTip(tr("auto takes a GPU where there is one (default); cuda:1 names a second GPU"));
     m_device->setAccessibleName(tr("Device"));
     m_device->setMaximumWidth(160);
-    device->addWidget(m_device);
+    auto* deviceRow = new QHBoxLayout;
+    deviceRow->setSpacing(8);
+    deviceRow->addWidget(caption(tr("Train on"), m_device, this));
+    deviceRow->addWidget(m_device);
+    deviceRow->addStretch(1);
+    device->addLayout(deviceRow);
     connect(m_device, &QComboBox::currentTextChanged, this, &JobEditor::changed);
     column->addStretch(1);
     return page;
@@ -203,6 +216,7 @@ QWidget* JobEditor::makeForm()
 void JobEditor::makeModelSection(QVBoxLayout* column)
 {
     auto* form = new QFormLayout;
+    m_modelForm = form;
     form->setSpacing(8);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
     m_name = new QLineEdit(this);
@@ -239,15 +253,14 @@ void JobEditor::makeModelSection(QVBoxLayout* column)
     m_modelError = new QLabel(this);
     m_modelError->setProperty("role", "error");
     m_modelError->setWordWrap(true);
-    m_modelError->hide();
     auto* modelRow = new QHBoxLayout;
     modelRow->setSpacing(8);
     modelRow->addWidget(m_model, 1);
     modelRow->addWidget(browse);
     modelRow->addWidget(m_dtype);
-    form->addRow(tr("Name"), m_name);
-    form->addRow(tr("Base model"), modelRow);
-    form->addRow(QString(), m_modelError);
+    form->addRow(caption(tr("Name"), m_name, this), m_name);
+    form->addRow(caption(tr("Base model"), m_model, this), modelRow);
+    form->addRow(caption({}, nullptr, this), m_modelError);
     column->addLayout(form);
     connect(m_name, &QLineEdit::textEdited, this, &JobEditor::changed);
     connect(m_model, &QComboBox::editTextChanged, this, &JobEditor::changed);
@@ -262,8 +275,8 @@ void JobEditor::makeDataSection(QVBoxLayout* column)
     m_train = new FileListField(tr("Training files"),
                                 tr("Rows with instruction, input and output, or with messages. Each file is a task."), this);
     m_test = new FileListField(tr("Test files"), tr("Evaluated before and after the training; by task"), this);
-    form->addRow(tr("Training"), m_train);
-    form->addRow(tr("Test"), m_test);
+    form->addRow(caption(tr("Training"), m_train, this), m_train);
+    form->addRow(caption(tr("Test"), m_test, this), m_test);
     column->addLayout(form);
     m_dataForm = new SettingsForm(this);
     m_dataForm->setSchemas(dataSettings());
@@ -286,8 +299,12 @@ void JobEditor::makeFamilySection(QVBoxLayout* column)
     m_familyText->setProperty("role", "muted");
     m_familyText->setWordWrap(true);
     m_familyForm = new SettingsForm(this);
-    column->addWidget(m_family);
-    column->addWidget(m_familyText);
+    auto* form = new QFormLayout;
+    form->setSpacing(8);
+    form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
+    form->addRow(caption(tr("Family"), m_family, this), m_family);
+    form->addRow(caption({}, nullptr, this), m_familyText);
+    column->addLayout(form);
     column->addWidget(m_familyForm);
     connect(m_family, &QComboBox::currentIndexChanged, this, &JobEditor::chooseFamily);
     connect(m_familyForm, &SettingsForm::edited, this, &JobEditor::changed);
@@ -370,9 +387,11 @@ void JobEditor::showErrors()
     const bool installed = !model.isEmpty() &&
                            QFileInfo::exists(QString::fromStdString(
                                base::resolveModel(model.toStdString(), QDir::currentPath().toStdString()).string()));
-    m_modelError->setText(model.isEmpty() ? tr("Choose a GGUF file or a Hugging Face folder")
+    const bool wrong = model.isEmpty() || !installed;
+    m_modelError->setText(!wrong            ? QString()
+                          : model.isEmpty() ? tr("Choose a GGUF file or a Hugging Face folder")
                                           : tr("%1 does not exist").arg(model));
-    m_modelError->setVisible(model.isEmpty() || !installed);
+    m_modelForm->setRowVisible(m_modelError, wrong);
     QStringList missing;
     for (const QString& file : m_train->files() + m_test->files())
         if (!QFileInfo::exists(file))
@@ -395,7 +414,7 @@ void JobEditor::requestPlan()
     if (!isVisible())
         return;
     const QString wrong = problem();
-    if (!wrong.isEmpty() || !m_modelError->isHidden()) {
+    if (!wrong.isEmpty() || !m_modelError->text().isEmpty()) {
         ++m_ticket; // an answer on its way is out of date
         m_plan->showProblem(wrong);
         return;
@@ -410,7 +429,7 @@ void JobEditor::launch()
         return;
     showErrors();
     QString wrong = problem();
-    if (wrong.isEmpty() && !m_modelError->isHidden())
+    if (wrong.isEmpty() && !m_modelError->text().isEmpty())
         wrong = m_modelError->text();
     if (wrong.isEmpty() && m_train->files().isEmpty()) {
         wrong = tr("Add at least one training file");

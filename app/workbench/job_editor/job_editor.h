@@ -11,6 +11,7 @@
 #include <vector>
 
 class QComboBox;
+class QFormLayout;
 class QLabel;
 class QLineEdit;
 class QVBoxLayout;
@@ -71,6 +72,7 @@ private:
     std::vector<protocol::FamilyManifest> m_families;
     QLineEdit* m_name = nullptr;
     QComboBox* m_model = nullptr;
+    QFormLayout* m_modelForm = nullptr;
     QLabel* m_modelError = nullptr;
     QComboBox* m_dtype = nullptr;
     FileListField* m_train = nullptr;

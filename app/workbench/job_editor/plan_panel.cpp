@@ -32,11 +32,14 @@ PlanPanel::PlanPanel(QWidget* parent)
     m_parameters->setToolTip(tr("Trainable parameters of the adapter, counted from shapes alone"));
     m_parameters->setAccessibleName(tr("Trainable parameters"));
     column->addWidget(m_parameters);
+    m_parameters->hide();
     column->addWidget(m_percent);
     column->addSpacing(8);
     QFont medium = font();
     medium.setPointSizeF(medium.pointSizeF() * 1.35);
     medium.setBold(true);
+    m_memory->hide();
+    m_details->hide();
     m_memory->setFont(medium);
     m_memory->setToolTip(tr("Estimate of the peak: base weights, adapter, optimizer state and activations"));
     column->addWidget(m_memory);
@@ -90,6 +93,8 @@ void PlanPanel::showPlan(const QString& json)
         details << tr("%1 %2").arg(name, views::formatBytes(it->toDouble()));
     }
     m_details->setText(details.join(QStringLiteral("\n")));
+    for (QLabel* label : {m_parameters, m_memory, m_details})
+        label->setVisible(!label->text().isEmpty());
     m_problem->hide();
 }
 

@@ -4,6 +4,7 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QGridLayout>
+#include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QSignalBlocker>
@@ -20,7 +21,6 @@ using protocol::SettingType;
 
 namespace {
 
-constexpr int captionWidth = 150;
 constexpr int boxesPerRow = 4;
 
 QString textOf(const Json& value)
@@ -76,7 +76,7 @@ SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
     const QString title = QString::fromStdString(schema.title.empty() ? schema.name : schema.title);
     const QString tip = toolTipOf(schema);
     auto* caption = new QLabel(title, this);
-    caption->setFixedWidth(captionWidth);
+    caption->setFixedWidth(SettingsForm::captionWidth);
     caption->setWordWrap(true);
     caption->setBuddy(m_editor);
     caption->setToolTip(tip);
@@ -87,7 +87,11 @@ SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
     m_error->setWordWrap(true);
     m_error->hide();
     grid->addWidget(caption, 0, 0, Qt::AlignTop);
-    grid->addWidget(m_editor, 0, 1);
+    auto* editorRow = new QHBoxLayout; // keeps narrow editors at the left
+    editorRow->addWidget(m_editor);
+    if (m_editor->maximumWidth() < QWIDGETSIZE_MAX || m_editor->sizePolicy().horizontalPolicy() == QSizePolicy::Maximum)
+        editorRow->addStretch(1);
+    grid->addLayout(editorRow, 0, 1);
     grid->addWidget(m_error, 1, 1);
     grid->setColumnStretch(1, 1);
     caption->setMinimumHeight(m_editor->sizeHint().height());

@@ -48,6 +48,8 @@ class SettingsForm : public QWidget
     Q_OBJECT
 
 public:
+    static constexpr int captionWidth = 140; ///< of every caption on the page, so that the fields stand in one column
+
     explicit SettingsForm(QWidget* parent = nullptr);
 
     void setSchemas(const std::vector<protocol::SettingSchema>& schemas);
