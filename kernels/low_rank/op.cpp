@@ -19,6 +19,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// Autograd functions take a tensor that may be missing as an optional, not as an undefined tensor.
+std::optional<at::Tensor> optional(const at::Tensor& tensor)
+{
+    return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+}
+
 /// y += scale * h B^T, in the adapter's type, rounded once to y's.
 void addProduct(at::Tensor y, const at::Tensor& h, const at::Tensor& bTransposed, double scale)
 {
@@ -31,18 +37,18 @@ void addProduct(at::Tensor y, const at::Tensor& h, const at::Tensor& bTransposed
 class LowRankLinear : public torch::autograd::Function<LowRankLinear>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& xAdapter,
-                              const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& xAdapter,
+                              const at::Tensor& weight, const std::optional<at::Tensor>& bias, const at::Tensor& a,
                               const at::Tensor& b, double scale)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
-        const at::Tensor& seen = xAdapter.defined() ? xAdapter : x;
-        at::Tensor y = at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+        const at::Tensor& seen = xAdapter ? *xAdapter : x;
+        at::Tensor y = at::linear(x, weight, bias);
         const at::Tensor h = at::mm(seen.to(a.scalar_type()), a.t());
         addProduct(y, h, b.t(), scale);
         context->save_for_backward({seen, weight, a, b, h});
         context->saved_data["scale"] = scale;
-        context->saved_data["shared"] = !xAdapter.defined();
+        context->saved_data["shared"] = !xAdapter.has_value();
         return y;
     }
 
@@ -126,10 +132,10 @@ class GatherTokens : public torch::autograd::Function<GatherTokens>
 {
 public:
     static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& token,
-                              const at::Tensor& inverse)
+                              const std::optional<at::Tensor>& inverse)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
-        context->save_for_backward({token, inverse});
+        context->save_for_backward({token, inverse.value_or(at::Tensor())});
         context->saved_data["tokens"] = x.size(0);
         return x.index_select(0, token);
     }
@@ -159,11 +165,11 @@ class ScatterTokens : public torch::autograd::Function<ScatterTokens>
 {
 public:
     static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& token,
-                              const at::Tensor& inverse, std::int64_t tokens)
+                              const std::optional<at::Tensor>& inverse, std::int64_t tokens)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         context->save_for_backward({token});
-        return GatherTokens::sumRows(y, token, inverse, tokens);
+        return GatherTokens::sumRows(y, token, inverse.value_or(at::Tensor()), tokens);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
@@ -241,13 +247,13 @@ ExpertGroups groupByMask(const at::Tensor& kept)
 at::Tensor gatherTokens(const at::Tensor& x, const ExpertGroups& groups)
 {
     TORCH_CHECK(x.dim() == 2 && x.size(0) == groups.tokens, "gather_tokens: one row of x for each token");
-    return GatherTokens::apply(x, groups.token, groups.inverse);
+    return GatherTokens::apply(x, groups.token, optional(groups.inverse));
 }
 
 at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups)
 {
     TORCH_CHECK(y.dim() == 2 && y.size(0) == groups.token.size(0), "scatter_tokens: one row of y for each choice");
-    return ScatterTokens::apply(y, groups.token, groups.inverse, groups.tokens);
+    return ScatterTokens::apply(y, groups.token, optional(groups.inverse), groups.tokens);
 }
 
 at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
@@ -257,7 +263,7 @@ at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const 
                     a.size(1) == weight.size(1) && b.size(0) == weight.size(0) && x.size(1) == weight.size(1),
                 "low_rank_linear: x [T, in], W [out, in], A [r, in], B [out, r]");
     TORCH_CHECK(!weight.requires_grad(), "low_rank_linear: the base weight is frozen");
-    return LowRankLinear::apply(x, xAdapter, weight, bias, a, b, scale);
+    return LowRankLinear::apply(x, optional(xAdapter), weight, optional(bias), a, b, scale);
 }
 
 at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// rankscope-worker: one job. Started by rankscope-engine; the only program that links LibTorch.
+#include "app/worker/describe_commands.h"
+#include "app/worker/evaluate_command.h"
+#include "app/worker/train_command.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <malloc.h>
+
+int main(int argc, char** argv)
+{
+    // Activations of a step are freed and asked for again in the next one. glibc would give each large block back to the
+    // system and fault its pages in anew: keeping them is worth a fifth of the training time.
+    ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    ::mallopt(M_TRIM_THRESHOLD, -1);
+    ::mallopt(M_TOP_PAD, 64 << 20);
+
+    CLI::App app("One Rankscope job; started by rankscope-engine");
+    app.require_subcommand(1);
+    std::filesystem::path runDir;
+    std::filesystem::path jobFile;
+    std::filesystem::path target;
+    std::vector<std::string> data;
+    bool resume = false;
+    bool serve = false;
+    bool json = false;
+
+    auto* train = app.add_subcommand("train", "Train the job of a run directory");
+    train->add_option("--run-dir", runDir, "The run directory; holds job.json")->required();
+    train->add_flag("--resume", resume, "Go on from the last checkpoint");
+    auto* check = app.add_subcommand("check", "Check a job without training");
+    check->add_option("--job", jobFile, "A complete job file")->required();
+    auto* plan = app.add_subcommand("plan", "Count parameters and memory from shapes alone");
+    plan->add_option("--job", jobFile, "A complete job file");
+    plan->add_flag("--serve", serve, "Answer requests on stdin, a line each");
+    auto* families = app.add_subcommand("families", "List every adapter plugin");
+    auto* evaluate = app.add_subcommand("evaluate", "Per-task accuracy of a run or checkpoint");
+    evaluate->add_option("run", target, "A run directory or a checkpoint in it")->required();
+    evaluate->add_option("--data", data, "Files of test rows; without it the run's own");
+    for (auto* command : {plan, families, evaluate})
+        command->add_flag("--json", json, "Print one JSON object");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (*train)
+        return rankscope::worker::trainCommand(runDir, resume);
+    if (*check)
+        return rankscope::worker::checkCommand(jobFile);
+    if (*plan)
+        return serve ? rankscope::worker::servePlans() : rankscope::worker::planCommand(jobFile);
+    if (*families)
+        return rankscope::worker::familiesCommand();
+    return rankscope::worker::evaluateCommand(target, data, json);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/analysis/live_measures.h"
+
+#include "core/analysis/mpo_measures.h"
+#include "core/analysis/rank_measures.h"
+
+#include <algorithm>
+#include <c10/core/GradMode.h>
+#include <chrono>
+
+namespace rankscope::analysis {
+namespace {
+
+constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut
+constexpr std::size_t batch = 32;           ///< weights looked at between two glances at the clock
+
+class Stopwatch
+{
+public:
+    [[nodiscard]] double seconds() const
+    {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - m_start).count();
+    }
+
+private:
+    std::chrono::steady_clock::time_point m_start = std::chrono::steady_clock::now();
+};
+
+std::size_t indexOf(const std::vector<std::string>& names, const std::string& name)
+{
+    return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+} // namespace
+
+/// The measures of one call, as they fill.
+struct LiveMeasures::Grids {
+    Measured entropy;
+    Measured stable;
+    Measured nuclear;
+    Measured spectrum;
+    Measured bond;
+    Measured coreSize;
+    Measured coreShape;
+    Measured cutSpectrum;
+    Measured drift;
+};
+
+LiveMeasures::LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks,
+                           double budget)
+    : m_adapter(adapter), m_layers(layers), m_budget(budget), m_routing(layers, std::move(tasks)),
+      m_sites(adapter.deltaSites())
+{
+    for (const auto& site : m_sites) {
+        if (indexOf(m_modules, site.module) == m_modules.size())
+            m_modules.push_back(site.module);
+        m_experts = std::max(m_experts, site.experts);
+        const auto delta = adapter.delta(site.layer, site.module, 0);
+        m_lowRank.push_back(std::holds_alternative<adapter::LowRankDelta>(delta));
+        if (const auto* mpo = std::get_if<adapter::MpoDelta>(&delta))
+            m_cores = std::max(m_cores, static_cast<std::int64_t>(mpo->legs.cores()));
+    }
+}
+
+LiveMeasures::Grids LiveMeasures::makeGrids() const
+{
+    const record::Axis layer{"layer", "", numbered(m_layers)};
+    const record::Axis module{"module", "", m_modules};
+    const record::Axis expert{"expert", "", numbered(m_experts)};
+    const record::Axis index{"index", "", numbered(spectrumLength)};
+    const std::vector<record::Axis> sites{layer, module, expert};
+    Grids grids{
+        unmeasured({"rank/entropy", "Entropy effective rank", "",
+                    "exp(-sum p ln p) with p = sigma / sum sigma, over the update's singular values (Roy & Vetterli 2007).",
+                    sites}),
+        unmeasured({"rank/stable", "Stable rank", "",
+                    "||dW||_F^2 / ||dW||_2^2 of the update; what REMoE prints as its effective rank (eq. 10).", sites}),
+        unmeasured({"rank/nuclear", "Nuclear ratio", "",
+                    "sum sigma / sigma_max of the update; what REMoE describes below eq. 10.", sites}),
+        unmeasured({"spectrum/singular_values", "Singular values of the update", "",
+                    "Largest singular values of dW, from the small core of its low-rank factors where it has them.",
+                    {layer, module, expert, index}}),
+        {}, {}, {}, {}, {}};
+    if (m_cores > 0) {
+        auto counted = [](const char* name, std::int64_t count) {
+            record::Axis axis{name, "", {}};
+            for (std::int64_t i = 1; i <= count; ++i)
+                axis.labels.push_back(std::to_string(i));
+            return axis;
+        };
+        const record::Axis cut = counted("cut", m_cores - 1);
+        const record::Axis core = counted("core", m_cores);
+        const record::Axis leg{"leg", "", {"left bond", "row leg", "column leg", "right bond"}};
+        grids.bond = unmeasured({"mpo/bond_dimension", "Bond dimension", "",
+                                 "d_k between core k and k + 1: the smaller of the legs' products on either side.",
+                                 {layer, module, cut}});
+        grids.coreSize = unmeasured(
+            {"mpo/core_size", "Core size", "elements", "Elements of core k.", {layer, module, core}});
+        grids.coreShape = unmeasured({"mpo/core_shape", "Core shape", "", "[d_{k-1}, r_k, c_k, d_k] of core k.",
+                                      {layer, module, core, leg}});
+        grids.cutSpectrum = unmeasured({"mpo/cut_spectrum", "Singular values at the cut", "",
+                                        "Largest singular values of the expert matrix, regrouped as legs left of the "
+                                        "cut by legs right of it.",
+                                        {layer, module, expert, cut, index}});
+        grids.drift = unmeasured({"mpo/core_drift", "Core drift", "",
+                                  "||core - initial core||_F / ||initial core||_F; 0 for the frozen centre.",
+                                  {layer, module, expert, core}});
+    }
+    return grids;
+}
+
+void LiveMeasures::observe(const model::Pass& pass)
+{
+    const Stopwatch watch;
+    m_routing.observe(m_adapter, pass);
+    m_seconds += watch.seconds();
+}
+
+void LiveMeasures::recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const
+{
+    const auto& place = m_sites[site];
+    const std::size_t cell = (static_cast<std::size_t>(place.layer) * m_modules.size() +
+                              indexOf(m_modules, place.module)) * static_cast<std::size_t>(m_experts) +
+                             static_cast<std::size_t>(expert);
+    const RankMeasures ranks = rankMeasures(values);
+    grids.entropy.values[cell] = static_cast<float>(ranks.entropy);
+    grids.stable.values[cell] = static_cast<float>(ranks.stable);
+    grids.nuclear.values[cell] = static_cast<float>(ranks.nuclear);
+    const std::int64_t count = std::min(spectrumLength, values.numel());
+    for (std::int64_t i = 0; i < count; ++i)
+        grids.spectrum.values[cell * spectrumLength + static_cast<std::size_t>(i)] =
+            static_cast<float>(values.const_data_ptr<double>()[i]);
+}
+
+void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen, Grids& grids) const
+{
+    std::vector<adapter::LowRankDelta> deltas;
+    for (const std::size_t site : chosen) {
+        for (std::int64_t expert = 0; expert < m_sites[site].experts; ++expert)
+            deltas.push_back(std::get<adapter::LowRankDelta>(
+                m_adapter.delta(m_sites[site].layer, m_sites[site].module, expert)));
+    }
+    const auto values = singularValues(deltas);
+    std::size_t next = 0;
+    for (const std::size_t site : chosen) {
+        for (std::int64_t expert = 0; expert < m_sites[site].experts; ++expert)
+            recordSpectrum(site, expert, values[next++].contiguous(), grids);
+    }
+}
+
+void LiveMeasures::measureOther(std::size_t site, Grids& grids) const
+{
+    const auto& place = m_sites[site];
+    for (std::int64_t expert = 0; expert < place.experts; ++expert) {
+        const auto delta = m_adapter.delta(place.layer, place.module, expert);
+        recordSpectrum(site, expert, singularValues(delta).contiguous(), grids);
+        const auto* mpo = std::get_if<adapter::MpoDelta>(&delta);
+        if (!mpo)
+            continue;
+        const auto cuts = static_cast<std::size_t>(m_cores) - 1;
+        const std::size_t weight =
+            static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
+        const std::size_t cell = weight * static_cast<std::size_t>(m_experts) + static_cast<std::size_t>(expert);
+        for (std::size_t cut = 0; cut + 1 < mpo->legs.cores(); ++cut) {
+            const at::Tensor values = cutSpectrum(*mpo, static_cast<std::int64_t>(cut) + 1).contiguous();
+            const std::int64_t count = std::min(spectrumLength, values.numel());
+            for (std::int64_t i = 0; i < count; ++i)
+                grids.cutSpectrum.values[(cell * cuts + cut) * spectrumLength + static_cast<std::size_t>(i)] =
+                    static_cast<float>(values.const_data_ptr<double>()[i]);
+        }
+        const auto cores = static_cast<std::size_t>(m_cores);
+        for (std::size_t core = 0; core < mpo->legs.cores(); ++core)
+            grids.drift.values[cell * cores + core] = static_cast<float>(coreDrift(*mpo, core));
+    }
+}
+
+/// Shapes cost nothing and never change, but a reader who joins late must find them: recorded every time, for all.
+void LiveMeasures::recordShapes(Grids& grids) const
+{
+    for (std::size_t site = 0; site < m_sites.size() && m_cores > 0; ++site) {
+        if (m_lowRank[site])
+            continue;
+        const auto& place = m_sites[site];
+        const auto delta = m_adapter.delta(place.layer, place.module, 0);
+        const auto* mpo = std::get_if<adapter::MpoDelta>(&delta);
+        if (!mpo)
+            continue;
+        const std::size_t weight =
+            static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
+        const auto cores = static_cast<std::size_t>(m_cores);
+        const auto bonds = mpo->legs.bonds();
+        for (std::size_t core = 0; core < mpo->legs.cores(); ++core) {
+            grids.coreSize.values[weight * cores + core] = static_cast<float>(mpo->legs.coreElements(core));
+            const float shape[4] = {static_cast<float>(bonds[core]), static_cast<float>(mpo->legs.rows[core]),
+                                    static_cast<float>(mpo->legs.columns[core]), static_cast<float>(bonds[core + 1])};
+            std::copy(std::begin(shape), std::end(shape),
+                      grids.coreShape.values.begin() + static_cast<std::ptrdiff_t>((weight * cores + core) * 4));
+            if (core + 1 < mpo->legs.cores())
+                grids.bond.values[weight * (cores - 1) + core] = static_cast<float>(bonds[core + 1]);
+        }
+    }
+}
+
+std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
+{
+    const at::NoGradGuard guard;
+    const Stopwatch watch;
+    std::vector<Measured> result = m_routing.take();
+    Grids grids = makeGrids();
+    recordShapes(grids);
+    m_lastMeasured = 0;
+    // At least one weight each time, so that even a costly family shows something of every weight in the end.
+    const double allowance = m_budget * trainingSeconds - m_seconds;
+    while (m_lastMeasured < m_sites.size() && (m_lastMeasured == 0 || watch.seconds() < allowance)) {
+        std::vector<std::size_t> lowRank;
+        while (lowRank.size() < batch && m_lastMeasured < m_sites.size() && m_lowRank[m_next]) {
+            lowRank.push_back(m_next);
+            m_next = (m_next + 1) % m_sites.size();
+            ++m_lastMeasured;
+        }
+        if (!lowRank.empty()) {
+            measureLowRank(lowRank, grids);
+            continue;
+        }
+        measureOther(m_next, grids);
+        m_next = (m_next + 1) % m_sites.size();
+        ++m_lastMeasured;
+    }
+    for (Measured* measured : {&grids.entropy, &grids.stable, &grids.nuclear, &grids.spectrum, &grids.bond,
+                               &grids.coreSize, &grids.coreShape, &grids.cutSpectrum, &grids.drift}) {
+        if (!measured->info.name.empty() && !m_sites.empty())
+            result.push_back(std::move(*measured));
+    }
+    for (const auto& inside : m_adapter.inside()) {
+        record::MeasureInfo info{inside.name, inside.title, inside.unit, inside.definition, {}};
+        for (const auto& [name, labels] : inside.axes)
+            info.axes.push_back({name, "", labels});
+        result.push_back({std::move(info), inside.values});
+    }
+    m_seconds += watch.seconds();
+    result.push_back({{"analysis/time_share", "Time of the analysis", "",
+                       "Time spent on measures of the adapter's inside, as a share of the training time so far.",
+                       {}},
+                      {static_cast<float>(trainingSeconds > 0 ? m_seconds / trainingSeconds : 0)}});
+    return result;
+}
+
+} // namespace rankscope::analysis

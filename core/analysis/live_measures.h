@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The adapter's inside while it trains, within a share of the training time.
+#pragma once
+
+#include "core/adapter/family.h"
+#include "core/analysis/measured.h"
+#include "core/analysis/routing_measures.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rankscope::analysis {
+
+class LiveMeasures
+{
+public:
+    /// `budget`: the largest share of the training time that measuring may take. Where measuring everything would take
+    /// more, each call measures the next few weights in turn; what is not measured is NaN.
+    LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks, double budget);
+
+    /// Call after each training forward pass.
+    void observe(const model::Pass& pass);
+    /// Everything there is to record now. `trainingSeconds`: time spent on training steps so far.
+    std::vector<Measured> measure(double trainingSeconds);
+    /// Seconds spent in observe() and measure() so far.
+    [[nodiscard]] double seconds() const { return m_seconds; }
+    /// Weights the last measure() looked at, of how many.
+    [[nodiscard]] std::size_t lastMeasured() const { return m_lastMeasured; }
+    [[nodiscard]] std::size_t sites() const { return m_sites.size(); }
+
+private:
+    struct Grids;
+    void measureLowRank(const std::vector<std::size_t>& chosen, Grids& grids) const;
+    void measureOther(std::size_t site, Grids& grids) const;
+    void recordShapes(Grids& grids) const;
+    void recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const;
+    [[nodiscard]] Grids makeGrids() const;
+
+    const adapter::Adapter& m_adapter;
+    std::int64_t m_layers;
+    double m_budget;
+    RoutingMeasures m_routing;
+    std::vector<adapter::DeltaSite> m_sites;
+    std::vector<bool> m_lowRank; ///< of each site: is its update low-rank?
+    std::vector<std::string> m_modules;
+    std::int64_t m_experts = 1;
+    std::int64_t m_cores = 0; ///< of MPO updates; 0: there are none
+    std::size_t m_next = 0;   ///< the site whose turn it is
+    std::size_t m_lastMeasured = 0;
+    double m_seconds = 0;
+};
+
+} // namespace rankscope::analysis

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/analysis/routing_measures.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/zeros.h>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace rankscope::analysis {
+namespace {
+
+/// Choices (or, for soft routing, weight) that each expert received from each task, [N, tasks] float64.
+at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, std::int64_t tasks)
+{
+    const std::int64_t experts = routing.experts();
+    if (routing.choice.defined()) {
+        const at::Tensor pair = routing.choice * tasks + task.unsqueeze(1);
+        return at::bincount(pair.reshape({-1}), {}, experts * tasks).view({experts, tasks}).to(at::kDouble);
+    }
+    const at::Tensor share = (routing.kept.defined() ? routing.kept : routing.weights).to(at::kDouble);
+    return at::zeros({tasks, experts}, share.options()).index_add_(0, task, share).t().contiguous();
+}
+
+} // namespace
+
+RoutingMeasures::RoutingMeasures(std::int64_t layers, std::vector<std::string> tasks)
+    : m_layers(layers), m_tasks(std::move(tasks))
+{
+}
+
+void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass& pass)
+{
+    const auto tasks = static_cast<std::int64_t>(m_tasks.size());
+    at::Tensor task;
+    for (const auto& trace : adapter.routing()) {
+        if (!task.defined())
+            task = pass.taskOfToken();
+        if (std::find(m_routers.begin(), m_routers.end(), trace.router) == m_routers.end())
+            m_routers.push_back(trace.router);
+        m_experts = std::max(m_experts, trace.routing.experts());
+        Router& router = m_seen[{trace.layer, trace.router}];
+        const at::Tensor load = loadByTask(trace.routing, task, tasks);
+        router.load = router.load.defined() ? router.load + load : load;
+        const at::Tensor weights = trace.routing.weights.to(at::kDouble);
+        const at::Tensor logs = weights.clamp_min(std::numeric_limits<double>::min()).log();
+        router.entropy -= (weights * logs).sum().item<double>();
+        router.tokens += static_cast<double>(weights.size(0));
+    }
+}
+
+std::vector<Measured> RoutingMeasures::take()
+{
+    if (m_seen.empty())
+        return {};
+    const record::Axis layer{"layer", "", numbered(m_layers)};
+    const record::Axis router{"router", "", m_routers};
+    const record::Axis expert{"expert", "", numbered(m_experts)};
+    const record::Axis task{"task", "", m_tasks};
+    Measured load = unmeasured({"routing/load", "Expert load", "",
+                                "Share of the task's routed choices that went to the expert, since the last record. "
+                                "Soft routing: share of the routing weight.",
+                                {layer, router, expert, task}});
+    Measured entropy = unmeasured({"routing/entropy", "Routing entropy", "nats",
+                                   "Mean entropy of the weights that a token gives to its experts, -sum G ln G.",
+                                   {layer, router}});
+    Measured violation = unmeasured({"routing/maxvio", "MaxVio", "",
+                                     "(max load - mean load) / mean load over the experts; 0 is perfect balance "
+                                     "(Wang et al. 2024, loss-free balancing).",
+                                     {layer, router}});
+    Measured difference = unmeasured({"routing/maxvio_difference", "MaxVio (difference)", "",
+                                      "Max load - mean load, as shares of all routed choices (the form SMoRA reports).",
+                                      {layer, router}});
+    for (const auto& [key, seen] : m_seen) {
+        const auto place = static_cast<std::size_t>(
+            std::find(m_routers.begin(), m_routers.end(), key.second) - m_routers.begin());
+        const std::size_t cell = static_cast<std::size_t>(key.first) * m_routers.size() + place;
+        const at::Tensor counts = seen.load.cpu();
+        const at::Tensor byTask = (counts / counts.sum(0, true)).contiguous(); // a task without tokens is NaN
+        const auto* share = byTask.const_data_ptr<double>();
+        const auto experts = static_cast<std::size_t>(byTask.size(0));
+        for (std::size_t e = 0; e < experts; ++e) {
+            for (std::size_t t = 0; t < m_tasks.size(); ++t)
+                load.values[(cell * static_cast<std::size_t>(m_experts) + e) * m_tasks.size() + t] =
+                    static_cast<float>(share[e * m_tasks.size() + t]);
+        }
+        const at::Tensor total = counts.sum(1) / counts.sum();
+        const double largest = total.max().item<double>();
+        const double mean = 1.0 / static_cast<double>(experts);
+        violation.values[cell] = static_cast<float>((largest - mean) / mean);
+        difference.values[cell] = static_cast<float>(largest - mean);
+        entropy.values[cell] = static_cast<float>(seen.entropy / seen.tokens);
+    }
+    m_seen.clear();
+    std::vector<Measured> result;
+    result.push_back(std::move(load));
+    result.push_back(std::move(entropy));
+    result.push_back(std::move(violation));
+    result.push_back(std::move(difference));
+    return result;
+}
+
+} // namespace rankscope::analysis

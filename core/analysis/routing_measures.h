@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which experts the tokens went to, gathered over the passes between two analyses.
+#pragma once
+
+#include "core/adapter/family.h"
+#include "core/analysis/measured.h"
+#include "core/model/pass.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rankscope::analysis {
+
+class RoutingMeasures
+{
+public:
+    RoutingMeasures(std::int64_t layers, std::vector<std::string> tasks);
+
+    /// Adds what the routers did in the pass that has just run.
+    void observe(const adapter::Adapter& adapter, const model::Pass& pass);
+    /// routing/load, routing/entropy, routing/maxvio, routing/maxvio_difference since the last call; empty if nothing
+    /// routed.
+    std::vector<Measured> take();
+
+private:
+    struct Router {
+        at::Tensor load;   ///< [N, tasks]: weight or choices received
+        double entropy = 0; ///< summed over tokens
+        double tokens = 0;
+    };
+
+    std::int64_t m_layers;
+    std::vector<std::string> m_tasks;
+    std::int64_t m_experts = 0;
+    std::vector<std::string> m_routers;
+    std::map<std::pair<std::int64_t, std::string>, Router> m_seen;
+};
+
+} // namespace rankscope::analysis

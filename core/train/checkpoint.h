@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything needed to go on from a step as if nothing had happened, in one folder written beside and renamed.
+#pragma once
+
+#include "core/adapter/parameter_store.h"
+#include "core/base/result.h"
+#include "core/protocol/job.h"
+#include "core/record/run_directory.h"
+#include "core/train/optimizer.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace rankscope::train {
+
+/// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (step, tokens
+/// seen, random state, SHA-256 of the tensor files).
+Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, const protocol::Job& job,
+                      const adapter::ParameterStore& parameters, const AdamW& optimizer, std::int64_t tokensSeen);
+
+struct ResumePoint {
+    std::int64_t step = 0;
+    std::int64_t tokensSeen = 0;
+};
+
+/// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked), tensors that
+/// do not fit the job.
+Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter::ParameterStore& parameters,
+                                   AdamW& optimizer);
+
+/// Only the adapter's tensors, for evaluation and export.
+Status loadAdapter(const std::filesystem::path& folder, adapter::ParameterStore& parameters);
+
+} // namespace rankscope::train

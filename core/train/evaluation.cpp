@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/train/evaluation.h"
+
+#include "core/train/supervised.h"
+#include "kernels/loss_head/op.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
+#include <algorithm>
+#include <c10/core/GradMode.h>
+#include <numeric>
+
+namespace rankscope::train {
+namespace {
+
+/// Indices sorted by length: rows of one batch are then of like length.
+template <typename Length>
+std::vector<std::size_t> byLength(std::size_t count, Length length)
+{
+    std::vector<std::size_t> order(count);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) < length(b); });
+    return order;
+}
+
+model::KvCache makeCache(const model::Decoder& model, const std::vector<std::vector<text::TokenId>>& prompts,
+                         std::int64_t more)
+{
+    std::size_t longest = 0;
+    for (const auto& prompt : prompts)
+        longest = std::max(longest, prompt.size());
+    const auto& config = model.config();
+    return {config.layers, static_cast<std::int64_t>(prompts.size()), static_cast<std::int64_t>(longest) + more,
+            config.kvHeads, config.headDim, model.dtype(), model.device()};
+}
+
+/// Hidden states of the last token of each row.
+at::Tensor lastTokens(const at::Tensor& hidden, const model::Pass& pass)
+{
+    std::vector<std::int64_t> last;
+    for (std::int64_t row = 0; row < pass.rows(); ++row)
+        last.push_back(pass.starts[row + 1] - 1);
+    return hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
+}
+
+} // namespace
+
+text::Example Evaluator::example(const text::Row& row) const
+{
+    return text::makeExample(row, m_tokenizer, m_chat, m_job.data.maxLength);
+}
+
+std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const Progress& progress) const
+{
+    const at::NoGradGuard guard;
+    const bool listed = std::any_of(file.rows.begin(), file.rows.end(), [](const text::Row& row) { return !row.choices.empty(); });
+    return !file.choices.empty() || listed ? evaluateChoices(file, progress) : evaluateOpen(file, progress);
+}
+
+Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>>& examples,
+                                    const std::vector<std::size_t>& gold) const
+{
+    std::vector<std::vector<text::TokenId>> prompts;
+    std::int64_t longestAnswer = 0;
+    for (const auto& candidates : examples) {
+        const auto& first = candidates.front();
+        prompts.emplace_back(first.ids.begin(), first.ids.begin() + first.promptLength);
+        for (const auto& candidate : candidates)
+            longestAnswer = std::max(longestAnswer, static_cast<std::int64_t>(candidate.ids.size()) - candidate.promptLength);
+    }
+    // The prompt once, then all its candidates behind copies of its keys and values.
+    model::KvCache cache = makeCache(m_model, prompts, longestAnswer);
+    model::Pass pass = model::makePass(prompts, false, m_model.device());
+    pass.cache = &cache;
+    const at::Tensor first = at::log_softmax(m_model.logits(lastTokens(m_model.forward(pass), pass)), -1);
+
+    std::vector<std::int64_t> rowOf;
+    std::vector<std::vector<text::TokenId>> answers;
+    for (std::size_t row = 0; row < examples.size(); ++row) {
+        for (const auto& candidate : examples[row]) {
+            rowOf.push_back(static_cast<std::int64_t>(row));
+            answers.emplace_back(candidate.ids.begin() + candidate.promptLength, candidate.ids.end());
+        }
+    }
+    std::vector<double> score;
+    std::vector<std::int64_t> positions;
+    std::vector<std::int64_t> labels;
+    std::vector<std::vector<text::TokenId>> inputs;
+    std::int64_t start = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        score.push_back(first[rowOf[i]][answers[i].front()].item<double>());
+        for (std::size_t t = 1; t < answers[i].size(); ++t) {
+            positions.push_back(start + static_cast<std::int64_t>(t) - 1);
+            labels.push_back(answers[i][t]);
+        }
+        inputs.emplace_back(answers[i].begin(), answers[i].end() - 1);
+        start += static_cast<std::int64_t>(inputs.back().size());
+    }
+    if (!positions.empty()) {
+        cache.select(rowOf);
+        model::Pass extension = model::makePass(inputs, false, m_model.device());
+        extension.cache = &cache;
+        const at::Tensor hidden = m_model.forward(extension);
+        const at::Tensor chosen = hidden.index_select(0, at::tensor(positions, at::kLong).to(hidden.device()));
+        const at::Tensor each =
+            kernels::lossHead(chosen, m_model.outputEmbedding(), at::tensor(labels, at::kLong).to(hidden.device()))
+                .second.to(at::kCPU, at::kDouble);
+        std::int64_t next = 0;
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+            for (std::size_t t = 1; t < answers[i].size(); ++t)
+                score[i] -= each.const_data_ptr<double>()[next++];
+        }
+    }
+    Choice result;
+    std::size_t index = 0;
+    for (std::size_t row = 0; row < examples.size(); ++row) {
+        const auto begin = score.begin() + static_cast<std::ptrdiff_t>(index);
+        const auto end = begin + static_cast<std::ptrdiff_t>(examples[row].size());
+        result.chosen.push_back(static_cast<std::size_t>(std::max_element(begin, end) - begin));
+        result.loss -= score[index + gold[row]];
+        result.tokens += static_cast<std::int64_t>(answers[index + gold[row]].size());
+        index += examples[row].size();
+    }
+    return result;
+}
+
+std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, const Progress& progress) const
+{
+    std::vector<std::vector<text::Example>> candidates;
+    std::vector<std::size_t> gold;
+    for (const auto& row : file.rows) {
+        const auto& choices = row.choices.empty() ? file.choices : row.choices;
+        std::vector<text::Example> examples;
+        std::size_t right = choices.size();
+        for (std::size_t c = 0; c < choices.size(); ++c) {
+            text::Row candidate = row;
+            candidate.output = choices[c];
+            examples.push_back(example(candidate));
+            if (choices[c] == row.output)
+                right = c;
+        }
+        if (right == choices.size())
+            examples.push_back(example(row)); // an output that the list forgot is a candidate all the same
+        gold.push_back(right);
+        candidates.push_back(std::move(examples));
+    }
+    const auto order = byLength(candidates.size(), [&](std::size_t i) { return candidates[i].front().promptLength; });
+    TaskScore score;
+    std::int64_t tokens = 0;
+    const auto batch = static_cast<std::size_t>(m_job.evaluation.batchSize);
+    for (std::size_t start = 0; start < order.size(); start += batch) {
+        const std::size_t end = std::min(order.size(), start + batch);
+        std::vector<std::vector<text::Example>> examples;
+        std::vector<std::size_t> right;
+        for (std::size_t i = start; i < end; ++i) {
+            examples.push_back(candidates[order[i]]);
+            right.push_back(gold[order[i]]);
+        }
+        const Choice choice = choose(examples, right);
+        for (std::size_t i = 0; i < right.size(); ++i)
+            score.accuracy += choice.chosen[i] == right[i] ? 1 : 0;
+        score.loss += choice.loss;
+        tokens += choice.tokens;
+        score.rows += static_cast<std::int64_t>(right.size());
+        if (!progress(score.rows))
+            return std::nullopt;
+    }
+    score.accuracy /= static_cast<double>(score.rows);
+    score.loss /= static_cast<double>(tokens);
+    return score;
+}
+
+std::pair<double, std::int64_t> Evaluator::answerLoss(const std::vector<text::Example>& examples) const
+{
+    std::vector<const text::Example*> rows;
+    for (const auto& example : examples)
+        rows.push_back(&example);
+    const auto supervised = makeSupervisedPass(rows, false, m_model.device());
+    const at::Tensor hidden = m_model.forward(supervised.pass).index_select(0, supervised.positions);
+    const auto [sum, each] = kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels);
+    return {sum.item<double>(), supervised.labels.size(0)};
+}
+
+std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, const Progress& progress) const
+{
+    std::vector<text::Example> examples;
+    for (const auto& row : file.rows)
+        examples.push_back(example(row));
+    const auto order = byLength(examples.size(), [&](std::size_t i) { return examples[i].promptLength; });
+    TaskScore score;
+    std::int64_t tokens = 0;
+    const auto batch = static_cast<std::size_t>(m_job.evaluation.batchSize);
+    for (std::size_t start = 0; start < order.size(); start += batch) {
+        const std::size_t end = std::min(order.size(), start + batch);
+        std::vector<std::vector<text::TokenId>> prompts;
+        std::vector<text::Example> rows;
+        for (std::size_t i = start; i < end; ++i) {
+            const auto& row = examples[order[i]];
+            prompts.emplace_back(row.ids.begin(), row.ids.begin() + row.promptLength);
+            rows.push_back(row);
+        }
+        const auto [loss, count] = answerLoss(rows);
+        score.loss += loss;
+        tokens += count;
+        const auto texts = generate(prompts);
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            score.accuracy += text::answers(texts[i], file.rows[order[start + i]]) ? 1 : 0;
+        score.rows += static_cast<std::int64_t>(texts.size());
+        if (!progress(score.rows))
+            return std::nullopt;
+    }
+    score.accuracy /= static_cast<double>(score.rows);
+    score.loss /= static_cast<double>(tokens);
+    return score;
+}
+
+std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text::TokenId>>& prompts) const
+{
+    const at::NoGradGuard guard;
+    std::vector<text::TokenId> ends{m_tokenizer.endOfText()};
+    if (const auto turn = m_tokenizer.encode(m_chat.endOfTurn()).ids; !turn.empty())
+        ends.push_back(turn.front());
+    model::KvCache cache = makeCache(m_model, prompts, m_job.evaluation.maxNewTokens);
+    std::vector<std::vector<text::TokenId>> generated(prompts.size());
+    std::vector<std::size_t> active(prompts.size()); ///< the prompt that each row of the cache belongs to
+    std::iota(active.begin(), active.end(), 0);
+    std::vector<std::vector<text::TokenId>> inputs = prompts;
+    for (std::int64_t step = 0; step < m_job.evaluation.maxNewTokens && !active.empty(); ++step) {
+        model::Pass pass = model::makePass(inputs, false, m_model.device());
+        pass.cache = &cache;
+        const at::Tensor next = m_model.logits(lastTokens(m_model.forward(pass), pass)).argmax(-1).cpu();
+        std::vector<std::int64_t> kept;
+        std::vector<std::size_t> still;
+        inputs.clear();
+        for (std::size_t row = 0; row < active.size(); ++row) {
+            const auto token = static_cast<text::TokenId>(next.const_data_ptr<std::int64_t>()[row]);
+            if (std::find(ends.begin(), ends.end(), token) != ends.end())
+                continue;
+            generated[active[row]].push_back(token);
+            inputs.push_back({token});
+            kept.push_back(static_cast<std::int64_t>(row));
+            still.push_back(active[row]);
+        }
+        if (still.size() < active.size() && !still.empty())
+            cache.select(kept);
+        active = std::move(still);
+    }
+    std::vector<std::string> texts;
+    for (const auto& tokens : generated)
+        texts.push_back(m_tokenizer.decode(tokens));
+    return texts;
+}
+
+} // namespace rankscope::train

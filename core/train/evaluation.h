@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accuracy and loss on test rows, by task. Choices are compared by likelihood; open answers are decoded greedily.
+#pragma once
+
+#include "core/adapter/family.h"
+#include "core/model/decoder.h"
+#include "core/protocol/job.h"
+#include "core/text/dataset.h"
+#include "core/text/tokenizer.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rankscope::train {
+
+struct TaskScore {
+    double accuracy = 0;
+    double loss = 0; ///< mean negative log-likelihood of the answers' tokens, nats
+    std::int64_t rows = 0;
+};
+
+class Evaluator
+{
+public:
+    Evaluator(const model::Decoder& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat,
+              const protocol::Job& job)
+        : m_model(model), m_tokenizer(tokenizer), m_chat(chat), m_job(job)
+    {
+    }
+
+    /// Called with the rows done; false ends the evaluation early.
+    using Progress = std::function<bool(std::int64_t rows)>;
+
+    /// One task's rows. nullopt if `progress` ended it.
+    [[nodiscard]] std::optional<TaskScore> evaluate(const text::TaskFile& file, const Progress& progress) const;
+
+    /// Greedy continuations of these prompts, up to the end of the turn.
+    [[nodiscard]] std::vector<std::string> generate(const std::vector<std::vector<text::TokenId>>& prompts) const;
+
+private:
+    /// Rows whose answers are compared by likelihood: the chosen candidate of each, and the loss of the right one.
+    struct Choice {
+        std::vector<std::size_t> chosen;
+        double loss = 0;
+        std::int64_t tokens = 0;
+    };
+    /// examples[row][candidate]; every candidate of a row has the same prompt. gold[row]: the right candidate.
+    [[nodiscard]] Choice choose(const std::vector<std::vector<text::Example>>& examples,
+                                const std::vector<std::size_t>& gold) const;
+    /// Summed loss and number of the answers' tokens.
+    [[nodiscard]] std::pair<double, std::int64_t> answerLoss(const std::vector<text::Example>& examples) const;
+    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file, const Progress& progress) const;
+    [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress) const;
+    [[nodiscard]] text::Example example(const text::Row& row) const;
+
+    const model::Decoder& m_model;
+    const text::Tokenizer& m_tokenizer;
+    const text::ChatTemplate& m_chat;
+    const protocol::Job& m_job;
+};
+
+} // namespace rankscope::train

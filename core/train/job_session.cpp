@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/train/job_session.h"
+
+#include "core/train/device.h"
+
+#include <algorithm>
+
+namespace rankscope::train {
+namespace {
+
+struct Fitted {
+    const adapter::Plugin* plugin = nullptr;
+    base::Json settings;
+};
+
+Result<Fitted> fitFamily(const protocol::Job& job, adapter::PluginLoader& plugins)
+{
+    Fitted fitted;
+    RANKSCOPE_TRY(fitted.plugin, plugins.load(job.adapter.family));
+    auto settings = fitted.plugin->manifest.complete(job.adapter.settings);
+    if (!settings)
+        return fail(settings.error().within("adapter.settings of " + job.adapter.family));
+    fitted.settings = std::move(*settings);
+    return fitted;
+}
+
+Result<adapter::Plan> planFamily(const Fitted& fitted, const checkpoint::ModelConfig& config)
+{
+    try {
+        auto plan = fitted.plugin->family->plan(config, adapter::Settings(fitted.settings));
+        if (!plan)
+            return fail(plan.error().within("adapter.settings of " + fitted.plugin->manifest.name));
+        return plan;
+    } catch (const std::exception& error) {
+        return fail("the adapter family " + fitted.plugin->manifest.name + " failed: " + error.what());
+    }
+}
+
+} // namespace
+
+Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins)
+{
+    RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
+    RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
+    const auto& config = files->config();
+    RANKSCOPE_TRY(const auto plan, planFamily(fitted, config));
+    JobPlan result;
+    result.trainableParameters = plan.trainable;
+    result.baseParameters = config.parameters();
+    result.trainablePercent = 100.0 * static_cast<double>(plan.trainable) /
+                              static_cast<double>(plan.trainable + result.baseParameters);
+    const auto device = openDevice(job.device);
+    const auto type = resolveDtype(job.model.dtype, device ? *device : c10::Device(c10::kCPU));
+    const std::int64_t bytes = type == c10::kFloat ? 4 : 2;
+    // Kept for the backward pass, a token and layer: norms' inputs, q, k, v, attention output, gate, up and their product.
+    const std::int64_t attentionWidth = (config.heads + 2 * config.kvHeads) * config.headDim;
+    const std::int64_t perToken =
+        config.layers * (6 * config.hidden + 2 * attentionWidth + 3 * config.feedForward) + plan.activationsPerToken;
+    const std::int64_t tokens = job.training.batchSize * std::min<std::int64_t>(job.data.maxLength, 128);
+    constexpr std::int64_t program = 400'000'000; // LibTorch, tokenizer, buffers
+    result.memoryBytes = program + result.baseParameters * bytes + plan.trainable * 16 + plan.buffers * 4 +
+                         tokens * perToken * bytes + 128 * config.vocabulary * 8;
+    return result;
+}
+
+Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
+{
+    RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
+    const auto& config = files->config();
+    if (!files->shape("model.embed_tokens.weight"))
+        return fail("the base model " + job.model.path + " holds no weights; training needs a GGUF file or a folder with safetensors");
+    for (const auto& linear : config.linears()) {
+        if (!files->shape(linear.path + ".weight"))
+            return fail("the base model " + job.model.path + " has no tensor " + linear.path + ".weight; the file is incomplete or of another architecture");
+    }
+    RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
+    RANKSCOPE_TRY(const auto plan, planFamily(fitted, config));
+    (void)plan;
+    job.adapter.settings = fitted.settings;
+    RANKSCOPE_CHECK(openDevice(job.device));
+    RANKSCOPE_TRY(const auto tokenizer, text::Tokenizer::open(job.model.path));
+    RANKSCOPE_TRY(const auto chat, text::ChatTemplate::forModel(job.model.path));
+    RANKSCOPE_CHECK(TaskData::read(job, *tokenizer, chat));
+    return {};
+}
+
+Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& plugins,
+                                    const std::function<bool(std::int64_t, std::int64_t)>& progress)
+{
+    JobSession session;
+    RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
+    RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
+    job.adapter.settings = fitted.settings;
+    session.identityFile = files->identityFile();
+    RANKSCOPE_TRY(session.tokenizer, text::Tokenizer::open(job.model.path));
+    RANKSCOPE_TRY(session.chat, text::ChatTemplate::forModel(job.model.path));
+    RANKSCOPE_TRY(session.data, TaskData::read(job, *session.tokenizer, session.chat));
+    RANKSCOPE_TRY(const auto device, openDevice(job.device));
+    model::Decoder::Options options;
+    options.device = device;
+    options.dtype = resolveDtype(job.model.dtype, device);
+    options.progress = progress;
+    RANKSCOPE_TRY(session.model, model::Decoder::load(*files, options));
+    try {
+        auto adapter = fitted.plugin->family->attach(
+            *session.model, adapter::Settings(fitted.settings),
+            adapter::AttachOptions{at::kFloat, static_cast<std::uint64_t>(job.training.seed)});
+        if (!adapter)
+            return fail(adapter.error().within("adapter.settings of " + job.adapter.family));
+        session.adapter = std::move(*adapter);
+    } catch (const std::exception& error) {
+        return fail("the adapter family " + job.adapter.family + " cannot be attached to " + job.model.path + ": " + error.what());
+    }
+    session.job = std::move(job);
+    return session;
+}
+
+} // namespace rankscope::train

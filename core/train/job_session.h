@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job's parts, opened and fitted together: base model, tokenizer, data, family, adapter.
+#pragma once
+
+#include "core/adapter/family.h"
+#include "core/adapter/plugin_loader.h"
+#include "core/model/decoder.h"
+#include "core/protocol/job.h"
+#include "core/train/task_data.h"
+
+#include <memory>
+
+namespace rankscope::train {
+
+/// Trainable parameters and memory of a job, from shapes alone.
+struct JobPlan {
+    std::int64_t trainableParameters = 0;
+    std::int64_t baseParameters = 0;
+    double trainablePercent = 0; ///< 100 * trainable / (base + trainable)
+    std::int64_t memoryBytes = 0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
+};
+
+/// Counts with the job's family. The model may be a bare config.json.
+Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins);
+
+/// Everything that can be wrong with a job and needs no training to be found: model header and shapes, family and its
+/// settings, device, every row of data. Completes job.adapter.settings with every default.
+Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins);
+
+struct JobSession {
+    protocol::Job job;
+    std::shared_ptr<const text::Tokenizer> tokenizer;
+    text::ChatTemplate chat;
+    TaskData data;
+    std::filesystem::path identityFile; ///< whose hash stands for the base model
+    std::unique_ptr<model::Decoder> model;
+    std::unique_ptr<adapter::Adapter> adapter; ///< destroyed before the model
+
+    /// `progress`: tensors loaded and in all; false cancels.
+    static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins,
+                                   const std::function<bool(std::int64_t, std::int64_t)>& progress);
+};
+
+} // namespace rankscope::train

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/train/task_data.h"
+
+#include "core/base/hash.h"
+
+#include <algorithm>
+
+namespace rankscope::train {
+
+Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer& tokenizer,
+                                const text::ChatTemplate& chat)
+{
+    TaskData data;
+    auto taskIndex = [&](const std::string& name) {
+        const auto found = std::find(data.tasks.begin(), data.tasks.end(), name);
+        if (found == data.tasks.end())
+            data.tasks.push_back(name);
+        return static_cast<std::int32_t>(std::find(data.tasks.begin(), data.tasks.end(), name) - data.tasks.begin());
+    };
+    auto note = [&](const text::TaskFile& file, const std::string& split) -> Status {
+        RANKSCOPE_TRY(const std::string hash, base::sha256File(file.path));
+        data.files.push_back({file.path.string(), hash, static_cast<std::int64_t>(file.rows.size()), file.task, split});
+        return {};
+    };
+    if (job.data.train.empty())
+        return fail("data.train names no file; give at least one .json or .jsonl file of training rows");
+    for (const auto& path : job.data.train) {
+        RANKSCOPE_TRY(const auto file, text::readTaskFile(path, job.data.trainRows));
+        const std::int32_t task = taskIndex(file.task);
+        RANKSCOPE_CHECK(note(file, "train"));
+        for (std::size_t row = 0; row < file.rows.size(); ++row) {
+            auto example = text::makeExample(file.rows[row], tokenizer, chat, job.data.maxLength, &data.droppedBytes);
+            example.task = task;
+            example.row = static_cast<std::int64_t>(row);
+            data.train.push_back(std::move(example));
+        }
+    }
+    for (const auto& path : job.data.test) {
+        RANKSCOPE_TRY(auto file, text::readTaskFile(path, job.data.testRows));
+        RANKSCOPE_CHECK(note(file, "test"));
+        data.testTask.push_back(taskIndex(file.task));
+        data.test.push_back(std::move(file));
+    }
+    return data;
+}
+
+} // namespace rankscope::train
