@@ -80,7 +80,7 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         return;
     }
     const auto count = static_cast<double>(train.cores.size());
-    const QRectF plot = area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 3.2);
+    const QRectF plot = area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 4.4);
     const double pitch = plot.width() / count;
     const double unit = std::min(pitch, plot.height() / 1.5);
     const double y = plot.center().y();
@@ -130,10 +130,10 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         centred(QString::number(d), (xOf(core) + xOf(core + 1)) / 2 + sides, y - half - 4);
     }
     // What is what, and the scale of the drift.
-    const double bottom = area.bottom() - metrics.height() * 1.9;
     painter.setPen(style.muted);
-    painter.drawText(QPointF(area.left() + 8, bottom),
-                     QStringLiteral("up: row legs · down: column legs · between: bond dimensions · box: elements (log)"));
+    painter.drawText(QRectF(area.left() + 8, area.bottom() - metrics.height() * 3.6, area.width() - 16, metrics.height() * 2.4),
+                     Qt::AlignLeft | Qt::AlignBottom | Qt::TextWordWrap,
+                     QStringLiteral("up: row legs, down: column legs, between: bond dimensions; box: elements (log)"));
     paintDriftScale(painter, QPointF(area.left() + 8, area.bottom() - metrics.height() * 0.7),
                     std::min(160.0, area.width() * 0.3), train, style);
     painter.restore();

@@ -4,6 +4,7 @@
 #include "views/plot/colour_map.h"
 #include "views/plot/ticks.h"
 
+#include <QCoreApplication>
 #include <QFontMetricsF>
 #include <QGraphicsLayout>
 #include <QGraphicsScene>
@@ -419,8 +420,14 @@ void paintCurvePlot(QPainter& painter, const QRectF& area, const CurvePlot& plot
     auto* chart = new PlotChart(plot.logarithmic);
     scene.addItem(chart);
     chart->resize(area.size());
-    chart->show(plot, style, range, marker);
-    chart->show(plot, style, range, marker); // again: the first pass settles the plot area that decimation needs
+    // Axis titles and labels claim their room in a layout that would otherwise wait for the event loop, and decimation
+    // needs the plot area that the first pass settles.
+    for (int pass = 0; pass < 2; ++pass) {
+        chart->show(plot, style, range, marker);
+        chart->layout()->invalidate();
+        chart->layout()->activate();
+        QCoreApplication::sendPostedEvents(chart, QEvent::LayoutRequest);
+    }
     scene.setSceneRect(QRectF(QPointF(0, 0), area.size()));
     scene.render(&painter, area, scene.sceneRect(), Qt::IgnoreAspectRatio);
 }

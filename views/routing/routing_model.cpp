@@ -117,7 +117,7 @@ bool RoutingModel::append()
 void RoutingModel::setScale(HeatMap& map, bool automatic) const
 {
     map.map = ColourMap::Viridis;
-    map.valueTitle = QStringLiteral("load (share of routed choices)");
+    map.valueTitle = QStringLiteral("load (share)");
     map.minimum = 0;
     map.maximum = m_range.known() ? m_range.maximum() : 1;
     if (automatic && map.hasValues()) {

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The views' models against what the sample run is known to hold.
+#include "tests/gui/sample_run.h"
+#include "views/effective_rank/rank_model.h"
+#include "views/mpo/mpo_model.h"
+#include "views/routing/routing_model.h"
+#include "views/training/training_model.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace rankscope;
+using namespace rankscope::views;
+using namespace rankscope::tests;
+
+class ModelsTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void lossIsTheRecords();
+    void appendingEqualsLoadingAtOnce();
+    void evaluationBeforeAndNow();
+    void rankMapAndCurves();
+    void attentionHasOneExpert();
+    void loadIsTheMeanOverTasks();
+    void loadByTaskOverChosenLayers();
+    void loraHasNoRouting();
+    void tensorTrainShape();
+    void emptyRunShowsNothing();
+
+private:
+    record::RunRecord m_mixlora = sampleRun();
+};
+
+void ModelsTest::lossIsTheRecords()
+{
+    TrainingModel model;
+    model.setSmoothing(0);
+    model.setRun(&m_mixlora);
+    const auto points = model.plot(TrainingModel::Loss).curves[0].data.points(0, 300, 10'000);
+    QCOMPARE(points.size(), 200);
+    for (const QPointF& point : points)
+        QCOMPARE(float(point.y()), sampleLoss(std::int64_t(point.x())));
+    QCOMPARE(model.table(TrainingModel::Loss).rows.size(), std::size_t(200));
+    QCOMPARE(model.table(TrainingModel::Loss).rows[41][1].toFloat(), sampleLoss(42));
+}
+
+void ModelsTest::appendingEqualsLoadingAtOnce()
+{
+    SampleOptions options;
+    options.done = 60;
+    record::RunRecord live = sampleRun(options);
+    TrainingModel training;
+    training.setRun(&live);
+    RankModel rank;
+    rank.setRun(&live);
+    for (std::int64_t step = 61; step <= 200; ++step) {
+        appendSampleStep(live, options, step);
+        training.append();
+        rank.append();
+    }
+    TrainingModel whole;
+    whole.setRun(&m_mixlora);
+    RankModel wholeRank;
+    wholeRank.setRun(&m_mixlora);
+    for (int chart = 0; chart < TrainingModel::chartCount; ++chart) {
+        const CurvePlot& a = training.plot(TrainingModel::Chart(chart));
+        const CurvePlot& b = whole.plot(TrainingModel::Chart(chart));
+        QCOMPARE(a.curves.size(), b.curves.size());
+        for (std::size_t c = 0; c < a.curves.size(); ++c)
+            QCOMPARE(a.curves[c].data.points(0, 300, 10'000), b.curves[c].data.points(0, 300, 10'000));
+    }
+    QCOMPARE(rank.curves().band.median.points(0, 300, 1000), wholeRank.curves().band.median.points(0, 300, 1000));
+    QCOMPARE(rank.map(200, false).minimum, wholeRank.map(200, false).minimum);
+}
+
+void ModelsTest::evaluationBeforeAndNow()
+{
+    TrainingModel model;
+    model.setRun(&m_mixlora);
+    const auto before = model.evaluation(50); // only the base model has been evaluated by then
+    QCOMPARE(before.size(), std::size_t(6));
+    QCOMPARE(before[1].task, QStringLiteral("arc-easy"));
+    QCOMPARE(before[1].accuracyBefore, 0.41F);
+    QVERIFY(std::isnan(before[1].accuracyNow));
+    const auto after = model.evaluation(200);
+    QCOMPARE(after[5].accuracyBefore, 0.08F);
+    QVERIFY(std::abs(after[5].accuracyNow - (0.08F + 0.61F * (1 - std::exp(-3.0F)))) < 1e-5F);
+    const BarPlot bars = model.evaluationBars(200);
+    QCOMPARE(bars.series.size(), std::size_t(2));
+    QCOMPARE(bars.series[1].label, QStringLiteral("step 200"));
+    QCOMPARE(bars.series[0].values[2], 52.0F);
+}
+
+void ModelsTest::rankMapAndCurves()
+{
+    RankModel model;
+    model.setRun(&m_mixlora);
+    model.setModule(QStringLiteral("up_proj"));
+    model.setExpert(3);
+    const HeatMap map = model.map(104, false); // between two measured steps: the one before counts
+    QCOMPARE(map.rows(), 30);
+    QCOMPARE(map.columns(), 7);
+    QCOMPARE(map.value(12, 5), sampleRank("rank/entropy", 12, 5, 3, 100));
+    const auto points = model.curves().curves[12].data.points(0, 300, 1000);
+    QCOMPARE(points.size(), 20);
+    QCOMPARE(float(points[9].y()), sampleRank("rank/entropy", 12, 5, 3, 100));
+    QCOMPARE(model.curves().curves[12].name, QStringLiteral("model.layers.12.mlp.up_proj, expert 3"));
+    QVERIFY(model.curves().showBand);
+    model.setMeasure(QStringLiteral("rank/stable"));
+    QCOMPARE(model.map(100, false).value(0, 5), sampleRank("rank/stable", 0, 5, 3, 100));
+    // The scale is the whole run's and does not move with the step.
+    QCOMPARE(model.map(10, false).maximum, model.map(200, false).maximum);
+    QVERIFY(model.map(10, true).maximum < model.map(200, true).maximum);
+}
+
+void ModelsTest::attentionHasOneExpert()
+{
+    RankModel model;
+    model.setRun(&m_mixlora);
+    QCOMPARE(model.map(200, false).value(4, 0), sampleRank("rank/entropy", 4, 0, 0, 200)); // the mean of one
+    model.setExpert(5);
+    QVERIFY(std::isnan(model.map(200, false).value(4, 0)));
+    QVERIFY(std::isfinite(model.map(200, false).value(4, 6)));
+    QVERIFY(model.reading(4, 0, 200).contains(QStringLiteral("not measured")));
+}
+
+void ModelsTest::loadIsTheMeanOverTasks()
+{
+    RoutingModel model;
+    model.setRun(&m_mixlora);
+    const SampleOptions options;
+    const HeatMap all = model.loadByLayer(200, {}, false);
+    QCOMPARE(all.rows(), 8);
+    QCOMPARE(all.columns(), 30);
+    double mean = 0;
+    for (int task = 0; task < 6; ++task)
+        mean += sampleLoad(9, 4, task, 200, options) / 6.0;
+    QVERIFY(std::abs(all.value(4, 9) - mean) < 1e-6);
+    QCOMPARE(model.loadByLayer(200, QStringLiteral("math"), false).value(4, 9), sampleLoad(9, 4, 3, 200, options));
+    // Shares of a layer add up to one.
+    double sum = 0;
+    for (int expert = 0; expert < 8; ++expert)
+        sum += all.value(expert, 9);
+    QVERIFY(std::abs(sum - 1) < 1e-5);
+}
+
+void ModelsTest::loadByTaskOverChosenLayers()
+{
+    RoutingModel model;
+    model.setRun(&m_mixlora);
+    SelectionState state;
+    state.layers = {2, 3};
+    model.setSelection(state);
+    const SampleOptions options;
+    const HeatMap map = model.loadByTask(200, false);
+    const float expected = (sampleLoad(2, 1, 5, 200, options) + sampleLoad(3, 1, 5, 200, options)) / 2;
+    QVERIFY(std::abs(map.value(1, 5) - expected) < 1e-6F);
+    QVERIFY(map.title.contains(QStringLiteral("layers 2, 3")));
+}
+
+void ModelsTest::loraHasNoRouting()
+{
+    SampleOptions options;
+    options.family = "lora";
+    const record::RunRecord run = sampleRun(options);
+    RoutingModel routing;
+    routing.setRun(&run);
+    QVERIFY(!routing.hasData());
+    MpoModel mpo;
+    mpo.setRun(&run);
+    QVERIFY(!mpo.hasData());
+    RankModel rank;
+    rank.setRun(&run);
+    QVERIFY(rank.hasData());
+}
+
+void ModelsTest::tensorTrainShape()
+{
+    SampleOptions options;
+    options.family = "opera";
+    const record::RunRecord run = sampleRun(options);
+    MpoModel model;
+    model.setRun(&run);
+    QCOMPARE(model.modules(), (QStringList{QStringLiteral("gate_proj"), QStringLiteral("up_proj"), QStringLiteral("down_proj")}));
+    model.setPlace(7, QStringLiteral("up_proj"), 2);
+    const TensorTrain train = model.train(200);
+    QCOMPARE(train.cores.size(), std::size_t(5));
+    // Legs 2:8:24:2:2 and 2:6:12:2:2 give bonds 4, 192, 16, 4 (the smaller product of the two sides).
+    const std::vector<int> bonds = {4, 192, 16, 4};
+    for (std::size_t k = 0; k < bonds.size(); ++k)
+        QCOMPARE(train.cores[k].rightBond, bonds[k]);
+    QCOMPARE(train.cores[2].elements, 192.0 * 24 * 12 * 16);
+    QCOMPARE(train.cores[2].drift, 0.0F);
+    QVERIFY(train.cores[1].drift > 0);
+    QCOMPARE(train.title, QStringLiteral("model.layers.7.mlp.up_proj, expert 2, step 200"));
+    const CurvePlot spectra = model.spectra(200);
+    QCOMPARE(spectra.curves.size(), std::size_t(4));
+    QCOMPARE(spectra.curves[0].data.count(), std::size_t(4)); // a cut of bond 4 has four singular values
+    QCOMPARE(spectra.curves[1].data.count(), std::size_t(16));
+    QVERIFY(coreSide(884736) > coreSide(36864));
+    QVERIFY(bondRadius(192) > bondRadius(16));
+}
+
+void ModelsTest::emptyRunShowsNothing()
+{
+    const record::RunRecord run;
+    TrainingModel training;
+    training.setRun(&run);
+    QVERIFY(!training.hasData());
+    RankModel rank;
+    rank.setRun(&run);
+    QVERIFY(!rank.hasData());
+    QVERIFY(!rank.map(0, false).hasValues());
+    RoutingModel routing;
+    routing.setRun(&run);
+    QVERIFY(!routing.hasData());
+    QVERIFY(!routing.loadByTask(0, false).hasValues());
+    MpoModel mpo;
+    mpo.setRun(&run);
+    QVERIFY(mpo.train(0).empty());
+    mpo.setRun(nullptr);
+    QVERIFY(!mpo.hasData());
+}
+
+QTEST_MAIN(ModelsTest)
+#include "models_test.moc"

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The whole window, driven as a user drives it.
+#include "app/workbench/command_palette.h"
+#include "app/workbench/main_window.h"
+#include "app/workbench/open_run.h"
+#include "app/workbench/step_bar.h"
+#include "app/workbench/style.h"
+#include "core/record/journal.h"
+#include "core/record/snapshot.h"
+#include "tests/gui/sample_run.h"
+#include "views/effective_rank/rank_view.h"
+#include "views/mpo/vtk_widget.h"
+#include "views/plot/curve_chart.h"
+#include "views/plot/heat_map_widget.h"
+#include "views/routing/routing_view.h"
+
+#include <QApplication>
+#include <QDir>
+#include <QLineEdit>
+#include <QSettings>
+#include <QSignalSpy>
+#include <QSlider>
+#include <QTemporaryDir>
+#include <QTest>
+#include <QToolButton>
+
+using namespace rankscope;
+using namespace rankscope::views;
+using namespace rankscope::workbench;
+using namespace rankscope::tests;
+
+class WindowTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase();
+    void init();
+    void cleanup();
+    void cellSelectsTheLayerEverywhere();
+    void escapeClearsAndUndoBringsBack();
+    void sliderLeavesLiveAndBack();
+    void arrowKeysStep();
+    void emptyViewsOfferActions();
+    void followsAJournalThatGrows();
+    void damagedFileIsSaidNotFatal();
+    void figureIsShownAgain();
+    void everyFigureIsExported();
+    void commandPaletteFindsCommands();
+    void everyViewSurvivesBothStyles();
+    void sessionComesBack();
+
+private:
+    OpenRun* open(const QString& name);
+    template <typename T>
+    T* view(const QString& key)
+    {
+        return qobject_cast<T*>(m_window->view(key));
+    }
+
+    QTemporaryDir m_folder;
+    std::unique_ptr<MainWindow> m_window;
+};
+
+void WindowTest::initTestCase()
+{
+    QApplication::setApplicationName(QStringLiteral("rankscope-test"));
+    QSettings::setDefaultFormat(QSettings::IniFormat);
+    QSettings::setPath(QSettings::IniFormat, QSettings::UserScope, m_folder.filePath(QStringLiteral("settings")));
+    applyStyle(StyleChoice::Light);
+    for (const char* family : {"mixlora", "opera", "lora"}) {
+        SampleOptions options;
+        options.family = family;
+        const QString file = m_folder.filePath(QString::fromLatin1(family) + QStringLiteral(".h5"));
+        QVERIFY(record::writeSnapshot(sampleRun(options), file.toStdString()).has_value());
+    }
+}
+
+void WindowTest::init()
+{
+    m_window = std::make_unique<MainWindow>(MainWindow::Options{{}, {}, false, false});
+    m_window->resize(1400, 900);
+    m_window->show();
+    QVERIFY(QTest::qWaitForWindowExposed(m_window.get()));
+}
+
+void WindowTest::cleanup()
+{
+    m_window.reset();
+}
+
+OpenRun* WindowTest::open(const QString& name)
+{
+    OpenRun* run = m_window->openRun(m_folder.filePath(name));
+    if (!run->isLoaded()) {
+        QSignalSpy loaded(run, &OpenRun::loaded);
+        loaded.wait(20'000);
+    }
+    return run;
+}
+
+void WindowTest::cellSelectsTheLayerEverywhere()
+{
+    open(QStringLiteral("opera.h5"));
+    m_window->showView(QStringLiteral("effective_rank"));
+    auto* rank = view<RankView>(QStringLiteral("effective_rank"));
+    QTRY_VERIFY(rank->heatMap()->isVisible());
+    QTest::mouseClick(rank->heatMap(), Qt::LeftButton, {}, rank->heatMap()->cellCentre(11, 4));
+    QCOMPARE(m_window->selection()->layers(), std::set<int>{11});
+    QCOMPARE(m_window->selection()->modules(), QStringList{QStringLiteral("gate_proj")});
+    QCOMPARE(rank->chart()->plot()->emphasised, std::set<int>{11});
+    auto* routing = view<RoutingView>(QStringLiteral("routing"));
+    QCOMPARE(routing->layerMap()->map().selectedColumns, std::set<int>{11});
+    QVERIFY(routing->taskMap()->map().title.contains(QStringLiteral("layer 11")));
+    QCOMPARE(m_window->view(QStringLiteral("mpo"))->controls().value(QStringLiteral("layer")).toInt(), 11);
+    QCOMPARE(m_window->view(QStringLiteral("mpo"))->controls().value(QStringLiteral("module")).toString(),
+             QStringLiteral("gate_proj"));
+    QTest::mouseClick(rank->heatMap(), Qt::LeftButton, Qt::ControlModifier, rank->heatMap()->cellCentre(13, 4));
+    QCOMPARE(m_window->selection()->layers(), (std::set<int>{11, 13}));
+    QTest::mouseClick(rank->heatMap(), Qt::LeftButton, Qt::ShiftModifier, rank->heatMap()->cellCentre(16, 4));
+    QCOMPARE(m_window->selection()->layers(), (std::set<int>{11, 12, 13, 14, 15, 16}));
+}
+
+void WindowTest::escapeClearsAndUndoBringsBack()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("effective_rank"));
+    m_window->selection()->setLayers({5});
+    m_window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    auto* rank = view<RankView>(QStringLiteral("effective_rank"));
+    rank->heatMap()->setFocus();
+    QTest::keyClick(rank->heatMap(), Qt::Key_Escape);
+    QVERIFY(m_window->selection()->state().empty());
+    QTest::keyClick(rank->heatMap(), Qt::Key_Z, Qt::ControlModifier);
+    QCOMPARE(m_window->selection()->layers(), std::set<int>{5});
+}
+
+void WindowTest::sliderLeavesLiveAndBack()
+{
+    open(QStringLiteral("mixlora.h5"));
+    Selection* selection = m_window->selection();
+    QVERIFY(selection->live());
+    QCOMPARE(selection->step(), std::int64_t(200));
+    m_window->showView(QStringLiteral("effective_rank"));
+    auto* rank = view<RankView>(QStringLiteral("effective_rank"));
+    m_window->stepBar()->slider()->setValue(70);
+    QVERIFY(!selection->live());
+    QCOMPARE(selection->step(), std::int64_t(70));
+    QVERIFY(rank->heatMap()->map().title.contains(QStringLiteral("step 70")));
+    QTest::mouseClick(m_window->stepBar()->liveButton(), Qt::LeftButton);
+    QVERIFY(selection->live());
+    QCOMPARE(selection->step(), std::int64_t(200));
+}
+
+void WindowTest::arrowKeysStep()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("effective_rank"));
+    m_window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    auto* map = view<RankView>(QStringLiteral("effective_rank"))->heatMap();
+    map->setFocus();
+    QTest::keyClick(map, Qt::Key_Left);
+    QCOMPARE(m_window->selection()->step(), std::int64_t(199));
+    QTest::keyClick(map, Qt::Key_L);
+    QVERIFY(m_window->selection()->live());
+    QTest::keyClick(map, Qt::Key_3, Qt::ControlModifier);
+    QTRY_VERIFY(m_window->view(QStringLiteral("routing"))->isVisible());
+}
+
+void WindowTest::emptyViewsOfferActions()
+{
+    for (View* view : m_window->allViews()) {
+        m_window->showView(view->key());
+        QVERIFY(!view->hasData());
+        QVERIFY(view->figures().empty());
+        QVERIFY2(!view->findChildren<QAbstractButton*>().isEmpty(), qPrintable(view->key()));
+    }
+    open(QStringLiteral("lora.h5")); // no router, no operator: the views say so and do not fail
+    QVERIFY(!m_window->view(QStringLiteral("routing"))->hasData());
+    QVERIFY(!m_window->view(QStringLiteral("mpo"))->hasData());
+    QVERIFY(m_window->view(QStringLiteral("effective_rank"))->hasData());
+}
+
+void WindowTest::followsAJournalThatGrows()
+{
+    const QString folder = m_folder.filePath(QStringLiteral("live"));
+    QVERIFY(QDir().mkpath(folder));
+    auto writer = record::JournalWriter::open((folder + QStringLiteral("/journal.rec")).toStdString());
+    QVERIFY(writer.has_value());
+    protocol::JournalEvent event;
+    event.mutable_run()->set_total_steps(50);
+    event.mutable_run()->set_job_json(R"({"name":"live run","adapter":{"family":"lora"}})");
+    QVERIFY(writer->append(event).has_value());
+    event.Clear();
+    event.mutable_measure_defined()->set_id(1);
+    event.mutable_measure_defined()->set_name("train/loss");
+    event.mutable_measure_defined()->set_title("Loss");
+    QVERIFY(writer->append(event).has_value());
+    const auto addStep = [&writer](int step) {
+        protocol::JournalEvent values;
+        values.mutable_measure_values()->set_id(1);
+        values.mutable_measure_values()->set_step(step);
+        values.mutable_measure_values()->add_values(1.0F / static_cast<float>(step));
+        return writer->append(values).has_value();
+    };
+    for (int step = 1; step <= 10; ++step)
+        QVERIFY(addStep(step));
+    OpenRun* run = open(QStringLiteral("live"));
+    QCOMPARE(run->title(), QStringLiteral("live run"));
+    QCOMPARE(m_window->selection()->step(), std::int64_t(10));
+    for (int step = 11; step <= 25; ++step)
+        QVERIFY(addStep(step));
+    QTRY_COMPARE(m_window->selection()->step(), std::int64_t(25));
+    QCOMPARE(run->record().measure("train/loss")->steps().size(), std::size_t(25));
+    m_window->selection()->setStep(7);
+    QVERIFY(addStep(26));
+    QTRY_COMPARE(run->record().lastStep(), std::int64_t(26));
+    QCOMPARE(m_window->selection()->step(), std::int64_t(7)); // the past stays where it is
+    QTRY_COMPARE(m_window->runList()->rows().size(), std::size_t(1));
+}
+
+void WindowTest::damagedFileIsSaidNotFatal()
+{
+    QFile file(m_folder.filePath(QStringLiteral("broken.h5")));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("this is no HDF5 file");
+    file.close();
+    OpenRun* run = m_window->openRun(file.fileName());
+    QSignalSpy failed(run, &OpenRun::failed);
+    QVERIFY(failed.wait(20'000));
+    QVERIFY(failed.first().first().toString().contains(QStringLiteral("broken.h5")));
+    QCOMPARE(m_window->currentRun(), nullptr);
+}
+
+void WindowTest::figureIsShownAgain()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("effective_rank"));
+    Selection* selection = m_window->selection();
+    selection->setStep(90);
+    selection->setLayers({3, 4});
+    View* rank = m_window->view(QStringLiteral("effective_rank"));
+    rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/stable")}, {QStringLiteral("module"), QStringLiteral("up_proj")}});
+    const QString file = m_folder.filePath(QStringLiteral("figure.svg"));
+    QVERIFY(m_window->exportTo(rank, QStringLiteral("curves"), file).has_value());
+    selection->clear();
+    selection->setLive(true);
+    rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/entropy")}});
+    const auto description = views::readFigureDescription(file);
+    QVERIFY(description.has_value());
+    QVERIFY(m_window->showDescribed(*description).has_value());
+    QCOMPARE(selection->step(), std::int64_t(90));
+    QCOMPARE(selection->layers(), (std::set<int>{3, 4}));
+    QCOMPARE(rank->controls().value(QStringLiteral("measure")).toString(), QStringLiteral("rank/stable"));
+    QCOMPARE(rank->controls().value(QStringLiteral("module")).toString(), QStringLiteral("up_proj"));
+}
+
+void WindowTest::everyFigureIsExported()
+{
+    open(QStringLiteral("opera.h5"));
+    const auto files = m_window->exportAll(m_folder.filePath(QStringLiteral("figures")));
+    QVERIFY(files.has_value());
+    for (const char* name : {"training-loss.pdf", "training-evaluation.svg", "effective_rank-map.csv",
+                             "routing-load-by-layer.png", "mpo-diagram.svg", "mpo-spectra.csv"})
+        QVERIFY2(QFileInfo(m_folder.filePath(QStringLiteral("figures/") + QString::fromLatin1(name))).size() > 100, name);
+}
+
+void WindowTest::commandPaletteFindsCommands()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    QTest::keyClick(m_window.get(), Qt::Key_K, Qt::ControlModifier);
+    QTRY_VERIFY(m_window->palettePopup()->isVisible());
+    QTest::keyClicks(m_window->palettePopup()->field(), QStringLiteral("routing"));
+    QTest::keyClick(m_window->palettePopup()->field(), Qt::Key_Return);
+    QVERIFY(!m_window->palettePopup()->isVisible());
+    QTRY_VERIFY(m_window->view(QStringLiteral("routing"))->isVisible());
+}
+
+void WindowTest::everyViewSurvivesBothStyles()
+{
+    open(QStringLiteral("opera.h5"));
+    for (const StyleChoice style : {StyleChoice::Dark, StyleChoice::Light}) {
+        m_window->setStyleChoice(style);
+        for (View* view : m_window->allViews()) {
+            m_window->showView(view->key());
+            QCoreApplication::processEvents();
+            const QImage picture = view->grab().toImage();
+            // The ground is the palette's, and something is drawn on it.
+            std::set<QRgb> colours;
+            for (int y = 0; y < picture.height(); y += 7)
+                for (int x = 0; x < picture.width(); x += 7)
+                    colours.insert(picture.pixel(x, y));
+            QVERIFY2(colours.size() > 8, qPrintable(view->key()));
+            QVERIFY(colours.contains(QApplication::palette().color(QPalette::Base).rgb()));
+        }
+    }
+}
+
+void WindowTest::sessionComesBack()
+{
+    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
+    {
+        MainWindow first({{}, {}, true, false});
+        first.resize(1200, 800);
+        first.show();
+        OpenRun* opened = first.openRun(run);
+        QSignalSpy loaded(opened, &OpenRun::loaded);
+        QVERIFY(loaded.wait(20'000));
+        first.showView(QStringLiteral("routing"));
+        first.setStyleChoice(StyleChoice::Dark);
+        first.view(QStringLiteral("effective_rank"))->setControls({{QStringLiteral("module"), QStringLiteral("v_proj")}});
+        first.close();
+    }
+    MainWindow second({{}, {}, true, false});
+    second.show();
+    QVERIFY(second.currentRun() != nullptr);
+    QCOMPARE(second.currentRun()->path(), run);
+    QTRY_VERIFY(second.currentRun()->isLoaded());
+    QTRY_VERIFY(second.view(QStringLiteral("routing"))->isVisible());
+    QTRY_COMPARE(second.view(QStringLiteral("effective_rank"))->controls().value(QStringLiteral("module")).toString(),
+                 QStringLiteral("v_proj"));
+    QVERIFY(isDark(QApplication::palette()));
+    applyStyle(StyleChoice::Light);
+}
+
+int main(int argc, char** argv)
+{
+    views::VtkWidget::setDefaultSurfaceFormat();
+    QApplication application(argc, argv);
+    WindowTest test;
+    return QTest::qExec(&test, argc, argv);
+}
+#include "window_test.moc"
