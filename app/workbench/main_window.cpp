@@ -262,7 +262,7 @@ OpenRun* MainWindow::openRun(const QString& path)
         refreshRunList();
         refreshAdapters();
     });
-    connect(run, &OpenRun::grew, this, [this, run] { runChanged(run); });
+    connect(run, &OpenRun::grew, this, [this, run](bool rewound) { runChanged(run, rewound); });
     connect(run, &OpenRun::failed, this, [this, run](const QString& message) {
         say(message);
         if (!run->isLoaded())
@@ -311,7 +311,7 @@ void MainWindow::setCurrent(OpenRun* run)
     refreshActions();
 }
 
-void MainWindow::runChanged(OpenRun* run)
+void MainWindow::runChanged(OpenRun* run, bool rewound)
 {
     if (!m_listTimer.isActive())
         m_listTimer.start();
@@ -319,7 +319,7 @@ void MainWindow::runChanged(OpenRun* run)
         return;
     m_stepBar->setExtent(run->record().lastStep(), run->record().description.totalSteps);
     for (views::View* view : m_views)
-        view->recordGrew();
+        view->recordGrew(rewound);
     refreshStatus();
 }
 

@@ -92,7 +92,7 @@ private:
     void makeStatus();
     void connectRuns();
     void setCurrent(OpenRun* run);
-    void runChanged(OpenRun* run);
+    void runChanged(OpenRun* run, bool rewound);
     void refreshRunList();
     void refreshAdapters();
     void refreshStatus();

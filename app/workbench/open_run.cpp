@@ -31,22 +31,35 @@ struct OpenRun::Loaded {
 
 namespace {
 
-/// Reads events until nothing new is there. An error message, or nothing.
-QString catchUp(record::RunRecord& run, record::JournalFollower& follower, record::JournalReader& reader, bool& changed)
+struct CaughtUp {
+    bool changed = false;
+    bool rewound = false; ///< rows that were there have been superseded
+    QString error;
+};
+
+/// Reads events until nothing new is there.
+CaughtUp catchUp(record::RunRecord& run, record::JournalFollower& follower, record::JournalReader& reader)
 {
+    CaughtUp result;
+    const auto stop = [&result](const Error& error) {
+        result.error = QString::fromStdString(error.message);
+        return result;
+    };
     for (;;) {
         const auto bytes = follower.next(pieceBytes);
         if (!bytes)
-            return QString::fromStdString(bytes.error().message);
+            return stop(bytes.error());
         if (bytes->empty())
-            return {};
+            return result;
         const auto events = reader.feed(*bytes);
         if (!events)
-            return QString::fromStdString(events.error().message);
-        for (const auto& event : *events)
+            return stop(events.error());
+        for (const auto& event : *events) {
             if (const auto status = record::applyEvent(run, event); !status)
-                return QString::fromStdString(status.error().message);
-        changed = true;
+                return stop(status.error());
+            result.rewound = result.rewound || event.has_rewound();
+        }
+        result.changed = true;
     }
 }
 
@@ -73,7 +86,9 @@ OpenRun::OpenRun(const QString& path, QObject* parent)
         bool changed = false;
         if (record::RunDirectory::isRunDirectory(folder)) {
             result->follower = std::make_unique<record::JournalFollower>(record::RunDirectory(folder).journal());
-            result->error = catchUp(*result->record, *result->follower, result->reader, changed);
+            const CaughtUp read = catchUp(*result->record, *result->follower, result->reader);
+            result->error = read.error;
+            changed = read.changed;
         }
         if (!changed && (result->follower == nullptr || !result->error.isEmpty())) {
             auto run = record::openRun(folder);
@@ -133,14 +148,13 @@ QString OpenRun::title() const
 
 void OpenRun::poll()
 {
-    bool changed = false;
-    const QString message = catchUp(*m_record, *m_follower, m_reader, changed);
-    if (changed) {
+    const CaughtUp news = catchUp(*m_record, *m_follower, m_reader);
+    if (news.changed) {
         readDescription();
-        Q_EMIT grew();
+        Q_EMIT grew(news.rewound);
     }
-    if (!message.isEmpty()) {
-        stop(message);
+    if (!news.error.isEmpty()) {
+        stop(news.error);
         return;
     }
     const std::string state = m_record->state();
@@ -153,8 +167,8 @@ void OpenRun::poll()
 void OpenRun::stop(const QString& message)
 {
     m_timer.stop();
-    m_error = message;
-    Q_EMIT failed(message);
+    m_error = message.contains(m_path) ? message : m_path + QStringLiteral(": ") + message;
+    Q_EMIT failed(m_error);
 }
 
 } // namespace rankscope::workbench

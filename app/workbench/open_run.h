@@ -42,7 +42,8 @@ public:
 
 Q_SIGNALS:
     void loaded();
-    void grew();
+    /// New rows; `rewound`: a resumed run has superseded some that were there.
+    void grew(bool rewound);
     void failed(const QString& message);
 
 private:

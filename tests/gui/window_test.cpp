@@ -219,6 +219,29 @@ void WindowTest::followsAJournalThatGrows()
     QTRY_COMPARE(run->record().lastStep(), std::int64_t(26));
     QCOMPARE(m_window->selection()->step(), std::int64_t(7)); // the past stays where it is
     QTRY_COMPARE(m_window->runList()->rows().size(), std::size_t(1));
+
+    // A resume supersedes what came after its checkpoint, even where it has grown past the old end between two looks.
+    protocol::JournalEvent rewound;
+    rewound.mutable_rewound()->set_step(20);
+    QVERIFY(writer->append(rewound).has_value());
+    for (int step = 21; step <= 30; ++step) {
+        protocol::JournalEvent values;
+        values.mutable_measure_values()->set_id(1);
+        values.mutable_measure_values()->set_step(step);
+        values.mutable_measure_values()->add_values(7);
+        QVERIFY(writer->append(values).has_value());
+    }
+    QTRY_COMPARE(run->record().lastStep(), std::int64_t(30));
+    View* training = m_window->view(QStringLiteral("training"));
+    training->setControls({{QStringLiteral("smoothing"), 0}});
+    m_window->showView(QStringLiteral("training"));
+    for (const CurveChart* chart : training->findChildren<CurveChart*>())
+        if (chart->objectName() == QLatin1String("loss")) {
+            const MinMaxSeries& loss = chart->plot()->curves[0].data;
+            QCOMPARE(loss.count(), std::size_t(30));
+            QCOMPARE(loss.nearest(20).y(), double(1.0F / 20));
+            QCOMPARE(loss.nearest(21).y(), 7.0);
+        }
 }
 
 void WindowTest::damagedFileIsSaidNotFatal()

@@ -76,15 +76,13 @@ void View::setRun(const record::RunRecord* run)
     Q_EMIT definitionChanged();
 }
 
-void View::recordGrew()
+void View::recordGrew(bool rewound)
 {
     if (m_run == nullptr)
         return;
     const std::size_t now = structure();
-    if (now != m_structure) {
-        m_structure = now;
-        m_staleAll = true;
-    }
+    m_staleAll = m_staleAll || rewound || now != m_structure;
+    m_structure = now;
     m_stale = true;
     // A hidden view does no work: it catches up when it is shown.
     if (isVisible())

@@ -46,8 +46,8 @@ public:
     /// Shows another run; nullptr for none. The record must outlive the view or be replaced first.
     void setRun(const record::RunRecord* run);
     [[nodiscard]] const record::RunRecord* run() const { return m_run; }
-    /// The run has new rows: append them.
-    void recordGrew();
+    /// The run has new rows: append them. `rewound`: rows that were there have been superseded, make everything anew.
+    void recordGrew(bool rewound = false);
 
     /// Key of the panel the user last touched; the first one's if none.
     [[nodiscard]] QString currentFigure() const;
