@@ -80,7 +80,7 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         return;
     }
     const auto count = static_cast<double>(train.cores.size());
-    const QRectF plot = area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 4.4);
+    const QRectF plot = area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 4.8);
     const double pitch = plot.width() / count;
     const double unit = std::min(pitch, plot.height() / 1.5);
     const double y = plot.center().y();
@@ -118,8 +118,12 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         painter.save();
         painter.setFont(style.scaled(0.92));
         const QFontMetricsF small(painter.font());
-        const QPointF place(box.right() + 3, box.bottom() + small.ascent());
-        painter.drawText(place, size);
+        // At the side where the neighbour leaves more room.
+        const auto sideOf = [&](std::size_t other) { return coreSide(train.cores[other].elements); };
+        const bool atLeft = core > 0 && core + 1 < train.cores.size() && sideOf(core - 1) < sideOf(core + 1);
+        painter.drawText(QPointF(atLeft ? box.left() - 3 - small.horizontalAdvance(size) : box.right() + 3,
+                                 box.bottom() + small.ascent()),
+                         size);
         painter.restore();
     }
     for (std::size_t core = 0; core + 1 < train.cores.size(); ++core) {
@@ -131,10 +135,10 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
     }
     // What is what, and the scale of the drift.
     painter.setPen(style.muted);
-    painter.drawText(QRectF(area.left() + 8, area.bottom() - metrics.height() * 3.6, area.width() - 16, metrics.height() * 2.4),
+    painter.drawText(QRectF(area.left() + 8, area.bottom() - metrics.height() * 4.0, area.width() - 16, metrics.height() * 2.4),
                      Qt::AlignLeft | Qt::AlignBottom | Qt::TextWordWrap,
                      QStringLiteral("up: row legs, down: column legs, between: bond dimensions; box: elements (log)"));
-    paintDriftScale(painter, QPointF(area.left() + 8, area.bottom() - metrics.height() * 0.7),
+    paintDriftScale(painter, QPointF(area.left() + 8, area.bottom() - metrics.height() * 0.45),
                     std::min(160.0, area.width() * 0.3), train, style);
     painter.restore();
 }

@@ -281,12 +281,12 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
         y->setRange(ticks.minimum, ticks.maximum);
     }
     // A title longer than its axis would be cut: it goes beside the plot's title then.
-    const double space = size().height() - m_header->height() - metrics.height() * 4;
+    const double space = size().height() - m_header->height() - metrics.height() * 5.5;
     const bool fits = metrics.horizontalAdvance(title) < space;
     m_y->setTitleText(fits ? title : QString());
     m_y->setTitleVisible(fits);
     m_header->setAxisText(fits ? QString() : title);
-    m_x->setTitleVisible(space > metrics.height() * 4);
+    m_x->setTitleVisible(space > metrics.height() * 2.5);
 }
 
 void PlotChart::show(const CurvePlot& plot, const PlotStyle& style, std::optional<std::pair<double, double>> range,
