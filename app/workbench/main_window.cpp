@@ -385,6 +385,9 @@ void MainWindow::refreshStatus()
     m_engineState->setText(engine + (running > 0 ? counted(running, tr(", 1 job"), tr(", %1 jobs")) : QString()));
     m_runPanel->setMachineState(engine, m_engine->isConnected());
     setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope") : m_current->title() + QStringLiteral(" - Rankscope"));
+    if (m_current == nullptr || !m_current->isLoaded())
+        for (views::View* view : m_views)
+            view->setNotice({});
     if (m_current == nullptr) {
         m_status->setText(tr("No run is open"));
         m_warnings->hide();
@@ -396,7 +399,9 @@ void MainWindow::refreshStatus()
         return;
     }
     const record::RunRecord& run = m_current->record();
-    const std::string state = run.state();
+    const RunRow* row = m_runs->row(m_current->path());
+    // A job that was killed could not write its last state: the supervisor knows it.
+    const std::string state = row != nullptr && !row->id.isEmpty() ? row->state.toStdString() : run.state();
     QStringList parts{tr("step %1 of %2").arg(run.lastStep()).arg(std::max(run.lastStep(), run.description.totalSteps))};
     if (state != "running" && !state.empty())
         parts.prepend(QString::fromStdString(state));
@@ -411,7 +416,22 @@ void MainWindow::refreshStatus()
     if (state == "running")
         if (const QString left = views::formatDuration(run.progress.remainingSeconds); !left.isEmpty())
             parts << tr("%1 left").arg(left);
+    QString reason = row == nullptr ? QString() : row->reason;
+    if (reason.isEmpty() && !run.states.empty())
+        reason = QString::fromStdString(run.states.back().reason);
+    if (!reason.isEmpty())
+        parts << reason;
     m_status->setText(m_current->title() + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
+    QString notice = state.empty() ? QString() : tr("The run is %1").arg(QString::fromStdString(state));
+    if (state == "running" && !run.progress.phase.empty()) {
+        notice = tr("The run is %1").arg(QString::fromStdString(run.progress.phase));
+        if (run.progress.total > 0)
+            notice += tr(": %1 of %2").arg(run.progress.done).arg(run.progress.total);
+    }
+    if (!reason.isEmpty())
+        notice += QStringLiteral(": ") + reason;
+    for (views::View* view : m_views)
+        view->setNotice(notice);
     m_status->setToolTip(tr("%1\nBase model %2, %3 parameters\nTrainable %4 (%5 %)\nDevice %6, %7")
                              .arg(m_current->path(), QString::fromStdString(run.description.baseModel),
                                   views::formatCount(static_cast<double>(run.description.baseParameters)),

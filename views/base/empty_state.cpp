@@ -21,8 +21,7 @@ EmptyState::EmptyState(QWidget* parent)
     m_title->setAlignment(Qt::AlignCenter);
     m_text->setAlignment(Qt::AlignCenter);
     m_text->setWordWrap(true);
-    m_text->setMaximumWidth(520);
-    m_text->setMinimumWidth(280);
+    m_text->setMaximumWidth(560);
     m_newRun->setToolTip(tr("Choose a model, data and a family, and start a fine-tune (Ctrl+N)"));
     m_newRun->setProperty("primary", true);
     m_open->setToolTip(tr("Open a run directory or an HDF5 snapshot (Ctrl+O); dropping one on the window works too"));
@@ -36,7 +35,11 @@ EmptyState::EmptyState(QWidget* parent)
     column->setSpacing(12);
     column->addStretch(2);
     column->addWidget(m_title);
-    column->addWidget(m_text, 0, Qt::AlignHCenter);
+    auto* middle = new QHBoxLayout; // in a row of its own the text gets the height that its width asks for
+    middle->addStretch(1);
+    middle->addWidget(m_text, 4);
+    middle->addStretch(1);
+    column->addLayout(middle);
     column->addLayout(buttons);
     column->addStretch(3);
     connect(m_newRun, &QPushButton::clicked, this, &EmptyState::newRunRequested);

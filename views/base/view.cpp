@@ -62,8 +62,16 @@ void View::showContentOrEmpty()
         return;
     }
     m_empty->setActionsShown(m_run == nullptr);
-    m_empty->setText(m_emptyTitle, m_emptyText);
+    m_empty->setText(m_emptyTitle, m_notice.isEmpty() ? m_emptyText : m_notice + QStringLiteral("\n\n") + m_emptyText);
     m_stack->setCurrentIndex(0);
+}
+
+void View::setNotice(const QString& text)
+{
+    if (text == m_notice)
+        return;
+    m_notice = text;
+    showContentOrEmpty();
 }
 
 void View::setRun(const record::RunRecord* run)

@@ -49,6 +49,9 @@ public:
     /// The run has new rows: append them. `rewound`: rows that were there have been superseded, make everything anew.
     void recordGrew(bool rewound = false);
 
+    /// What the run is doing or why it ended, said where there is nothing to draw yet.
+    void setNotice(const QString& text);
+
     /// Key of the panel the user last touched; the first one's if none.
     [[nodiscard]] QString currentFigure() const;
 
@@ -98,6 +101,7 @@ private:
     EmptyState* m_empty;
     QString m_emptyTitle;
     QString m_emptyText;
+    QString m_notice;
     QString m_current;
     bool m_stale = false; ///< something came while the view was hidden
     bool m_staleAll = false;

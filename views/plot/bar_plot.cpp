@@ -121,8 +121,9 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
             const float value = plot.series[s].values[static_cast<std::size_t>(group)];
             const double x = start + static_cast<double>(s) * geometry.barWidth;
             if (std::isfinite(value)) {
-                painter.fillRect(QRectF(x, yOf(value), geometry.barWidth * 0.92, geometry.plot.bottom() - yOf(value)),
-                                 fill(s));
+                // A measured zero is still a line.
+                const double height = std::max(style.line, geometry.plot.bottom() - yOf(value));
+                painter.fillRect(QRectF(x, geometry.plot.bottom() - height, geometry.barWidth * 0.92, height), fill(s));
             } else {
                 painter.fillRect(QRectF(x, geometry.plot.bottom() - 8, geometry.barWidth * 0.92, 8),
                                  QBrush(style.muted, Qt::BDiagPattern));

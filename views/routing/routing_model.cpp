@@ -79,7 +79,7 @@ void RoutingModel::makePlot(Chart chart)
     plot.yTitle = chart == Entropy ? QStringLiteral("entropy (nats)")
                   : m_relative    ? QStringLiteral("MaxVio")
                                   : QStringLiteral("max load − mean load");
-    plot.emptyText = QStringLiteral("Not recorded in this run");
+    plot.emptyText = QStringLiteral("Nothing recorded yet");
     plot.fromZero = true;
     std::vector<std::vector<std::size_t>> groups;
     if (measure != nullptr) {

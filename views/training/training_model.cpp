@@ -78,7 +78,7 @@ void TrainingModel::makePlot(Chart chart)
     plot.yFactor = spec.factor;
     plot.fromZero = spec.fromZero;
     plot.unit = measure == nullptr ? QString() : QString::fromStdString(measure->info().unit);
-    plot.emptyText = QStringLiteral("Not recorded in this run");
+    plot.emptyText = QStringLiteral("Nothing recorded yet");
     std::vector<std::vector<std::size_t>> groups;
     const QStringList tasks = axisLabels(measure, "task");
     const double smoothing = spec.smoothed ? m_smoothing : 0;

@@ -35,6 +35,9 @@ FileListField::FileListField(const QString& name, const QString& toolTip, QWidge
     m_hint->setProperty("role", "muted");
     m_hint->setWordWrap(true);
     m_hint->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+    QSizePolicy kept = m_hint->sizePolicy(); // hidden, it still keeps the buttons at the left
+    kept.setRetainSizeWhenHidden(true);
+    m_hint->setSizePolicy(kept);
     row->addWidget(add);
     row->addWidget(m_remove);
     row->addWidget(m_hint, 1);
@@ -78,7 +81,7 @@ void FileListField::addFiles(const QStringList& files)
             continue;
         present << file;
         const QFileInfo info(file);
-        auto* item = new QListWidgetItem(info.fileName() + QStringLiteral("   ") + QDir(info.path()).dirName(), m_list);
+        auto* item = new QListWidgetItem(QDir(info.path()).dirName() + QLatin1Char('/') + info.fileName(), m_list);
         item->setData(Qt::UserRole, file);
         item->setToolTip(file);
     }
@@ -106,7 +109,7 @@ void FileListField::removeChosen()
 
 void FileListField::fit()
 {
-    const int line = fontMetrics().height() + 6;
+    const int line = fontMetrics().height() + 2;
     m_list->setVisible(m_list->count() > 0);
     m_list->setFixedHeight(std::clamp(m_list->count(), 1, 6) * line + 6);
     m_hint->setVisible(m_list->count() == 0);
