@@ -91,7 +91,7 @@ at::Tensor extendAttention(const at::Tensor& q, const KvCache& cache, std::int64
             cache.keys(layer)[row].narrow(1, 0, held + count).unsqueeze(0),
             cache.values(layer)[row].narrow(1, 0, held + count).unsqueeze(0), mask.view({1, 1, count, held + count}),
             0.0, false, std::nullopt, q.size(1) != cache.keys(layer).size(1));
-        parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, -1}));
+        parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, q.size(1) * q.size(2)}));
     }
     return at::cat(parts);
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mixtures over whole MLP blocks: the block against its formula, written with each expert alone; balance
+// losses; and the settings at which one family becomes another.
+#include "tests/property/conformance/subject.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
+
+namespace rankscope::conformance
+{
+namespace
+{
+
+constexpr double rounding = 1e-10;
+
+at::Tensor blockInput(const model::Pass& pass, std::uint64_t seed)
+{
+    return randomLike(at::zeros({pass.tokens(), smallModel("llama").hidden}, at::TensorOptions(at::kDouble)),
+                      seed);
+}
+
+/// One projection of the block for expert j alone.
+at::Tensor projected(const Subject& subject, std::int64_t layer, const std::string& module,
+                     std::int64_t expert, const at::Tensor& x)
+{
+    return subject.adapter->expertForward(layer, module, expert, x);
+}
+
+at::Tensor activated(const std::vector<at::Tensor>& in)
+{
+    const auto halves = in.size() == 2 ? in : in[0].chunk(2, -1);
+    return halves[0] * at::sigmoid(halves[0]) * halves[1];
+}
+
+/// sum_j G_j FFN_j(x), or, unfused, the weighted sum after each projection.
+at::Tensor blockByFormula(const Subject& subject, const model::MlpBlock& block, const at::Tensor& weights,
+                          const at::Tensor& x, bool fused)
+{
+    const std::int64_t experts = weights.size(1);
+    const std::string down = block.down.base.shape.module;
+    at::Tensor out = at::zeros_like(x);
+    if (fused) {
+        for (std::int64_t j = 0; j < experts; ++j) {
+            std::vector<at::Tensor> in;
+            for (const auto& site : block.inputs)
+                in.push_back(projected(subject, block.layer, site.base.shape.module, j, x));
+            out = out +
+                  weights.select(1, j).unsqueeze(1) * projected(subject, block.layer, down, j, activated(in));
+        }
+        return out;
+    }
+    auto mixed = [&](const std::string& module, const at::Tensor& input) {
+        at::Tensor sum;
+        for (std::int64_t j = 0; j < experts; ++j) {
+            const at::Tensor one =
+                weights.select(1, j).unsqueeze(1) * projected(subject, block.layer, module, j, input);
+            sum = sum.defined() ? sum + one : one;
+        }
+        return sum;
+    };
+    std::vector<at::Tensor> in;
+    for (const auto& site : block.inputs)
+        in.push_back(mixed(site.base.shape.module, x));
+    return mixed(down, activated(in));
+}
+
+class Blocks : public Conformance
+{
+};
+
+TEST_P(Blocks, AreTheWeightedSumOfTheirExperts)
+{
+    if (plugin(GetParam().family).manifest.scope != "mlp-block")
+        GTEST_SKIP() << "not a mixture over MLP blocks";
+    const at::NoGradGuard guard;
+    const Subject subject = attach(GetParam());
+    disturb(*subject.adapter, 100);
+    const bool fused = GetParam().settings.value("fused", true);
+    for (const auto& layer : subject.model->layers()) {
+        const auto pass = model::makePass(someRows(), false);
+        const at::Tensor x = blockInput(pass, 77);
+        subject.adapter->beginPass(pass);
+        const at::Tensor actual = layer.mlp.forward(x, pass);
+        const auto traces = subject.adapter->routing();
+        ASSERT_EQ(traces.size(), 1U) << "only this block has run since beginPass";
+        EXPECT_EQ(traces[0].layer, layer.index);
+        EXPECT_LT(distance(actual, blockByFormula(subject, layer.mlp, traces[0].routing.dense(), x, fused)),
+                  rounding);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Blocks, testing::ValuesIn(variants()),
+                         [](const auto& info) { return info.param.name(); });
+
+/// families.md of every top-k mixture: coefficient * N sum_j f_j P_j over the tokens of all layers together,
+/// f_j the share of tokens that use j.
+TEST(Mixtures, BalanceLossIsOneForAllLayers)
+{
+    for (const auto& plugin : plugins()) {
+        if (!plugin.manifest.setting("balanceCoefficient"))
+            continue;
+        const Subject subject =
+            attach(variant(plugin.manifest.name, {{"balanceCoefficient", 0.5}, {"zLossCoefficient", 0}}));
+        disturb(*subject.adapter, 100);
+        subject.run(someRows(), true);
+        at::Tensor used;
+        at::Tensor probability;
+        double tokens = 0;
+        for (const auto& trace : subject.adapter->routing()) {
+            const at::Tensor u = (trace.routing.dense() > 0).to(at::kDouble).sum(0);
+            const at::Tensor p = trace.routing.probabilities.sum(0);
+            used = used.defined() ? used + u : u;
+            probability = probability.defined() ? probability + p : p;
+            tokens += static_cast<double>(trace.routing.probabilities.size(0));
+        }
+        const double expected = 0.5 * static_cast<double>(used.numel()) *
+                                (used / tokens * probability / tokens).sum().item<double>();
+        EXPECT_NEAR(subject.adapter->auxiliaryLoss().item<double>(), expected, rounding)
+            << plugin.manifest.name;
+    }
+}
+
+/// Copies values from one adapter's tensors to another's: `from` is a part of the name, `to` what stands
+/// there instead.
+void copyTensors(const Subject& source, const Subject& target,
+                 const std::vector<std::pair<std::string, std::string>>& names)
+{
+    const at::NoGradGuard guard;
+    for (const auto& parameter : source.adapter->parameters().all()) {
+        for (const auto& [from, to] : names) {
+            const auto at = parameter.name.find(from);
+            if (at == std::string::npos)
+                continue;
+            std::string name = parameter.name;
+            const auto* twin = target.adapter->parameters().find(name.replace(at, from.size(), to));
+            if (!twin)
+                continue;
+            at::Tensor tensor = twin->tensor;
+            tensor.copy_(parameter.tensor.reshape(tensor.sizes()));
+            break;
+        }
+    }
+}
+
+TEST(Mixtures, OneMixLoraExpertIsLora)
+{
+    const at::NoGradGuard guard;
+    const Subject mixture =
+        attach(variant("mixlora", {{"experts", 1}, {"topK", 1}, {"rank", 4}, {"alpha", 12}}));
+    const Subject plain = attach(variant("lora", {{"rank", 4}, {"alpha", 12}, {"targets", {"all-linear"}}}));
+    disturb(*mixture.adapter, 100);
+    copyTensors(mixture, plain, {{"experts.lora", "lora"}, {"lora", "lora"}});
+    EXPECT_LT(distance(mixture.run(someRows()), plain.run(someRows())), rounding);
+}
+
+TEST(Mixtures, SharedLoraWithoutItsGroupsIsMixLora)
+{
+    const at::NoGradGuard guard;
+    for (const int groups : {1, 2, 4}) {
+        const base::Json routing{{"experts", 4}, {"topK", 2}, {"rank", 3}, {"alpha", 6}};
+        base::Json tiers = routing;
+        tiers["groups"] = groups;
+        const Subject mixture = attach(variant("mixlora", routing));
+        const Subject shared = attach(variant("sharedlora", tiers));
+        disturb(*mixture.adapter, 100);
+        // The groups' B stay at zero; everything else is MixLoRA's.
+        copyTensors(mixture, shared,
+                    {{"experts.lora", "experts.lora"}, {"router", "router"}, {"lora", "lora"}});
+        EXPECT_LT(distance(mixture.run(someRows()), shared.run(someRows())), rounding) << groups;
+    }
+}
+
+TEST(Mixtures, SharedLoraWithAGroupForEachExpertIsMixLoraOfTwiceTheRank)
+{
+    const at::NoGradGuard guard;
+    const base::Json tiers{{"experts", 3}, {"groups", 3}, {"topK", 2}, {"rank", 2}, {"alpha", 4}};
+    const Subject shared = attach(variant("sharedlora", tiers));
+    disturb(*shared.adapter, 100);
+    // Scale alpha / r is kept: twice the rank, twice the alpha. Attention is compared through its own delta.
+    const Subject mixture =
+        attach(variant("mixlora", {{"experts", 3}, {"topK", 2}, {"rank", 4}, {"alpha", 8}}));
+    for (const auto& site : shared.adapter->deltaSites()) {
+        if (site.experts == 1)
+            continue;
+        for (std::int64_t expert = 0; expert < site.experts; ++expert) {
+            const auto delta =
+                std::get<adapter::LowRankDelta>(shared.adapter->delta(site.layer, site.module, expert));
+            auto target =
+                std::get<adapter::LowRankDelta>(mixture.adapter->delta(site.layer, site.module, expert));
+            ASSERT_EQ(delta.a.sizes(), target.a.sizes());
+            target.a.copy_(delta.a);
+            target.b.copy_(delta.b);
+        }
+    }
+    copyTensors(shared, mixture, {{"router", "router"}});
+    const auto pass = model::makePass(someRows(), false);
+    for (std::size_t layer = 0; layer < 2; ++layer) {
+        const at::Tensor x = blockInput(pass, 78);
+        EXPECT_LT(distance(shared.model->layers()[layer].mlp.forward(x, pass),
+                           mixture.model->layers()[layer].mlp.forward(x, pass)),
+                  rounding);
+    }
+}
+
+TEST(Mixtures, AllExpertsOfTopKAreASoftMixture)
+{
+    const at::NoGradGuard guard;
+    for (const auto& plugin : plugins()) {
+        if (!plugin.manifest.setting("topK") || !plugin.manifest.setting("experts"))
+            continue;
+        const Subject subject = attach(variant(plugin.manifest.name, {{"experts", 4}, {"topK", 4}}));
+        disturb(*subject.adapter, 100);
+        subject.run(someRows());
+        for (const auto& trace : subject.adapter->routing())
+            EXPECT_LT(distance(trace.routing.dense(), trace.routing.probabilities), rounding)
+                << plugin.manifest.name;
+    }
+}
+
+TEST(Mixtures, MoreChoicesThanExpertsAreRefused)
+{
+    for (const auto& plugin : plugins()) {
+        if (!plugin.manifest.setting("topK") || !plugin.manifest.setting("experts"))
+            continue;
+        const auto settings = plugin.manifest.complete({{"experts", 2}, {"topK", 3}});
+        const auto plan = plugin.family->plan(smallModel("llama"), adapter::Settings(settings.value()));
+        ASSERT_FALSE(plan) << plugin.manifest.name;
+        EXPECT_NE(plan.error().message.find("topK"), std::string::npos);
+    }
+}
+
+} // namespace
+} // namespace rankscope::conformance

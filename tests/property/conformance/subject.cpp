@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/property/conformance/subject.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
+#include <c10/core/GradMode.h>
+#include <cctype>
+#include <cstdlib>
+
+namespace rankscope::conformance
+{
+namespace
+{
+
+adapter::PluginLoader& loader()
+{
+    static adapter::PluginLoader found = [] {
+        at::set_num_threads(1); // models this small only lose by sharing the work
+        const char* folder = std::getenv("RANKSCOPE_PLUGINS");
+        adapter::PluginLoader all({folder ? folder : ""});
+        all.loadAll();
+        return all;
+    }();
+    return found;
+}
+
+/// Random at every pass: off, so that two passes can be compared.
+base::Json quiet(const protocol::FamilyManifest& manifest)
+{
+    base::Json settings = base::Json::object();
+    for (const auto& schema : manifest.settings) {
+        for (const char* noise : {"dropout", "jitter", "noise"}) {
+            if (schema.type == protocol::SettingType::Number && schema.name.find(noise) != std::string::npos)
+                settings[schema.name] = 0;
+        }
+    }
+    return settings;
+}
+
+} // namespace
+
+std::string Variant::name() const
+{
+    std::string text = family + "_" + architecture + "_" + changed;
+    for (char& c : text)
+        c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+    return text;
+}
+
+at::Tensor Subject::run(const Rows& rows, bool training) const
+{
+    const auto pass = model::makePass(rows, training);
+    if (adapter)
+        adapter->beginPass(pass);
+    return model->forward(pass);
+}
+
+std::map<std::string, at::Tensor> Subject::tensors() const
+{
+    std::map<std::string, at::Tensor> result;
+    for (const auto& parameter : adapter->parameters().all())
+        result[parameter.name] = parameter.tensor.detach().clone();
+    return result;
+}
+
+const std::vector<adapter::Plugin>& plugins()
+{
+    return loader().plugins();
+}
+
+const adapter::Plugin& plugin(const std::string& name)
+{
+    return *loader().load(name).value();
+}
+
+Variant variant(const std::string& family, const base::Json& settings)
+{
+    const auto& manifest = plugin(family).manifest;
+    base::Json all = quiet(manifest);
+    all.update(settings);
+    return {family, "llama", settings.empty() ? "defaults" : settings.dump(), manifest.complete(all).value()};
+}
+
+std::vector<Variant> variants()
+{
+    std::vector<Variant> result;
+    for (const auto& plugin : plugins()) {
+        if (!plugin.family)
+            continue; // reported by EveryPluginLoads
+        const std::string& family = plugin.manifest.name;
+        for (const char* architecture : {"llama", "qwen2", "qwen3", "phi3"}) {
+            result.push_back(variant(family, base::Json::object()));
+            result.back().architecture = architecture;
+        }
+        auto change = [&](const std::string& name, const base::Json& value, const std::string& text) {
+            result.push_back(variant(family, {{name, value}}));
+            result.back().changed = name + "=" + text;
+        };
+        for (const auto& schema : plugin.manifest.settings) {
+            if (schema.type == protocol::SettingType::Boolean)
+                change(schema.name, !schema.defaultValue.get<bool>(),
+                       schema.defaultValue.get<bool>() ? "off" : "on");
+            if (schema.type != protocol::SettingType::Text)
+                continue;
+            for (const auto& choice : schema.choices) {
+                if (schema.defaultValue != choice)
+                    change(schema.name, choice, choice);
+            }
+        }
+    }
+    return result;
+}
+
+checkpoint::ModelConfig smallModel(const std::string& architecture)
+{
+    checkpoint::ModelConfig config;
+    config.architecture = architecture;
+    config.vocabulary = 40;
+    config.hidden = 32;
+    config.feedForward = 48;
+    config.layers = 2;
+    config.heads = 4;
+    config.kvHeads = 2;
+    config.headDim = 8;
+    config.maxPosition = 64;
+    config.tiedEmbeddings = true;
+    config.qkvBias = architecture == "qwen2";
+    config.qkNorm = architecture == "qwen3";
+    config.fusedProjections = architecture == "phi3";
+    return config;
+}
+
+std::unique_ptr<model::Decoder> makeModel(const std::string& architecture, at::ScalarType dtype)
+{
+    model::Decoder::Options options;
+    options.dtype = dtype;
+    return model::Decoder::random(smallModel(architecture), 3, options);
+}
+
+Subject attach(const Variant& variant, std::uint64_t seed, at::ScalarType base)
+{
+    Subject subject{makeModel(variant.architecture, base), nullptr};
+    auto adapter = plugin(variant.family)
+                       .family->attach(*subject.model, adapter::Settings(variant.settings),
+                                       {base == at::kDouble ? at::kDouble : at::kFloat, seed});
+    EXPECT_TRUE(adapter) << adapter.error().message;
+    subject.adapter = std::move(adapter).value();
+    return subject;
+}
+
+void disturb(adapter::Adapter& adapter, std::uint64_t seed)
+{
+    const at::NoGradGuard guard;
+    for (const auto& parameter : adapter.parameters().trainable()) {
+        at::Tensor tensor = parameter.tensor;
+        tensor.add_(randomLike(tensor, seed++), 0.15);
+    }
+}
+
+Rows someRows()
+{
+    return {{5, 9, 2, 31, 7}, {11, 3, 3, 28, 39}, {1, 20, 4, 6, 8, 13, 22}, {17}};
+}
+
+at::Tensor randomLike(const at::Tensor& tensor, std::uint64_t seed)
+{
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    return at::randn(tensor.sizes(), generator, at::TensorOptions(at::kDouble)).to(tensor.scalar_type());
+}
+
+double distance(const at::Tensor& a, const at::Tensor& b)
+{
+    EXPECT_EQ(a.sizes(), b.sizes());
+    return a.numel() == 0
+               ? 0
+               : (a.detach().to(at::kDouble) - b.detach().to(at::kDouble)).abs().max().item<double>();
+}
+
+} // namespace rankscope::conformance

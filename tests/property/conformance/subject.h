@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the conformance suite runs over: every plugin of the build, in every variant that its family.json
+// declares, on small random models. Nothing here knows a family by name.
+#pragma once
+
+#include "core/adapter/family.h"
+#include "core/adapter/plugin_loader.h"
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace rankscope::conformance
+{
+
+struct Variant {
+    std::string family;
+    std::string architecture; ///< of the model: "llama", "qwen2", "qwen3", "phi3"
+    std::string changed;      ///< "router=top-p"; "defaults"
+    base::Json settings;      ///< complete
+
+    [[nodiscard]] std::string name() const; ///< as GoogleTest allows it
+    friend std::ostream& operator<<(std::ostream& out, const Variant& variant)
+    {
+        return out << variant.name();
+    }
+};
+
+using Rows = std::vector<std::vector<std::int32_t>>;
+
+/// A model with an adapter on it.
+struct Subject {
+    std::unique_ptr<model::Decoder> model;
+    std::unique_ptr<adapter::Adapter> adapter; ///< goes before the model
+
+    /// Final hidden states of one pass.
+    at::Tensor run(const Rows& rows, bool training = false) const;
+    [[nodiscard]] std::map<std::string, at::Tensor> tensors() const;
+};
+
+const std::vector<adapter::Plugin>& plugins();
+const adapter::Plugin& plugin(const std::string& name);
+
+/// Default settings on every architecture, and each choice of each text and the other value of each switch on
+/// one. With dropout, jitter and noise off.
+std::vector<Variant> variants();
+/// These settings over the family's defaults, dropout and the like off.
+Variant variant(const std::string& family, const base::Json& settings);
+
+checkpoint::ModelConfig smallModel(const std::string& architecture);
+std::unique_ptr<model::Decoder> makeModel(const std::string& architecture,
+                                          at::ScalarType dtype = at::kDouble);
+Subject attach(const Variant& variant, std::uint64_t seed = 7, at::ScalarType base = at::kDouble);
+/// Moves every trainable tensor off its initial value, as training would: B is no longer zero.
+void disturb(adapter::Adapter& adapter, std::uint64_t seed);
+
+Rows someRows();
+at::Tensor randomLike(const at::Tensor& tensor, std::uint64_t seed);
+double distance(const at::Tensor& a, const at::Tensor& b);
+
+class Conformance : public testing::TestWithParam<Variant>
+{
+};
+
+} // namespace rankscope::conformance
