@@ -4,17 +4,20 @@
 #include <QCommandLineParser>
 #include <QRegularExpression>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 Result<CommandLine> CommandLine::parse(const QStringList& arguments)
 {
     QCommandLineParser parser;
-    parser.setApplicationDescription(
-        QStringLiteral("Rankscope: fine-tune adapters of language models and look inside them while they train."));
-    parser.addPositionalArgument(QStringLiteral("RUN_OR_H5"), QStringLiteral("Run directories or snapshots to open"),
+    parser.setApplicationDescription(QStringLiteral(
+        "Rankscope: fine-tune adapters of language models and look inside them while they train."));
+    parser.addPositionalArgument(QStringLiteral("RUN_OR_H5"),
+                                 QStringLiteral("Run directories or snapshots to open"),
                                  QStringLiteral("[RUN_OR_H5...]"));
     const auto option = [&parser](const char* name, const char* description, const char* value = nullptr) {
-        const QCommandLineOption made(QString::fromLatin1(name), QString::fromUtf8(description), QString::fromLatin1(value));
+        const QCommandLineOption made(QString::fromLatin1(name), QString::fromUtf8(description),
+                                      QString::fromLatin1(value));
         parser.addOption(made);
         return made;
     };
@@ -23,7 +26,8 @@ Result<CommandLine> CommandLine::parse(const QStringList& arguments)
     const auto runs = option("runs", "Folder for new runs", "DIR");
     const auto socket = option("socket", "Socket of the engine's supervisor", "PATH");
     const auto figure = option("figure", "Show again what an exported figure shows", "FILE");
-    const auto figures = option("figures", "Export every figure of the given run as PNG, SVG, PDF and CSV, and exit", "DIR");
+    const auto figures =
+        option("figures", "Export every figure of the given run as PNG, SVG, PDF and CSV, and exit", "DIR");
     const auto screenshot = option("screenshot", "Save a picture of the window as PNG, and exit", "FILE.png");
     const auto view = option("view", "View to show: training, effective_rank, routing, mpo, new_run", "NAME");
     const auto style = option("style", "light, dark or system", "STYLE");
@@ -48,8 +52,8 @@ Result<CommandLine> CommandLine::parse(const QStringList& arguments)
     line.screenshot = parser.value(screenshot);
     line.view = parser.value(view);
     line.style = parser.value(style);
-    if (!line.style.isEmpty() && line.style != QLatin1String("light") && line.style != QLatin1String("dark") &&
-        line.style != QLatin1String("system"))
+    if (!line.style.isEmpty() && line.style != QLatin1String("light") &&
+        line.style != QLatin1String("dark") && line.style != QLatin1String("system"))
         return fail("--style is " + line.style.toStdString() + ", but must be light, dark or system");
     if (parser.isSet(size)) {
         static const QRegularExpression form(QStringLiteral("^(\\d{2,5})x(\\d{2,5})$"));

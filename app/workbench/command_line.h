@@ -9,7 +9,8 @@
 
 #include <optional>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 struct CommandLine {
     QStringList runs;

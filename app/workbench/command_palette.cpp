@@ -9,9 +9,11 @@
 
 #include <algorithm>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 QString plainText(const QAction* action)
 {
@@ -30,7 +32,9 @@ bool matches(const QString& text, const QString& typed)
 } // namespace
 
 CommandPalette::CommandPalette(QWidget* window)
-    : QFrame(window), m_field(new QLineEdit(this)), m_list(new QListWidget(this))
+    : QFrame(window),
+      m_field(new QLineEdit(this)),
+      m_list(new QListWidget(this))
 {
     setFrameShape(QFrame::StyledPanel);
     setAutoFillBackground(true);
@@ -73,7 +77,8 @@ void CommandPalette::match(const QString& text)
         if (!action->isEnabled() || name.isEmpty() || !matches(name, text))
             continue;
         const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-        auto* item = new QListWidgetItem(action->icon(), keys.isEmpty() ? name : name + QStringLiteral("   ") + keys, m_list);
+        auto* item = new QListWidgetItem(action->icon(),
+                                         keys.isEmpty() ? name : name + QStringLiteral("   ") + keys, m_list);
         item->setData(Qt::UserRole, QVariant::fromValue(action));
         item->setToolTip(action->toolTip());
     }

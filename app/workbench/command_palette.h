@@ -9,7 +9,8 @@ class QAction;
 class QLineEdit;
 class QListWidget;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class CommandPalette : public QFrame
 {

@@ -3,10 +3,12 @@
 
 #include "core/base/paths.h"
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
-constexpr int retryInterval = 2000;                            ///< ms between looks for a supervisor
+namespace
+{
+constexpr int retryInterval = 2000; ///< ms between looks for a supervisor
 constexpr std::chrono::milliseconds shortPatience(500);
 } // namespace
 
@@ -118,7 +120,8 @@ void EngineLink::plan(quint64 ticket, const QString& jobJson, const QString& bas
     m_plans.clear(); // a newer request replaces those that wait
     m_plans.start([this, ticket, job = jobJson.toStdString(), folder = baseFolder.toStdString()] {
         const auto client = startIfNeeded();
-        const auto json = client ? client->plan(job, folder) : Result<std::string>(tl::unexpected<Error>(client.error()));
+        const auto json =
+            client ? client->plan(job, folder) : Result<std::string>(tl::unexpected<Error>(client.error()));
         onWindowThread([this, ticket, json] {
             Q_EMIT planned(ticket, json ? QString::fromStdString(*json) : QString(),
                            json ? QString() : QString::fromStdString(json.error().message));
@@ -132,7 +135,9 @@ void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)>
         const auto client = startIfNeeded();
         const auto status = client ? call(*client) : tl::unexpected<Error>(client.error());
         if (!status)
-            onWindowThread([this, message = QString::fromStdString(status.error().message)] { Q_EMIT refused(message); });
+            onWindowThread([this, message = QString::fromStdString(status.error().message)] {
+                Q_EMIT refused(message);
+            });
     });
 }
 

@@ -14,7 +14,8 @@
 #include <optional>
 #include <vector>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class EngineLink : public QObject
 {

@@ -8,9 +8,11 @@
 #include <QPixmap>
 #include <QSvgRenderer>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 QPixmap drawn(QByteArray svg, const QColor& colour, int size)
 {
@@ -34,8 +36,10 @@ QIcon icon(const QString& name)
     const QPalette palette = QApplication::palette();
     QIcon result;
     for (const int size : {16, 24, 32, 48}) {
-        result.addPixmap(drawn(svg, palette.color(QPalette::Active, QPalette::WindowText), size), QIcon::Normal);
-        result.addPixmap(drawn(svg, palette.color(QPalette::Disabled, QPalette::WindowText), size), QIcon::Disabled);
+        result.addPixmap(drawn(svg, palette.color(QPalette::Active, QPalette::WindowText), size),
+                         QIcon::Normal);
+        result.addPixmap(drawn(svg, palette.color(QPalette::Disabled, QPalette::WindowText), size),
+                         QIcon::Disabled);
         result.addPixmap(drawn(svg, palette.color(QPalette::Highlight), size), QIcon::Normal, QIcon::On);
     }
     return result;

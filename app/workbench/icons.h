@@ -4,7 +4,8 @@
 #include <QIcon>
 #include <QString>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 /// An icon of the project's own set in the palette's text colour; legible in both palettes.
 QIcon icon(const QString& name);

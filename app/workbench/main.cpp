@@ -16,7 +16,8 @@
 using namespace rankscope;
 using namespace rankscope::workbench;
 
-namespace {
+namespace
+{
 
 constexpr int wrongRequest = 2;
 constexpr int settleTime = 700; ///< ms: plots, VTK and the plan are drawn after a few turns of the event loop
@@ -100,7 +101,9 @@ int main(int argc, char** argv)
         return wrongRequest;
     }
     if (line->help || line->version) {
-        std::fputs(line->help ? line->helpText.toLocal8Bit().constData() : "rankscope " RANKSCOPE_VERSION "\n", stdout);
+        std::fputs(line->help ? line->helpText.toLocal8Bit().constData()
+                              : "rankscope " RANKSCOPE_VERSION "\n",
+                   stdout);
         return 0;
     }
     if (!line->figures.isEmpty())
@@ -139,7 +142,8 @@ int main(int argc, char** argv)
         window.launch(line->launchJob);
     if (!line->figure.isEmpty()) {
         const auto description = views::readFigureDescription(line->figure);
-        const Status shown = description ? window.showDescribed(*description) : Status(tl::unexpected<Error>(description.error()));
+        const Status shown = description ? window.showDescribed(*description)
+                                         : Status(tl::unexpected<Error>(description.error()));
         if (!shown) {
             tell(shown.error().message);
             return wrongRequest;

@@ -29,9 +29,11 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 constexpr int listInterval = 150; ///< ms: the run list is refreshed at most this often
 constexpr std::size_t sparklinePoints = 48;
@@ -75,13 +77,17 @@ QString lastValue(const record::RunRecord& run, const char* name, const QString&
         return {};
     if (unit == QLatin1String("B"))
         return views::formatBytes(measure->last());
-    return QString::number(measure->last(), 'f', decimals) + (unit.isEmpty() ? QString() : QLatin1Char(' ') + unit);
+    return QString::number(measure->last(), 'f', decimals) +
+           (unit.isEmpty() ? QString() : QLatin1Char(' ') + unit);
 }
 
 } // namespace
 
 MainWindow::MainWindow(const Options& options, QWidget* parent)
-    : QMainWindow(parent), m_options(options), m_selection(new views::Selection(this)), m_runs(new RunListModel(this))
+    : QMainWindow(parent),
+      m_options(options),
+      m_selection(new views::Selection(this)),
+      m_runs(new RunListModel(this))
 {
     setWindowTitle(QStringLiteral("Rankscope"));
     setWindowIcon(programIcon());
@@ -106,7 +112,8 @@ MainWindow::MainWindow(const Options& options, QWidget* parent)
 
 MainWindow::~MainWindow()
 {
-    // The docks tell of their hiding while the window goes: nobody listens any more. The views go before the runs they show.
+    // The docks tell of their hiding while the window goes: nobody listens any more. The views go before the
+    // runs they show.
     for (QDockWidget* dock : std::as_const(m_docks))
         dock->disconnect(this);
     delete m_pages;
@@ -166,7 +173,8 @@ void MainWindow::makeViews()
 
 void MainWindow::makePanels()
 {
-    const auto dock = [this](const QString& title, const QString& name, QWidget* content, Qt::DockWidgetArea area) {
+    const auto dock = [this](const QString& title, const QString& name, QWidget* content,
+                             Qt::DockWidgetArea area) {
         auto* widget = new QDockWidget(title, this);
         widget->setObjectName(name);
         widget->setWidget(content);
@@ -183,9 +191,11 @@ void MainWindow::makePanels()
     scroll->setFrameShape(QFrame::NoFrame);
     scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     QDockWidget* left = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
-    QDockWidget* right = dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
+    QDockWidget* right =
+        dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
     resizeDocks({left, right}, {240, 232}, Qt::Horizontal);
-    connect(m_pages, &QStackedWidget::currentChanged, right, [right](int page) { right->setVisible(page == 0); });
+    connect(m_pages, &QStackedWidget::currentChanged, right,
+            [right](int page) { right->setVisible(page == 0); });
 }
 
 void MainWindow::makeStatus()
@@ -274,8 +284,8 @@ OpenRun* MainWindow::openRun(const QString& path)
 
 void MainWindow::closeRun(const QString& path)
 {
-    const auto found =
-        std::find_if(m_open.begin(), m_open.end(), [&path](const OpenRun* run) { return run->path() == path; });
+    const auto found = std::find_if(m_open.begin(), m_open.end(),
+                                    [&path](const OpenRun* run) { return run->path() == path; });
     if (found == m_open.end())
         return;
     OpenRun* run = *found;
@@ -344,7 +354,8 @@ void MainWindow::refreshRunList()
     for (const OpenRun* run : m_open) {
         if (run->isSnapshot())
             continue;
-        auto found = std::find_if(rows.begin(), rows.end(), [run](const RunRow& row) { return row.path == run->path(); });
+        auto found = std::find_if(rows.begin(), rows.end(),
+                                  [run](const RunRow& row) { return row.path == run->path(); });
         if (found == rows.end()) {
             RunRow row;
             row.path = run->path();
@@ -379,12 +390,15 @@ void MainWindow::refreshAdapters()
 
 void MainWindow::refreshStatus()
 {
-    const auto running = std::count_if(m_runs->rows().begin(), m_runs->rows().end(),
-                                       [](const RunRow& row) { return row.state == QLatin1String("running"); });
+    const auto running = std::count_if(m_runs->rows().begin(), m_runs->rows().end(), [](const RunRow& row) {
+        return row.state == QLatin1String("running");
+    });
     const QString engine = m_engine->isConnected() ? tr("engine: running") : tr("engine: not running");
-    m_engineState->setText(engine + (running > 0 ? counted(running, tr(", 1 job"), tr(", %1 jobs")) : QString()));
+    m_engineState->setText(engine +
+                           (running > 0 ? counted(running, tr(", 1 job"), tr(", %1 jobs")) : QString()));
     m_runPanel->setMachineState(engine, m_engine->isConnected());
-    setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope") : m_current->title() + QStringLiteral(" - Rankscope"));
+    setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope")
+                                        : m_current->title() + QStringLiteral(" - Rankscope"));
     if (m_current == nullptr || !m_current->isLoaded())
         for (views::View* view : m_views)
             view->setNotice({});
@@ -402,14 +416,16 @@ void MainWindow::refreshStatus()
     const RunRow* row = m_runs->row(m_current->path());
     // A job that was killed could not write its last state: the supervisor knows it.
     const std::string state = row != nullptr && !row->id.isEmpty() ? row->state.toStdString() : run.state();
-    QStringList parts{tr("step %1 of %2").arg(run.lastStep()).arg(std::max(run.lastStep(), run.description.totalSteps))};
+    QStringList parts{
+        tr("step %1 of %2").arg(run.lastStep()).arg(std::max(run.lastStep(), run.description.totalSteps))};
     if (state != "running" && !state.empty())
         parts.prepend(QString::fromStdString(state));
     else if (!run.progress.phase.empty() && run.progress.phase != "training")
         parts.prepend(QString::fromStdString(run.progress.phase));
     if (const QString loss = lastValue(run, "train/loss", {}, 2); !loss.isEmpty())
         parts << tr("loss %1").arg(loss);
-    if (const QString speed = lastValue(run, "train/tokens_per_second", QStringLiteral("tok/s"), 0); !speed.isEmpty())
+    if (const QString speed = lastValue(run, "train/tokens_per_second", QStringLiteral("tok/s"), 0);
+        !speed.isEmpty())
         parts << speed;
     if (const QString memory = lastValue(run, "train/memory", QStringLiteral("B"), 0); !memory.isEmpty())
         parts << memory;
@@ -432,19 +448,21 @@ void MainWindow::refreshStatus()
         notice += QStringLiteral(": ") + reason;
     for (views::View* view : m_views)
         view->setNotice(notice);
-    m_status->setToolTip(tr("%1\nBase model %2, %3 parameters\nTrainable %4 (%5 %)\nDevice %6, %7")
-                             .arg(m_current->path(), QString::fromStdString(run.description.baseModel),
-                                  views::formatCount(static_cast<double>(run.description.baseParameters)),
-                                  views::formatCount(static_cast<double>(run.description.trainableParameters)))
-                             .arg(run.description.baseParameters > 0
-                                      ? 100.0 * static_cast<double>(run.description.trainableParameters) /
-                                            static_cast<double>(run.description.baseParameters)
-                                      : 0.0,
-                                  0, 'f', 2)
-                             .arg(QString::fromStdString(run.description.device),
-                                  QString::fromStdString(run.description.dtype)));
-    const auto warnings = std::count_if(run.notices.begin(), run.notices.end(),
-                                        [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
+    m_status->setToolTip(
+        tr("%1\nBase model %2, %3 parameters\nTrainable %4 (%5 %)\nDevice %6, %7")
+            .arg(m_current->path(), QString::fromStdString(run.description.baseModel),
+                 views::formatCount(static_cast<double>(run.description.baseParameters)),
+                 views::formatCount(static_cast<double>(run.description.trainableParameters)))
+            .arg(run.description.baseParameters > 0
+                     ? 100.0 * static_cast<double>(run.description.trainableParameters) /
+                           static_cast<double>(run.description.baseParameters)
+                     : 0.0,
+                 0, 'f', 2)
+            .arg(QString::fromStdString(run.description.device),
+                 QString::fromStdString(run.description.dtype)));
+    const auto warnings =
+        std::count_if(run.notices.begin(), run.notices.end(),
+                      [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
     m_warnings->setVisible(warnings > 0);
     if (warnings > 0) {
         m_warnings->setText(counted(warnings, tr("1 warning"), tr("%1 warnings")));

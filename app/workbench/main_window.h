@@ -23,11 +23,13 @@ class QSettings;
 class QStackedWidget;
 class QToolButton;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 class View;
 }
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class CommandPalette;
 class EngineLink;
@@ -43,8 +45,8 @@ class MainWindow : public QMainWindow
 
 public:
     struct Options {
-        QString runsFolder; ///< empty: the default
-        QString socket;     ///< empty: the default
+        QString runsFolder;  ///< empty: the default
+        QString socket;      ///< empty: the default
         bool session = true; ///< restore and save the session
         bool engine = true;  ///< look for a supervisor
     };
@@ -102,7 +104,8 @@ private:
     void makeActions();
     void makeViewActions(QMenu* viewMenu);
     void makeFigureActions(QMenu* figureMenu);
-    QAction* action(const QString& text, const QString& iconName, const QKeySequence& keys, const QString& toolTip);
+    QAction* action(const QString& text, const QString& iconName, const QKeySequence& keys,
+                    const QString& toolTip);
     void refreshIcons();
     void openDialog();
     void openFolderDialog();

@@ -31,11 +31,11 @@
 #include <QToolBar>
 #include <QToolButton>
 
+namespace rankscope::workbench
+{
 
-
-namespace rankscope::workbench {
-
-QAction* MainWindow::action(const QString& text, const QString& iconName, const QKeySequence& keys, const QString& toolTip)
+QAction* MainWindow::action(const QString& text, const QString& iconName, const QKeySequence& keys,
+                            const QString& toolTip)
 {
     auto* made = new QAction(text, this);
     made->setShortcut(keys);
@@ -57,12 +57,15 @@ void MainWindow::makeActions()
     QMenu* figure = menuBar()->addMenu(tr("Fi&gure"));
     QMenu* help = menuBar()->addMenu(tr("&Help"));
 
-    m_newRun = action(tr("New run"), QStringLiteral("new_run"), QKeySequence::New, tr("Set up and launch a fine-tune"));
+    m_newRun = action(tr("New run"), QStringLiteral("new_run"), QKeySequence::New,
+                      tr("Set up and launch a fine-tune"));
     connect(m_newRun, &QAction::triggered, this, &MainWindow::showNewRun);
-    m_openAction = action(tr("Open…"), QStringLiteral("open"), QKeySequence::Open, tr("Open an HDF5 snapshot or a journal"));
+    m_openAction = action(tr("Open…"), QStringLiteral("open"), QKeySequence::Open,
+                          tr("Open an HDF5 snapshot or a journal"));
     connect(m_openAction, &QAction::triggered, this, &MainWindow::openDialog);
-    auto* openFolder = action(tr("Open run directory…"), QStringLiteral("open"), QKeySequence(tr("Ctrl+Shift+O")),
-                              tr("Open the folder of a run, finished or going on"));
+    auto* openFolder =
+        action(tr("Open run directory…"), QStringLiteral("open"), QKeySequence(tr("Ctrl+Shift+O")),
+               tr("Open the folder of a run, finished or going on"));
     connect(openFolder, &QAction::triggered, this, &MainWindow::openFolderDialog);
     m_save = action(tr("Save snapshot…"), QStringLiteral("save"), QKeySequence::Save,
                     tr("Save everything recorded in this run as one HDF5 file"));
@@ -81,7 +84,8 @@ void MainWindow::makeActions()
     file->addSeparator();
     file->addAction(quit);
 
-    m_stop = action(tr("Stop after this step"), QStringLiteral("stop"), {}, tr("Finish the step, write a checkpoint and stop"));
+    m_stop = action(tr("Stop after this step"), QStringLiteral("stop"), {},
+                    tr("Finish the step, write a checkpoint and stop"));
     connect(m_stop, &QAction::triggered, this, [this] {
         if (m_current != nullptr)
             stopRun(m_current->path());
@@ -91,7 +95,8 @@ void MainWindow::makeActions()
         if (m_current != nullptr)
             resumeRun(m_current->path());
     });
-    auto* again = action(tr("New run from this one"), {}, {}, tr("Open the New run page with this run's settings"));
+    auto* again =
+        action(tr("New run from this one"), {}, {}, tr("Open the New run page with this run's settings"));
     connect(again, &QAction::triggered, this, [this] {
         if (m_current != nullptr)
             copyJob(m_current->path());
@@ -139,17 +144,21 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
 {
     int number = 1;
     for (views::View* view : m_views) {
-        auto* show = action(view->title(), view->iconName(), QKeySequence(QStringLiteral("Ctrl+%1").arg(number++)),
-                            tr("Show the view %1").arg(view->title()));
+        auto* show =
+            action(view->title(), view->iconName(), QKeySequence(QStringLiteral("Ctrl+%1").arg(number++)),
+                   tr("Show the view %1").arg(view->title()));
         connect(show, &QAction::triggered, this, [this, view] { showView(view->key()); });
         viewMenu->addAction(show);
     }
     viewMenu->addSeparator();
-    m_undo = action(tr("Undo selection"), {}, QKeySequence::Undo, tr("Bring the selection before the last change back"));
-    m_redo = action(tr("Redo selection"), {}, QKeySequence::Redo, tr("Take the undone change of the selection again"));
+    m_undo = action(tr("Undo selection"), {}, QKeySequence::Undo,
+                    tr("Bring the selection before the last change back"));
+    m_redo = action(tr("Redo selection"), {}, QKeySequence::Redo,
+                    tr("Take the undone change of the selection again"));
     connect(m_undo, &QAction::triggered, m_selection, &views::Selection::undo);
     connect(m_redo, &QAction::triggered, m_selection, &views::Selection::redo);
-    auto* clear = action(tr("Clear selection"), {}, QKeySequence(Qt::Key_Escape), tr("Select everything again"));
+    auto* clear =
+        action(tr("Clear selection"), {}, QKeySequence(Qt::Key_Escape), tr("Select everything again"));
     connect(clear, &QAction::triggered, this, [this] {
         if (m_pages->currentIndex() == 1)
             m_pages->setCurrentIndex(0);
@@ -158,11 +167,14 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
     });
     viewMenu->addActions({m_undo, m_redo, clear});
     viewMenu->addSeparator();
-    auto* play = action(tr("Play steps"), QStringLiteral("play"), QKeySequence(Qt::Key_Space), tr("Play the run from the chosen step"));
+    auto* play = action(tr("Play steps"), QStringLiteral("play"), QKeySequence(Qt::Key_Space),
+                        tr("Play the run from the chosen step"));
     auto* back = action(tr("Step back"), {}, QKeySequence(Qt::Key_Left), tr("One step back"));
     auto* forward = action(tr("Step forward"), {}, QKeySequence(Qt::Key_Right), tr("One step forward"));
-    auto* live = action(tr("Live"), QStringLiteral("live"), QKeySequence(Qt::Key_L), tr("Follow the newest step"));
-    auto* fit = action(tr("Show all of the data"), {}, QKeySequence(Qt::Key_F), tr("Undo zooms in this view"));
+    auto* live =
+        action(tr("Live"), QStringLiteral("live"), QKeySequence(Qt::Key_L), tr("Follow the newest step"));
+    auto* fit =
+        action(tr("Show all of the data"), {}, QKeySequence(Qt::Key_F), tr("Undo zooms in this view"));
     connect(play, &QAction::triggered, m_stepBar, &StepBar::togglePlay);
     connect(back, &QAction::triggered, this, [this] { m_stepBar->stepBy(-1); });
     connect(forward, &QAction::triggered, this, [this] { m_stepBar->stepBy(1); });
@@ -186,7 +198,8 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
         style->addAction(item);
         connect(item, &QAction::triggered, this, [this, choice = choice] { setStyleChoice(choice); });
     }
-    auto* arrange = action(tr("Arrange views anew"), {}, {}, tr("Put every view back into the window, as at the first start"));
+    auto* arrange = action(tr("Arrange views anew"), {}, {},
+                           tr("Put every view back into the window, as at the first start"));
     connect(arrange, &QAction::triggered, this, &MainWindow::arrangeViews);
     viewMenu->addAction(arrange);
     qApp->installEventFilter(this);
@@ -200,14 +213,16 @@ void MainWindow::makeFigureActions(QMenu* figureMenu)
     auto* copy = action(tr("Copy figure"), QStringLiteral("copy"), QKeySequence(tr("Ctrl+Shift+C")),
                         tr("Copy the panel last touched as a picture"));
     connect(copy, &QAction::triggered, this, [this] { copyFigure({}); });
-    auto* data = action(tr("Copy data"), {}, QKeySequence(tr("Ctrl+Shift+D")), tr("Copy the panel's numbers, tab-separated"));
+    auto* data = action(tr("Copy data"), {}, QKeySequence(tr("Ctrl+Shift+D")),
+                        tr("Copy the panel's numbers, tab-separated"));
     connect(data, &QAction::triggered, this, [this] { copyData({}); });
     figureMenu->addActions({exporting, copy, data});
     figureMenu->addSeparator();
     m_presets = new QActionGroup(this);
     for (const views::FigurePreset& preset : views::figurePresets()) {
-        auto* item = action(preset.title, {}, {},
-                            tr("Figures are %1 in wide with %2-point text").arg(preset.widthInches).arg(preset.fontPoints));
+        auto* item = action(
+            preset.title, {}, {},
+            tr("Figures are %1 in wide with %2-point text").arg(preset.widthInches).arg(preset.fontPoints));
         item->setCheckable(true);
         item->setData(preset.key);
         item->setChecked(preset.key == m_export.preset);
@@ -216,7 +231,8 @@ void MainWindow::makeFigureActions(QMenu* figureMenu)
         connect(item, &QAction::triggered, this, [this, key = preset.key] { m_export.preset = key; });
     }
     figureMenu->addSeparator();
-    m_transparent = action(tr("Transparent background"), {}, {}, tr("Leave the background out; white by default"));
+    m_transparent =
+        action(tr("Transparent background"), {}, {}, tr("Leave the background out; white by default"));
     m_transparent->setCheckable(true);
     connect(m_transparent, &QAction::toggled, this, [this](bool on) { m_export.transparent = on; });
     figureMenu->addAction(m_transparent);
@@ -233,7 +249,8 @@ void MainWindow::refreshActions()
     const RunRow* row = m_current == nullptr ? nullptr : m_runs->row(m_current->path());
     const QString state = row == nullptr || row->id.isEmpty() ? QString() : row->state;
     m_stop->setEnabled(state == QLatin1String("running") || state == QLatin1String("queued"));
-    m_resume->setEnabled(state == QLatin1String("stopped") || state == QLatin1String("failed") || state == QLatin1String("lost"));
+    m_resume->setEnabled(state == QLatin1String("stopped") || state == QLatin1String("failed") ||
+                         state == QLatin1String("lost"));
     for (QAction* style : m_styles->actions())
         style->setChecked(style->data().toInt() == static_cast<int>(m_style));
 }
@@ -256,15 +273,17 @@ void MainWindow::setStyleChoice(StyleChoice choice)
 
 void MainWindow::openDialog()
 {
-    const QString file = QFileDialog::getOpenFileName(this, tr("Open a run or snapshot"), m_options.runsFolder,
-                                                      tr("Runs and snapshots (*.h5 *.hdf5 journal.rec job.json)"));
+    const QString file =
+        QFileDialog::getOpenFileName(this, tr("Open a run or snapshot"), m_options.runsFolder,
+                                     tr("Runs and snapshots (*.h5 *.hdf5 journal.rec job.json)"));
     if (!file.isEmpty())
         openRun(file);
 }
 
 void MainWindow::openFolderDialog()
 {
-    const QString folder = QFileDialog::getExistingDirectory(this, tr("Open a run directory"), m_options.runsFolder);
+    const QString folder =
+        QFileDialog::getExistingDirectory(this, tr("Open a run directory"), m_options.runsFolder);
     if (!folder.isEmpty())
         openRun(folder);
 }
@@ -273,9 +292,9 @@ void MainWindow::saveSnapshotOf(OpenRun* run)
 {
     if (run == nullptr || !run->isLoaded())
         return;
-    const QString file = QFileDialog::getSaveFileName(this, tr("Save snapshot"),
-                                                      QFileInfo(run->path()).completeBaseName() + QStringLiteral(".h5"),
-                                                      tr("HDF5 (*.h5)"));
+    const QString file = QFileDialog::getSaveFileName(
+        this, tr("Save snapshot"), QFileInfo(run->path()).completeBaseName() + QStringLiteral(".h5"),
+        tr("HDF5 (*.h5)"));
     if (file.isEmpty())
         return;
     const Status status = record::writeSnapshot(run->record(), file.toStdString());
@@ -309,7 +328,8 @@ Status MainWindow::showDescribed(const QJsonObject& description)
         return fail("the figure's view \"" + key.toStdString() + "\" is not one of this program's views");
     const QString path = description.value(QStringLiteral("run")).toString();
     if (!QFileInfo::exists(path))
-        return fail("the figure's run " + path.toStdString() + " does not exist any more: open the run where it is now");
+        return fail("the figure's run " + path.toStdString() +
+                    " does not exist any more: open the run where it is now");
     OpenRun* run = openRun(path);
     const auto apply = [this, shown, description, key] {
         views::SelectionState state;
@@ -452,8 +472,8 @@ void MainWindow::showAbout()
 
 bool MainWindow::eventFilter(QObject* watched, QEvent* event)
 {
-    // Space, arrows and letters without Ctrl belong to the control that has the focus: a button is pressed, a list is
-    // searched, a slider moves. They are the window's where the focus is on a plot.
+    // Space, arrows and letters without Ctrl belong to the control that has the focus: a button is pressed, a
+    // list is searched, a slider moves. They are the window's where the focus is on a plot.
     if (event->type() == QEvent::ShortcutOverride) {
         const auto* key = static_cast<QKeyEvent*>(event);
         const bool control = qobject_cast<QAbstractButton*>(watched) != nullptr ||

@@ -12,9 +12,11 @@
 
 #include <algorithm>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 constexpr int layoutVersion = 1;
 constexpr int sideBySideWidth = 1600; ///< of the centre: from here on two views stand side by side at first
 } // namespace
@@ -68,13 +70,14 @@ void MainWindow::restoreSession()
     if (runs.contains(current) && QFileInfo::exists(current)) {
         OpenRun* run = openRun(current);
         // The controls' choices exist once the run is read.
-        connect(run, &OpenRun::loaded, this,
-                [this, controls] {
-                    for (views::View* view : m_views)
-                        if (controls.contains(view->key()))
-                            view->setControls(controls.value(view->key()).toObject());
-                },
-                Qt::SingleShotConnection);
+        connect(
+            run, &OpenRun::loaded, this,
+            [this, controls] {
+                for (views::View* view : m_views)
+                    if (controls.contains(view->key()))
+                        view->setControls(controls.value(view->key()).toObject());
+            },
+            Qt::SingleShotConnection);
     }
     if (view(shown) != nullptr)
         showView(shown);

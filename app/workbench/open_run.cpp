@@ -13,9 +13,11 @@
 
 #include <algorithm>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 constexpr int runningInterval = 200; ///< ms between looks at the journal of a run that goes on
 constexpr int restingInterval = 2000;
 constexpr std::size_t pieceBytes = std::size_t{4} << 20;
@@ -29,7 +31,8 @@ struct OpenRun::Loaded {
     QString error;
 };
 
-namespace {
+namespace
+{
 
 struct CaughtUp {
     bool changed = false;
@@ -69,14 +72,17 @@ QString OpenRun::canonicalPath(const QString& path)
 {
     QFileInfo info(path);
     // A file inside a run directory means the run, so that the two are not opened twice.
-    if (info.isFile() && (info.fileName() == QLatin1String("journal.rec") || info.fileName() == QLatin1String("job.json")))
+    if (info.isFile() &&
+        (info.fileName() == QLatin1String("journal.rec") || info.fileName() == QLatin1String("job.json")))
         info = QFileInfo(info.absolutePath());
     const QString canonical = info.canonicalFilePath();
     return canonical.isEmpty() ? info.absoluteFilePath() : canonical;
 }
 
 OpenRun::OpenRun(const QString& path, QObject* parent)
-    : QObject(parent), m_path(canonicalPath(path)), m_record(std::make_unique<record::RunRecord>())
+    : QObject(parent),
+      m_path(canonicalPath(path)),
+      m_record(std::make_unique<record::RunRecord>())
 {
     m_title = QFileInfo(m_path).completeBaseName();
     connect(&m_timer, &QTimer::timeout, this, &OpenRun::poll);
@@ -85,7 +91,8 @@ OpenRun::OpenRun(const QString& path, QObject* parent)
         const std::filesystem::path folder = place.toStdString();
         bool changed = false;
         if (record::RunDirectory::isRunDirectory(folder)) {
-            result->follower = std::make_unique<record::JournalFollower>(record::RunDirectory(folder).journal());
+            result->follower =
+                std::make_unique<record::JournalFollower>(record::RunDirectory(folder).journal());
             const CaughtUp read = catchUp(*result->record, *result->follower, result->reader);
             result->error = read.error;
             changed = read.changed;
@@ -102,7 +109,8 @@ OpenRun::OpenRun(const QString& path, QObject* parent)
             }
         }
         QMetaObject::invokeMethod(
-            qApp, [self, result] {
+            qApp,
+            [self, result] {
                 if (self != nullptr)
                     self->take(result);
             },
@@ -134,7 +142,8 @@ void OpenRun::take(const std::shared_ptr<Loaded>& result)
 
 void OpenRun::readDescription()
 {
-    const QJsonObject job = QJsonDocument::fromJson(QByteArray::fromStdString(m_record->description.jobJson)).object();
+    const QJsonObject job =
+        QJsonDocument::fromJson(QByteArray::fromStdString(m_record->description.jobJson)).object();
     m_family = job.value(QLatin1String("adapter")).toObject().value(QLatin1String("family")).toString();
     const QString name = job.value(QLatin1String("name")).toString();
     if (!name.isEmpty())

@@ -12,7 +12,8 @@
 #include <memory>
 #include <vector>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class OpenRun : public QObject
 {

@@ -11,7 +11,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 int RunListModel::rowCount(const QModelIndex& parent) const
 {
@@ -98,7 +99,8 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     fill.setAlphaF(row.current ? 0.16F : option.state.testFlag(QStyle::State_MouseOver) ? 0.07F : 0.0F);
     painter->fillRect(area, fill);
     if (row.current)
-        painter->fillRect(QRect(area.topLeft(), QSize(3, area.height())), QApplication::palette().color(QPalette::Highlight));
+        painter->fillRect(QRect(area.topLeft(), QSize(3, area.height())),
+                          QApplication::palette().color(QPalette::Highlight));
     if (option.state.testFlag(QStyle::State_HasFocus)) {
         painter->setPen(QApplication::palette().color(QPalette::Highlight));
         painter->drawRect(area.adjusted(0, 0, -1, -1));
@@ -121,8 +123,9 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     QFont nameFont = option.font;
     nameFont.setBold(row.current);
     painter->setFont(nameFont);
-    painter->drawText(first.adjusted(0, 0, -stateWidth - 4, 0), Qt::AlignLeft | Qt::AlignVCenter,
-                      QFontMetrics(nameFont).elidedText(row.name, Qt::ElideRight, first.width() - stateWidth - 4));
+    painter->drawText(
+        first.adjusted(0, 0, -stateWidth - 4, 0), Qt::AlignLeft | Qt::AlignVCenter,
+        QFontMetrics(nameFont).elidedText(row.name, Qt::ElideRight, first.width() - stateWidth - 4));
     painter->setFont(small);
     const QColor stateColour = bad      ? (dark ? QColor(0xff, 0x8a, 0x7a) : QColor(0xb3, 0x26, 0x1e))
                                : active ? QApplication::palette().color(QPalette::Highlight)
@@ -138,7 +141,8 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     } else if (row.state == QLatin1String("queued")) {
         painter->drawRect(QRectF(dot.x() - 3, dot.y() - 3, 6, 6));
     } else if (row.state == QLatin1String("done")) {
-        painter->drawPolyline(QPolygonF{dot + QPointF(-3.5, 0), dot + QPointF(-1, 2.8), dot + QPointF(3.5, -3)});
+        painter->drawPolyline(
+            QPolygonF{dot + QPointF(-3.5, 0), dot + QPointF(-1, 2.8), dot + QPointF(3.5, -3)});
     } else {
         painter->drawEllipse(dot, 3, 3);
     }
@@ -150,7 +154,8 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     painter->setPen(muted);
     painter->drawText(second, Qt::AlignRight | Qt::AlignVCenter, right);
     const int rightWidth = smallMetrics.horizontalAdvance(right) + 10;
-    const QRectF spark(second.left(), second.top() + 2, std::max(20, second.width() - rightWidth), second.height() - 4);
+    const QRectF spark(second.left(), second.top() + 2, std::max(20, second.width() - rightWidth),
+                       second.height() - 4);
     if (row.sparkline.size() > 1) {
         const auto [low, high] = std::minmax_element(row.sparkline.begin(), row.sparkline.end());
         const double span = *high > *low ? *high - *low : 1;
@@ -169,8 +174,8 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
         painter->drawPath(path);
     } else {
         painter->drawText(second.adjusted(0, 0, -rightWidth, 0), Qt::AlignLeft | Qt::AlignVCenter,
-                          smallMetrics.elidedText(row.family.isEmpty() ? row.reason : row.family, Qt::ElideRight,
-                                                  second.width() - rightWidth));
+                          smallMetrics.elidedText(row.family.isEmpty() ? row.reason : row.family,
+                                                  Qt::ElideRight, second.width() - rightWidth));
     }
     if (active && row.totalSteps > 0) {
         const double share = static_cast<double>(row.step) / static_cast<double>(row.totalSteps);

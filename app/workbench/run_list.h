@@ -9,14 +9,15 @@
 #include <cstdint>
 #include <vector>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 struct RunRow {
-    QString path;   ///< of the run directory or snapshot
-    QString id;     ///< the supervisor's name for it; empty if it does not know it
+    QString path; ///< of the run directory or snapshot
+    QString id;   ///< the supervisor's name for it; empty if it does not know it
     QString name;
     QString family;
-    QString state;  ///< queued, running, stopping, stopped, done, failed, lost
+    QString state; ///< queued, running, stopping, stopped, done, failed, lost
     QString reason;
     QString phase;
     std::int64_t step = 0;
@@ -57,7 +58,8 @@ class RunDelegate : public QStyledItemDelegate
 
 public:
     using QStyledItemDelegate::QStyledItemDelegate;
-    void paint(QPainter* painter, const QStyleOptionViewItem& option, const QModelIndex& index) const override;
+    void paint(QPainter* painter, const QStyleOptionViewItem& option,
+               const QModelIndex& index) const override;
     [[nodiscard]] QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override;
 };
 

@@ -14,9 +14,11 @@
 #include <QThread>
 #include <QVBoxLayout>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 QLabel* section(const QString& text, QWidget* parent)
 {
@@ -36,10 +38,15 @@ QLabel* hint(const QString& text, QWidget* parent)
 } // namespace
 
 RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
-    : QWidget(parent), m_runs(runs), m_filtered(new QSortFilterProxyModel(this)), m_filter(new QLineEdit(this)),
-      m_list(new QListView(this)), m_noRuns(hint(tr("None yet. New run (Ctrl+N) starts one."), this)),
+    : QWidget(parent),
+      m_runs(runs),
+      m_filtered(new QSortFilterProxyModel(this)),
+      m_filter(new QLineEdit(this)),
+      m_list(new QListView(this)),
+      m_noRuns(hint(tr("None yet. New run (Ctrl+N) starts one."), this)),
       m_adapters(new QListWidget(this)),
-      m_noAdapters(hint(tr("Snapshots (.h5) opened from disk are listed here."), this)), m_machines(new QListWidget(this))
+      m_noAdapters(hint(tr("Snapshots (.h5) opened from disk are listed here."), this)),
+      m_machines(new QListWidget(this))
 {
     m_filtered->setSourceModel(runs);
     m_filtered->setFilterCaseSensitivity(Qt::CaseInsensitive);
@@ -78,7 +85,8 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     indented(section(tr("Machines"), this));
     m_machines->setAccessibleName(tr("Machines"));
     column->addWidget(m_machines);
-    for (QListView* list : {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
+    for (QListView* list :
+         {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
         list->setFrameShape(QFrame::NoFrame);
         list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
         list->viewport()->setAutoFillBackground(false);
@@ -93,7 +101,9 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     connect(m_list, &QListView::clicked, this, activate);
     connect(m_list, &QListView::activated, this, activate);
     connect(m_list, &QListView::customContextMenuRequested, this, &RunPanel::menuAt);
-    const auto openAdapter = [this](QListWidgetItem* item) { Q_EMIT runActivated(item->data(Qt::UserRole).toString()); };
+    const auto openAdapter = [this](QListWidgetItem* item) {
+        Q_EMIT runActivated(item->data(Qt::UserRole).toString());
+    };
     connect(m_adapters, &QListWidget::itemClicked, this, openAdapter);
     connect(m_adapters, &QListWidget::itemActivated, this, openAdapter);
     connect(m_adapters, &QListWidget::customContextMenuRequested, this, [this](const QPoint& place) {
@@ -103,7 +113,8 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
         const QString path = item->data(Qt::UserRole).toString();
         auto* menu = new QMenu(this);
         menu->setAttribute(Qt::WA_DeleteOnClose);
-        menu->addAction(tr("Close %1").arg(item->text()), this, [this, path] { Q_EMIT closeRequested(path); });
+        menu->addAction(tr("Close %1").arg(item->text()), this,
+                        [this, path] { Q_EMIT closeRequested(path); });
         menu->popup(m_adapters->viewport()->mapToGlobal(place));
     });
     for (const auto signal : {&QAbstractItemModel::rowsInserted, &QAbstractItemModel::rowsRemoved})
@@ -117,7 +128,8 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
 void RunPanel::refreshIcons()
 {
     // The panel's own ground shows through, and the chosen item is tinted rather than filled.
-    for (QListView* list : {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
+    for (QListView* list :
+         {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
         QPalette palette = QApplication::palette();
         QColor chosen = palette.color(QPalette::Highlight);
         chosen.setAlphaF(0.16F);
@@ -180,11 +192,13 @@ void RunPanel::menuAt(const QPoint& place)
     menu->addAction(tr("Show"), this, [this, path] { Q_EMIT runActivated(path); });
     auto* stop = menu->addAction(icon(QStringLiteral("stop")), tr("Stop after this step"), this,
                                  [this, path] { Q_EMIT stopRequested(path); });
-    stop->setEnabled(!row.id.isEmpty() && (row.state == QLatin1String("running") || row.state == QLatin1String("queued")));
+    stop->setEnabled(!row.id.isEmpty() &&
+                     (row.state == QLatin1String("running") || row.state == QLatin1String("queued")));
     auto* resume = menu->addAction(icon(QStringLiteral("resume")), tr("Resume"), this,
                                    [this, path] { Q_EMIT resumeRequested(path); });
-    resume->setEnabled(!row.id.isEmpty() && (row.state == QLatin1String("stopped") || row.state == QLatin1String("failed") ||
-                                             row.state == QLatin1String("lost")));
+    resume->setEnabled(!row.id.isEmpty() &&
+                       (row.state == QLatin1String("stopped") || row.state == QLatin1String("failed") ||
+                        row.state == QLatin1String("lost")));
     menu->addSeparator();
     auto* save = menu->addAction(icon(QStringLiteral("save")), tr("Save snapshot…"), this,
                                  [this, path] { Q_EMIT saveRequested(path); });

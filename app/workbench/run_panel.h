@@ -12,7 +12,8 @@ class QListView;
 class QListWidget;
 class QSortFilterProxyModel;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class RunPanel : public QWidget
 {

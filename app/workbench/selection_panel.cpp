@@ -12,9 +12,11 @@
 
 #include <limits>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 QLabel* section(const QString& text, QWidget* parent)
 {
@@ -26,9 +28,16 @@ QLabel* section(const QString& text, QWidget* parent)
 } // namespace
 
 SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
-    : QWidget(parent), m_selection(selection), m_step(new QSpinBox(this)), m_layers(new QLineEdit(this)),
-      m_modules(new QLineEdit(this)), m_experts(new QLineEdit(this)), m_task(new QComboBox(this)),
-      m_clear(new QPushButton(tr("Clear"), this)), m_values(new QLabel(this)), m_definition(new QLabel(this))
+    : QWidget(parent),
+      m_selection(selection),
+      m_step(new QSpinBox(this)),
+      m_layers(new QLineEdit(this)),
+      m_modules(new QLineEdit(this)),
+      m_experts(new QLineEdit(this)),
+      m_task(new QComboBox(this)),
+      m_clear(new QPushButton(tr("Clear"), this)),
+      m_values(new QLabel(this)),
+      m_definition(new QLabel(this))
 {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(12, 12, 12, 12);
@@ -115,15 +124,16 @@ void SelectionPanel::setRun(const record::RunRecord* run)
         m_layerCount = static_cast<int>(run->description.layers);
         for (const auto& [name, measure] : run->measures())
             if (const auto axis = measure.info().axis("expert"))
-                m_expertCount = std::max(m_expertCount, static_cast<int>(measure.info().axes[*axis].labels.size()));
+                m_expertCount =
+                    std::max(m_expertCount, static_cast<int>(measure.info().axes[*axis].labels.size()));
     }
     {
         const QSignalBlocker blocker(m_task);
         m_task->clear();
         m_task->addItems(tasks);
     }
-    for (QWidget* field : {static_cast<QWidget*>(m_step), static_cast<QWidget*>(m_layers), static_cast<QWidget*>(m_modules),
-                           static_cast<QWidget*>(m_task)})
+    for (QWidget* field : {static_cast<QWidget*>(m_step), static_cast<QWidget*>(m_layers),
+                           static_cast<QWidget*>(m_modules), static_cast<QWidget*>(m_task)})
         field->setEnabled(run != nullptr);
     m_experts->setEnabled(m_expertCount > 1);
     showState();

@@ -13,7 +13,8 @@ class QLineEdit;
 class QPushButton;
 class QSpinBox;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class SelectionPanel : public QWidget
 {

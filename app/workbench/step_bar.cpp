@@ -12,16 +12,24 @@
 #include <algorithm>
 #include <limits>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
-constexpr int playInterval = 50;    ///< ms
+namespace
+{
+constexpr int playInterval = 50;        ///< ms
 constexpr std::int64_t playTicks = 160; ///< a whole run plays in eight seconds
 } // namespace
 
 StepBar::StepBar(views::Selection* selection, QWidget* parent)
-    : QWidget(parent), m_selection(selection), m_slider(new QSlider(Qt::Horizontal, this)), m_first(new QToolButton(this)),
-      m_play(new QToolButton(this)), m_last(new QToolButton(this)), m_live(new QToolButton(this)), m_label(new QLabel(this))
+    : QWidget(parent),
+      m_selection(selection),
+      m_slider(new QSlider(Qt::Horizontal, this)),
+      m_first(new QToolButton(this)),
+      m_play(new QToolButton(this)),
+      m_last(new QToolButton(this)),
+      m_live(new QToolButton(this)),
+      m_label(new QLabel(this))
 {
     setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
     auto* row = new QHBoxLayout(this);
@@ -30,7 +38,8 @@ StepBar::StepBar(views::Selection* selection, QWidget* parent)
     auto* caption = new QLabel(tr("Step"), this);
     caption->setBuddy(m_slider);
     m_slider->setAccessibleName(tr("Step"));
-    m_slider->setToolTip(tr("The optimizer step every view shows. Dragging leaves live. Left and Right move one step."));
+    m_slider->setToolTip(
+        tr("The optimizer step every view shows. Dragging leaves live. Left and Right move one step."));
     m_slider->setFocusPolicy(Qt::StrongFocus);
     for (QToolButton* button : {m_first, m_play, m_last, m_live})
         button->setAutoRaise(true);
@@ -83,7 +92,8 @@ void StepBar::setExtent(std::int64_t newest, std::int64_t total)
     m_total = total;
     {
         const QSignalBlocker blocker(m_slider);
-        m_slider->setMaximum(static_cast<int>(std::min<std::int64_t>(newest, std::numeric_limits<int>::max())));
+        m_slider->setMaximum(
+            static_cast<int>(std::min<std::int64_t>(newest, std::numeric_limits<int>::max())));
         m_slider->setPageStep(std::max(1, m_slider->maximum() / 20));
     }
     m_selection->setNewestStep(newest);

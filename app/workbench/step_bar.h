@@ -11,7 +11,8 @@ class QLabel;
 class QSlider;
 class QToolButton;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class StepBar : public QWidget
 {

@@ -8,16 +8,20 @@
 #include <QStyle>
 #include <QStyleFactory>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
-namespace {
+namespace
+{
 
 bool systemIsDark = false;
 
 QPalette paletteFor(bool dark)
 {
     QPalette palette;
-    const auto set = [&palette](QPalette::ColorRole role, QRgb colour) { palette.setColor(role, QColor(colour)); };
+    const auto set = [&palette](QPalette::ColorRole role, QRgb colour) {
+        palette.setColor(role, QColor(colour));
+    };
     const auto disabled = [&palette](QPalette::ColorRole role, QRgb colour) {
         palette.setColor(QPalette::Disabled, role, QColor(colour));
     };
@@ -66,25 +70,31 @@ void applyStyle(StyleChoice choice)
     const QString error = dark ? QStringLiteral("#ff8a7a") : QStringLiteral("#b3261e");
     const QString frame = dark ? QStringLiteral("#4c545f") : QStringLiteral("#b8bfc8");
     // Only what the palette cannot say.
-    qApp->setStyleSheet(QStringLiteral(
-        "QToolTip { border: 1px solid %1; padding: 4px 6px; background: palette(tool-tip-base); color: palette(tool-tip-text); }"
-        "QMainWindow::separator { background: %1; width: 1px; height: 1px; margin: 0px 1px; }"
-        "QSplitter::handle { background: transparent; }"
-        "QLabel[role=\"section\"] { color: %2; font-weight: 600; font-size: 8pt; letter-spacing: 1px; }"
-        "QLabel[role=\"muted\"] { color: %2; }"
-        "QLabel[role=\"error\"] { color: %5; }"
-        "QToolBar { border: none; border-bottom: 1px solid %1; padding: 4px 8px; spacing: 8px; }"
-        "QStatusBar { border-top: 1px solid %1; } QStatusBar::item { border: none; }"
-        "QPushButton { padding: 5px 14px; }"
-        "QLineEdit { border: 1px solid %6; border-radius: 3px; padding: 2px 4px; background: palette(base); }"
-        "QLineEdit:focus { border-color: %3; } QLineEdit:disabled { color: %2; background: palette(window); }"
-        "QComboBox QLineEdit, QAbstractSpinBox QLineEdit { border: none; padding: 0px; background: transparent; }"
-        "QPushButton[primary=\"true\"] { background: %3; color: %4; border: 1px solid %3; border-radius: 3px; "
-        "padding: 6px 16px; font-weight: 600; }"
-        "QPushButton[primary=\"true\"]:hover { border-color: %2; }"
-        "QPushButton[primary=\"true\"]:focus { border: 2px solid palette(text); padding: 5px 15px; }"
-        "QPushButton[primary=\"true\"]:disabled { background: %1; color: %2; border-color: %1; }")
-                            .arg(line, muted, accent, onAccent, error, frame));
+    qApp->setStyleSheet(
+        QStringLiteral(
+            "QToolTip { border: 1px solid %1; padding: 4px 6px; background: palette(tool-tip-base); color: "
+            "palette(tool-tip-text); }"
+            "QMainWindow::separator { background: %1; width: 1px; height: 1px; margin: 0px 1px; }"
+            "QSplitter::handle { background: transparent; }"
+            "QLabel[role=\"section\"] { color: %2; font-weight: 600; font-size: 8pt; letter-spacing: 1px; }"
+            "QLabel[role=\"muted\"] { color: %2; }"
+            "QLabel[role=\"error\"] { color: %5; }"
+            "QToolBar { border: none; border-bottom: 1px solid %1; padding: 4px 8px; spacing: 8px; }"
+            "QStatusBar { border-top: 1px solid %1; } QStatusBar::item { border: none; }"
+            "QPushButton { padding: 5px 14px; }"
+            "QLineEdit { border: 1px solid %6; border-radius: 3px; padding: 2px 4px; background: "
+            "palette(base); }"
+            "QLineEdit:focus { border-color: %3; } QLineEdit:disabled { color: %2; background: "
+            "palette(window); }"
+            "QComboBox QLineEdit, QAbstractSpinBox QLineEdit { border: none; padding: 0px; background: "
+            "transparent; }"
+            "QPushButton[primary=\"true\"] { background: %3; color: %4; border: 1px solid %3; border-radius: "
+            "3px; "
+            "padding: 6px 16px; font-weight: 600; }"
+            "QPushButton[primary=\"true\"]:hover { border-color: %2; }"
+            "QPushButton[primary=\"true\"]:focus { border: 2px solid palette(text); padding: 5px 15px; }"
+            "QPushButton[primary=\"true\"]:disabled { background: %1; color: %2; border-color: %1; }")
+            .arg(line, muted, accent, onAccent, error, frame));
 }
 
 QString styleName(StyleChoice choice)

@@ -4,7 +4,8 @@
 
 #include <QString>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 enum class StyleChoice { System, Light, Dark };
 

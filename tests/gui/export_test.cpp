@@ -62,7 +62,8 @@ void ExportTest::svgKeepsTextAndSize()
     const QString file = path(QStringLiteral("loss.svg"));
     ExportOptions options;
     options.preset = QStringLiteral("text-width");
-    QVERIFY(exportFigure(figure(*m_training, QStringLiteral("loss")), m_description, file, options).has_value());
+    QVERIFY(
+        exportFigure(figure(*m_training, QStringLiteral("loss")), m_description, file, options).has_value());
     QFile svg(file);
     QVERIFY(svg.open(QIODevice::ReadOnly));
     QXmlStreamReader xml(&svg);
@@ -127,7 +128,8 @@ void ExportTest::descriptionComesBack()
 {
     for (const char* ending : {"png", "svg", "pdf"}) {
         const QString file = path(QStringLiteral("described.") + QString::fromLatin1(ending));
-        QVERIFY(exportFigure(figure(*m_training, QStringLiteral("evaluation")), m_description, file, {}).has_value());
+        QVERIFY(exportFigure(figure(*m_training, QStringLiteral("evaluation")), m_description, file, {})
+                    .has_value());
         const auto back = readFigureDescription(file);
         QVERIFY2(back.has_value(), ending);
         QCOMPARE(back->value(QStringLiteral("note")), m_description.value(QStringLiteral("note")));
@@ -142,15 +144,16 @@ void ExportTest::descriptionComesBack()
 
 void ExportTest::wrongEndingIsRefused()
 {
-    const auto status = exportFigure(figure(*m_training, QStringLiteral("loss")), {}, path(QStringLiteral("loss.docx")), {});
+    const auto status =
+        exportFigure(figure(*m_training, QStringLiteral("loss")), {}, path(QStringLiteral("loss.docx")), {});
     QVERIFY(!status.has_value());
     QVERIFY(QString::fromStdString(status.error().message).contains(QStringLiteral(".svg")));
 }
 
 void ExportTest::unwritableFolderIsRefused()
 {
-    const auto status =
-        exportFigure(figure(*m_training, QStringLiteral("loss")), {}, path(QStringLiteral("none/loss.svg")), {});
+    const auto status = exportFigure(figure(*m_training, QStringLiteral("loss")), {},
+                                     path(QStringLiteral("none/loss.svg")), {});
     QVERIFY(!status.has_value());
 }
 

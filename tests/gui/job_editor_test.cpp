@@ -78,7 +78,8 @@ void JobEditorTest::defaultsMakeAValidJob()
 {
     for (int i = 0; i < m_editor->familyChoice()->count(); ++i) {
         m_editor->familyChoice()->setCurrentIndex(i);
-        QVERIFY2(m_editor->problem().isEmpty(), qPrintable(m_editor->familyChoice()->currentText() + ": " + m_editor->problem()));
+        QVERIFY2(m_editor->problem().isEmpty(),
+                 qPrintable(m_editor->familyChoice()->currentText() + ": " + m_editor->problem()));
         const auto job = protocol::Job::fromJson(Json::parse(m_editor->job().dump()));
         QVERIFY2(job.has_value(), job ? "" : job.error().message.c_str());
         QCOMPARE(job->training.beta2, 0.999);
@@ -92,7 +93,8 @@ void JobEditorTest::fieldsMakeTheJob()
     type(m_editor->familyForm(), "rank", QStringLiteral("12"));
     type(m_editor->trainingForm(), "steps", QStringLiteral("37"));
     type(m_editor->trainingForm(), "learningRate", QStringLiteral("3e-4"));
-    m_editor->trainFiles()->addFiles({QStringLiteral("/data/a.jsonl"), QStringLiteral("/data/b.jsonl"), QStringLiteral("/data/a.jsonl")});
+    m_editor->trainFiles()->addFiles(
+        {QStringLiteral("/data/a.jsonl"), QStringLiteral("/data/b.jsonl"), QStringLiteral("/data/a.jsonl")});
     m_editor->testFiles()->setFiles({QStringLiteral("/data/t.jsonl")});
     const auto job = protocol::Job::fromJson(Json::parse(m_editor->job().dump()));
     QVERIFY2(job.has_value(), job ? "" : job.error().message.c_str());
@@ -137,18 +139,20 @@ void JobEditorTest::dependentSettingsAppear()
     form.setSchemas({router, tau});
     QVERIFY(form.field(QStringLiteral("tau"))->isHidden());
     QVERIFY(!form.values().contains("tau"));
-    qobject_cast<QComboBox*>(form.field(QStringLiteral("router"))->editor())->setCurrentText(QStringLiteral("gumbel_top1"));
+    qobject_cast<QComboBox*>(form.field(QStringLiteral("router"))->editor())
+        ->setCurrentText(QStringLiteral("gumbel_top1"));
     QVERIFY(!form.field(QStringLiteral("tau"))->isHidden());
     QCOMPARE(form.values()["tau"].get<double>(), 0.1);
 }
 
 void JobEditorTest::jobFileFillsTheFields()
 {
-    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"name":"n","model":{"path":"model.gguf","dtype":"bfloat16"},
+    QVERIFY(
+        m_editor->setJobText(QStringLiteral(R"({"name":"n","model":{"path":"model.gguf","dtype":"bfloat16"},
         "data":{"train":["x/train.jsonl"],"maxLength":128},
         "adapter":{"family":"sharedlora","settings":{"rank":9}},
         "training":{"steps":5,"schedule":"linear"},"device":"cpu"})"),
-                                 m_folder.path()));
+                             m_folder.path()));
     const auto job = protocol::Job::fromJson(Json::parse(m_editor->job().dump()));
     QVERIFY2(job.has_value(), job ? "" : job.error().message.c_str());
     QCOMPARE(job->name, std::string("n"));
@@ -168,7 +172,10 @@ void JobEditorTest::jobFileFillsTheFields()
 void JobEditorTest::refusalGoesToItsField()
 {
     m_editor->showRefusal(QStringLiteral("training.batchSize is 9000, but there are only 10 rows"));
-    QVERIFY(m_editor->trainingForm()->field(QStringLiteral("batchSize"))->shownError().contains(QStringLiteral("10 rows")));
+    QVERIFY(m_editor->trainingForm()
+                ->field(QStringLiteral("batchSize"))
+                ->shownError()
+                .contains(QStringLiteral("10 rows")));
 }
 
 void JobEditorTest::listsAndNumbersAreRead()

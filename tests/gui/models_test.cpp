@@ -72,7 +72,8 @@ void ModelsTest::appendingEqualsLoadingAtOnce()
         for (std::size_t c = 0; c < a.curves.size(); ++c)
             QCOMPARE(a.curves[c].data.points(0, 300, 10'000), b.curves[c].data.points(0, 300, 10'000));
     }
-    QCOMPARE(rank.curves().band.median.points(0, 300, 1000), wholeRank.curves().band.median.points(0, 300, 1000));
+    QCOMPARE(rank.curves().band.median.points(0, 300, 1000),
+             wholeRank.curves().band.median.points(0, 300, 1000));
     QCOMPARE(rank.map(200, false).minimum, wholeRank.map(200, false).minimum);
 }
 
@@ -139,7 +140,8 @@ void ModelsTest::loadIsTheMeanOverTasks()
     for (int task = 0; task < 6; ++task)
         mean += sampleLoad(9, 4, task, 200, options) / 6.0;
     QVERIFY(std::abs(all.value(4, 9) - mean) < 1e-6);
-    QCOMPARE(model.loadByLayer(200, QStringLiteral("math"), false).value(4, 9), sampleLoad(9, 4, 3, 200, options));
+    QCOMPARE(model.loadByLayer(200, QStringLiteral("math"), false).value(4, 9),
+             sampleLoad(9, 4, 3, 200, options));
     // Shares of a layer add up to one.
     double sum = 0;
     for (int expert = 0; expert < 8; ++expert)
@@ -184,7 +186,8 @@ void ModelsTest::tensorTrainShape()
     const record::RunRecord run = sampleRun(options);
     MpoModel model;
     model.setRun(&run);
-    QCOMPARE(model.modules(), (QStringList{QStringLiteral("gate_proj"), QStringLiteral("up_proj"), QStringLiteral("down_proj")}));
+    QCOMPARE(model.modules(), (QStringList{QStringLiteral("gate_proj"), QStringLiteral("up_proj"),
+                                           QStringLiteral("down_proj")}));
     model.setPlace(7, QStringLiteral("up_proj"), 2);
     const TensorTrain train = model.train(200);
     QCOMPARE(train.cores.size(), std::size_t(5));

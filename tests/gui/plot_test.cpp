@@ -134,7 +134,8 @@ void PlotTest::exponentOnlyWhereLabelsWouldBeLong()
     QCOMPARE(powerOfTen(-4), QStringLiteral("10⁻⁴"));
 }
 
-namespace {
+namespace
+{
 
 record::RunRecord runOf(const std::vector<float>& values)
 {
@@ -210,10 +211,17 @@ void PlotTest::bandIsTheQuantiles()
 void PlotTest::positionsByAxisName()
 {
     const record::MeasureInfo info{
-        "x", "", "", "", {{"layer", "", {"0", "1"}}, {"module", "", {"a", "b", "c"}}, {"expert", "", {"0", "1"}}}};
-    QCOMPARE(positionsWhere(info, {{"layer", 1}, {"module", 2}, {"expert", 0}}), std::vector<std::size_t>{10});
-    QCOMPARE(positionsWhere(info, {{"layer", 0}, {"module", 1}, {"expert", -1}}), (std::vector<std::size_t>{2, 3}));
-    QCOMPARE(positionsWhere(info, {{"expert", 1}, {"task", 0}}), (std::vector<std::size_t>{1, 3, 5, 7, 9, 11}));
+        "x",
+        "",
+        "",
+        "",
+        {{"layer", "", {"0", "1"}}, {"module", "", {"a", "b", "c"}}, {"expert", "", {"0", "1"}}}};
+    QCOMPARE(positionsWhere(info, {{"layer", 1}, {"module", 2}, {"expert", 0}}),
+             std::vector<std::size_t>{10});
+    QCOMPARE(positionsWhere(info, {{"layer", 0}, {"module", 1}, {"expert", -1}}),
+             (std::vector<std::size_t>{2, 3}));
+    QCOMPARE(positionsWhere(info, {{"expert", 1}, {"task", 0}}),
+             (std::vector<std::size_t>{1, 3, 5, 7, 9, 11}));
     QVERIFY(positionsWhere(info, {{"layer", 2}}).empty());
 }
 

@@ -6,15 +6,19 @@
 #include <limits>
 #include <vector>
 
-namespace rankscope::tests {
+namespace rankscope::tests
+{
 
-namespace {
+namespace
+{
 
 using record::Axis;
 using record::MeasureInfo;
 
-const std::vector<std::string> tasks = {"arc-challenge", "arc-easy", "boolq", "math", "openbookqa", "arithmetic"};
-const std::vector<std::string> modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+const std::vector<std::string> tasks = {"arc-challenge", "arc-easy",   "boolq",
+                                        "math",          "openbookqa", "arithmetic"};
+const std::vector<std::string> modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                          "gate_proj", "up_proj", "down_proj"};
 constexpr int mlpStart = 4; ///< modules from here on have one adapter for each expert
 constexpr int cuts = 4;
 constexpr int spectrumLength = 16;
@@ -71,14 +75,17 @@ void defineMeasures(record::RunRecord& run, const SampleOptions& options)
     const auto scalar = [&](const char* name, const char* title, const char* unit, const char* definition) {
         run.define({name, title, unit, definition, {}});
     };
-    scalar("train/loss", "Loss", "nats", "mean negative log-likelihood of the answers' tokens in the step's rows");
-    scalar("train/auxiliary_loss", "Auxiliary loss", "", "the family's auxiliary loss, weighted as it enters the total");
+    scalar("train/loss", "Loss", "nats",
+           "mean negative log-likelihood of the answers' tokens in the step's rows");
+    scalar("train/auxiliary_loss", "Auxiliary loss", "",
+           "the family's auxiliary loss, weighted as it enters the total");
     scalar("train/learning_rate", "Learning rate", "", "of the first parameter group");
     scalar("train/gradient_norm", "Gradient norm", "", "L2 norm over all trainable tensors, before clipping");
     scalar("train/tokens_per_second", "Throughput", "tokens/s", "of the step");
     scalar("train/samples_per_second", "Throughput", "samples/s", "of the step");
     scalar("train/tokens_seen", "Tokens seen", "tokens", "since the start");
-    scalar("train/step_time", "Step time", "s", "one optimizer step without analysis, evaluation and checkpoints");
+    scalar("train/step_time", "Step time", "s",
+           "one optimizer step without analysis, evaluation and checkpoints");
     scalar("train/memory", "Memory", "B", "peak resident memory so far");
     run.define({"train/task_loss", "Loss by task", "nats", "as train/loss, by task", {task}});
     run.define({"eval/accuracy", "Accuracy", "", "share of right answers on the test rows", {task}});
@@ -86,26 +93,51 @@ void defineMeasures(record::RunRecord& run, const SampleOptions& options)
     const std::vector<Axis> inside = {layer, module, expert};
     run.define({"rank/entropy", "Entropy effective rank", "",
                 "exp of the entropy of the singular values' distribution (Roy and Vetterli 2007)", inside});
-    run.define({"rank/stable", "Stable rank", "", "squared Frobenius norm over squared spectral norm (REMoE eq. 10)", inside});
+    run.define({"rank/stable", "Stable rank", "",
+                "squared Frobenius norm over squared spectral norm (REMoE eq. 10)", inside});
     run.define({"rank/nuclear", "Nuclear ratio", "", "sum of the singular values over the largest", inside});
     if (options.family == "lora")
         return;
     const Axis router = axis("router", {"mlp"});
-    run.define({"routing/load", "Load", "", "share of the task's routed choices that went to the expert", {layer, router, expert, task}});
-    run.define({"routing/entropy", "Routing entropy", "nats", "mean entropy of the routing weights", {layer, router}});
-    run.define({"routing/maxvio", "MaxVio", "", "(max load - mean load) / mean load (Wang et al. 2024)", {layer, router}});
-    run.define({"routing/maxvio_difference", "MaxVio, difference", "", "max load - mean load", {layer, router}});
+    run.define({"routing/load",
+                "Load",
+                "",
+                "share of the task's routed choices that went to the expert",
+                {layer, router, expert, task}});
+    run.define({"routing/entropy",
+                "Routing entropy",
+                "nats",
+                "mean entropy of the routing weights",
+                {layer, router}});
+    run.define({"routing/maxvio",
+                "MaxVio",
+                "",
+                "(max load - mean load) / mean load (Wang et al. 2024)",
+                {layer, router}});
+    run.define(
+        {"routing/maxvio_difference", "MaxVio, difference", "", "max load - mean load", {layer, router}});
     if (options.family != "opera")
         return;
     const Axis cut = axis("cut", counted(cuts));
     const Axis core = axis("core", counted(cuts + 1));
-    run.define({"mpo/bond_dimension", "Bond dimension", "", "d_k between core k and k+1", {layer, module, cut}});
+    run.define(
+        {"mpo/bond_dimension", "Bond dimension", "", "d_k between core k and k+1", {layer, module, cut}});
     run.define({"mpo/core_size", "Core size", "elements", "elements of core k", {layer, module, core}});
-    run.define({"mpo/core_shape", "Core shape", "", "left bond, row leg, column leg, right bond",
+    run.define({"mpo/core_shape",
+                "Core shape",
+                "",
+                "left bond, row leg, column leg, right bond",
                 {layer, module, core, axis("leg", {"left bond", "row leg", "column leg", "right bond"})}});
-    run.define({"mpo/cut_spectrum", "Cut spectrum", "", "largest singular values of the expert matrix at the cut",
+    run.define({"mpo/cut_spectrum",
+                "Cut spectrum",
+                "",
+                "largest singular values of the expert matrix at the cut",
                 {layer, module, expert, cut, axis("index", counted(spectrumLength))}});
-    run.define({"mpo/core_drift", "Core drift", "", "||core - initial core||_F / ||initial core||_F", {layer, module, expert, core}});
+    run.define({"mpo/core_drift",
+                "Core drift",
+                "",
+                "||core - initial core||_F / ||initial core||_F",
+                {layer, module, expert, core}});
 }
 
 bool hasAdapter(int module, int expert)
@@ -123,7 +155,8 @@ void appendShapes(record::RunRecord& run, const SampleOptions& options)
             for (std::size_t k = 1; k <= cuts; ++k)
                 bond.push_back(mpo ? static_cast<float>(d[k]) : none);
             for (std::size_t k = 0; k <= cuts; ++k) {
-                size.push_back(mpo ? static_cast<float>(d[k] * legs.row[k] * legs.column[k] * d[k + 1]) : none);
+                size.push_back(mpo ? static_cast<float>(d[k] * legs.row[k] * legs.column[k] * d[k + 1])
+                                   : none);
                 for (const int leg : {d[k], legs.row[k], legs.column[k], d[k + 1]})
                     shape.push_back(mpo ? static_cast<float>(leg) : none);
             }
@@ -143,15 +176,22 @@ void appendMpo(record::RunRecord& run, const SampleOptions& options, std::int64_
                 for (int k = 0; k <= cuts; ++k) {
                     const bool mpo = module >= mlpStart;
                     const bool centre = k == cuts / 2;
-                    const double spread = 0.6 + 0.8 * noise(static_cast<std::uint64_t>(layer * 991 + module * 71 + expert * 13 + k));
-                    drift.push_back(!mpo ? none : centre ? 0.0F : static_cast<float>(0.06 * spread * (1 - std::exp(-4 * progress))));
+                    const double spread =
+                        0.6 +
+                        0.8 * noise(static_cast<std::uint64_t>(layer * 991 + module * 71 + expert * 13 + k));
+                    drift.push_back(!mpo ? none
+                                    : centre
+                                        ? 0.0F
+                                        : static_cast<float>(0.06 * spread * (1 - std::exp(-4 * progress))));
                     if (k == cuts)
                         continue;
                     for (int index = 0; index < spectrumLength; ++index) {
                         const bool exists = mpo && index < bonds()[static_cast<std::size_t>(k) + 1];
-                        spectrum.push_back(exists ? static_cast<float>((40.0 + layer) * std::exp(-0.22 * index * (1 + 0.25 * k)) *
-                                                                       (1 + 0.1 * progress * spread))
-                                                  : none);
+                        spectrum.push_back(exists
+                                               ? static_cast<float>((40.0 + layer) *
+                                                                    std::exp(-0.22 * index * (1 + 0.25 * k)) *
+                                                                    (1 + 0.1 * progress * spread))
+                                               : none);
                     }
                 }
     run.mutableMeasure("mpo/cut_spectrum")->append(step, spectrum);
@@ -167,7 +207,8 @@ void appendInside(record::RunRecord& run, const SampleOptions& options, std::int
         for (int layer = 0; layer < options.layers; ++layer)
             for (int module = 0; module < static_cast<int>(modules.size()); ++module)
                 for (int expert = 0; expert < expertCount; ++expert)
-                    values.push_back(hasAdapter(module, expert) ? sampleRank(name, layer, module, expert, step) : none);
+                    values.push_back(
+                        hasAdapter(module, expert) ? sampleRank(name, layer, module, expert, step) : none);
         measure.append(step, values);
     }
     if (options.family == "lora")
@@ -207,7 +248,8 @@ void appendEvaluation(record::RunRecord& run, std::int64_t step, double progress
     std::vector<float> accuracy, loss;
     for (std::size_t task = 0; task < tasks.size(); ++task) {
         accuracy.push_back(static_cast<float>(before[task] + gain[task] * progress));
-        loss.push_back(static_cast<float>(3.1 - 0.1 * static_cast<double>(task) - (1.1 + gain[task]) * progress));
+        loss.push_back(
+            static_cast<float>(3.1 - 0.1 * static_cast<double>(task) - (1.1 + gain[task]) * progress));
     }
     run.mutableMeasure("eval/accuracy")->append(step, accuracy);
     run.mutableMeasure("eval/loss")->append(step, loss);
@@ -218,16 +260,19 @@ void appendEvaluation(record::RunRecord& run, std::int64_t step, double progress
 float sampleLoss(std::int64_t step)
 {
     const auto s = static_cast<double>(step);
-    return static_cast<float>(0.9 + 2.3 * std::exp(-s / 45) + 0.28 * (noise(static_cast<std::uint64_t>(step)) - 0.5));
+    return static_cast<float>(0.9 + 2.3 * std::exp(-s / 45) +
+                              0.28 * (noise(static_cast<std::uint64_t>(step)) - 0.5));
 }
 
 float sampleRank(const std::string& measure, int layer, int module, int expert, std::int64_t step)
 {
     const double depth = layer / 30.0;
     const double top = measure == "rank/entropy" ? 13.0 : measure == "rank/stable" ? 5.5 : 8.5;
-    const double shape = 0.45 + 0.4 * std::sin(3.1 * depth + 0.5 * module) * std::sin(3.1 * depth + 0.5 * module);
+    const double shape =
+        0.45 + 0.4 * std::sin(3.1 * depth + 0.5 * module) * std::sin(3.1 * depth + 0.5 * module);
     const double rise = 1 - 0.75 * std::exp(-static_cast<double>(step) / (30.0 + 60 * depth));
-    const double jitter = 0.06 * (noise(static_cast<std::uint64_t>(layer * 4001 + module * 211 + expert * 17 + 3)) - 0.5);
+    const double jitter =
+        0.06 * (noise(static_cast<std::uint64_t>(layer * 4001 + module * 211 + expert * 17 + 3)) - 0.5);
     return static_cast<float>(1 + (top - 1) * rise * (shape + jitter));
 }
 
@@ -256,8 +301,12 @@ void appendSampleStep(record::RunRecord& run, const SampleOptions& options, std:
     };
     const auto seed = static_cast<std::uint64_t>(step);
     scalar("train/loss", sampleLoss(step));
-    scalar("train/auxiliary_loss", options.family == "lora" ? 0 : 0.0021 + 0.0006 * std::exp(-progress * 5) + 0.0001 * noise(seed + 9));
-    scalar("train/learning_rate", 2e-4 * (progress < 0.1 ? progress / 0.1 : 0.5 * (1 + std::cos(3.14159265 * (progress - 0.1) / 0.9))));
+    scalar("train/auxiliary_loss",
+           options.family == "lora" ? 0
+                                    : 0.0021 + 0.0006 * std::exp(-progress * 5) + 0.0001 * noise(seed + 9));
+    scalar("train/learning_rate",
+           2e-4 *
+               (progress < 0.1 ? progress / 0.1 : 0.5 * (1 + std::cos(3.14159265 * (progress - 0.1) / 0.9))));
     scalar("train/gradient_norm", 0.35 + 1.4 * std::exp(-progress * 12) + 0.2 * noise(seed + 77));
     scalar("train/tokens_per_second", 405 + 30 * noise(seed + 31) - (step % 50 == 0 ? 120 : 0));
     scalar("train/samples_per_second", 1.6 + 0.1 * noise(seed + 31));
@@ -268,7 +317,8 @@ void appendSampleStep(record::RunRecord& run, const SampleOptions& options, std:
     for (std::size_t task = 0; task < tasks.size(); ++task)
         byTask.push_back((step + static_cast<std::int64_t>(task)) % 7 == 0
                              ? none
-                             : sampleLoss(step) + 0.22F * (static_cast<float>(task) - 2.5F) * static_cast<float>(1 - 0.4 * progress));
+                             : sampleLoss(step) + 0.22F * (static_cast<float>(task) - 2.5F) *
+                                                      static_cast<float>(1 - 0.4 * progress));
     run.mutableMeasure("train/task_loss")->append(step, byTask);
     if (step % options.every == 0)
         appendInside(run, options, step);
@@ -284,7 +334,8 @@ record::RunRecord sampleRun(const SampleOptions& options)
 {
     record::RunRecord run;
     record::RunDescription& about = run.description;
-    about.jobJson = R"({"name":")" + options.family + R"( on six tasks","adapter":{"family":")" + options.family +
+    about.jobJson = R"({"name":")" + options.family + R"( on six tasks","adapter":{"family":")" +
+                    options.family +
                     R"(","settings":{"rank":16,"alpha":32,"experts":8,"topK":2}},"training":{"steps":)" +
                     std::to_string(options.steps) + R"(,"batchSize":16,"learningRate":0.0002}})";
     about.programVersion = "0.1.0";
@@ -292,7 +343,9 @@ record::RunRecord sampleRun(const SampleOptions& options)
     about.dtype = "float32";
     about.baseModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
     about.baseParameters = 134'515'008;
-    about.trainableParameters = options.family == "lora" ? 4'884'480 : options.family == "opera" ? 14'118'720 : 27'233'280;
+    about.trainableParameters = options.family == "lora"    ? 4'884'480
+                                : options.family == "opera" ? 14'118'720
+                                                            : 27'233'280;
     about.totalSteps = options.steps;
     about.tasks = tasks;
     about.modules = modules;
@@ -306,7 +359,8 @@ record::RunRecord sampleRun(const SampleOptions& options)
         appendShapes(run, options);
     for (std::int64_t step = 1; step <= options.done; ++step)
         appendSampleStep(run, options, step);
-    run.notices.push_back({1'763'800'100'000'000, "warning", "12 rows were longer than 256 tokens and lost the front of their prompt"});
+    run.notices.push_back({1'763'800'100'000'000, "warning",
+                           "12 rows were longer than 256 tokens and lost the front of their prompt"});
     return run;
 }
 

@@ -66,7 +66,8 @@ void WindowTest::initTestCase()
 {
     QApplication::setApplicationName(QStringLiteral("rankscope-test"));
     QSettings::setDefaultFormat(QSettings::IniFormat);
-    QSettings::setPath(QSettings::IniFormat, QSettings::UserScope, m_folder.filePath(QStringLiteral("settings")));
+    QSettings::setPath(QSettings::IniFormat, QSettings::UserScope,
+                       m_folder.filePath(QStringLiteral("settings")));
     applyStyle(StyleChoice::Light);
     for (const char* family : {"mixlora", "opera", "lora"}) {
         SampleOptions options;
@@ -115,7 +116,8 @@ void WindowTest::cellSelectsTheLayerEverywhere()
     QCOMPARE(m_window->view(QStringLiteral("mpo"))->controls().value(QStringLiteral("layer")).toInt(), 11);
     QCOMPARE(m_window->view(QStringLiteral("mpo"))->controls().value(QStringLiteral("module")).toString(),
              QStringLiteral("gate_proj"));
-    QTest::mouseClick(rank->heatMap(), Qt::LeftButton, Qt::ControlModifier, rank->heatMap()->cellCentre(13, 4));
+    QTest::mouseClick(rank->heatMap(), Qt::LeftButton, Qt::ControlModifier,
+                      rank->heatMap()->cellCentre(13, 4));
     QCOMPARE(m_window->selection()->layers(), (std::set<int>{11, 13}));
     QTest::mouseClick(rank->heatMap(), Qt::LeftButton, Qt::ShiftModifier, rank->heatMap()->cellCentre(16, 4));
     QCOMPARE(m_window->selection()->layers(), (std::set<int>{11, 12, 13, 14, 15, 16}));
@@ -220,7 +222,8 @@ void WindowTest::followsAJournalThatGrows()
     QCOMPARE(m_window->selection()->step(), std::int64_t(7)); // the past stays where it is
     QTRY_COMPARE(m_window->runList()->rows().size(), std::size_t(1));
 
-    // A resume supersedes what came after its checkpoint, even where it has grown past the old end between two looks.
+    // A resume supersedes what came after its checkpoint, even where it has grown past the old end between
+    // two looks.
     protocol::JournalEvent rewound;
     rewound.mutable_rewound()->set_step(20);
     QVERIFY(writer->append(rewound).has_value());
@@ -265,7 +268,8 @@ void WindowTest::figureIsShownAgain()
     selection->setStep(90);
     selection->setLayers({3, 4});
     View* rank = m_window->view(QStringLiteral("effective_rank"));
-    rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/stable")}, {QStringLiteral("module"), QStringLiteral("up_proj")}});
+    rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/stable")},
+                       {QStringLiteral("module"), QStringLiteral("up_proj")}});
     const QString file = m_folder.filePath(QStringLiteral("figure.svg"));
     QVERIFY(m_window->exportTo(rank, QStringLiteral("curves"), file).has_value());
     selection->clear();
@@ -287,7 +291,9 @@ void WindowTest::everyFigureIsExported()
     QVERIFY(files.has_value());
     for (const char* name : {"training-loss.pdf", "training-evaluation.svg", "effective_rank-map.csv",
                              "routing-load-by-layer.png", "mpo-diagram.svg", "mpo-spectra.csv"})
-        QVERIFY2(QFileInfo(m_folder.filePath(QStringLiteral("figures/") + QString::fromLatin1(name))).size() > 100, name);
+        QVERIFY2(QFileInfo(m_folder.filePath(QStringLiteral("figures/") + QString::fromLatin1(name))).size() >
+                     100,
+                 name);
 }
 
 void WindowTest::commandPaletteFindsCommands()
@@ -335,7 +341,8 @@ void WindowTest::sessionComesBack()
         QVERIFY(loaded.wait(20'000));
         first.showView(QStringLiteral("routing"));
         first.setStyleChoice(StyleChoice::Dark);
-        first.view(QStringLiteral("effective_rank"))->setControls({{QStringLiteral("module"), QStringLiteral("v_proj")}});
+        first.view(QStringLiteral("effective_rank"))
+            ->setControls({{QStringLiteral("module"), QStringLiteral("v_proj")}});
         first.close();
     }
     MainWindow second({{}, {}, true, false});
@@ -344,8 +351,9 @@ void WindowTest::sessionComesBack()
     QCOMPARE(second.currentRun()->path(), run);
     QTRY_VERIFY(second.currentRun()->isLoaded());
     QTRY_VERIFY(second.view(QStringLiteral("routing"))->isVisible());
-    QTRY_COMPARE(second.view(QStringLiteral("effective_rank"))->controls().value(QStringLiteral("module")).toString(),
-                 QStringLiteral("v_proj"));
+    QTRY_COMPARE(
+        second.view(QStringLiteral("effective_rank"))->controls().value(QStringLiteral("module")).toString(),
+        QStringLiteral("v_proj"));
     QVERIFY(isDark(QApplication::palette()));
     applyStyle(StyleChoice::Light);
 }

@@ -9,7 +9,8 @@
 #include <QSlider>
 #include <QToolButton>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 ControlRow::ControlRow(QWidget* parent) : QWidget(parent), m_layout(new QHBoxLayout(this))
 {

@@ -10,7 +10,8 @@ class QHBoxLayout;
 class QSlider;
 class QToolButton;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class ControlRow : public QWidget
 {

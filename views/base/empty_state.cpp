@@ -6,11 +6,15 @@
 #include <QPushButton>
 #include <QVBoxLayout>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 EmptyState::EmptyState(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel(this)), m_text(new QLabel(this)),
-      m_newRun(new QPushButton(tr("New run"), this)), m_open(new QPushButton(tr("Open a run or snapshot…"), this))
+    : QWidget(parent),
+      m_title(new QLabel(this)),
+      m_text(new QLabel(this)),
+      m_newRun(new QPushButton(tr("New run"), this)),
+      m_open(new QPushButton(tr("Open a run or snapshot…"), this))
 {
     setAutoFillBackground(true);
     setBackgroundRole(QPalette::Base);
@@ -24,7 +28,8 @@ EmptyState::EmptyState(QWidget* parent)
     m_text->setMaximumWidth(560);
     m_newRun->setToolTip(tr("Choose a model, data and a family, and start a fine-tune (Ctrl+N)"));
     m_newRun->setProperty("primary", true);
-    m_open->setToolTip(tr("Open a run directory or an HDF5 snapshot (Ctrl+O); dropping one on the window works too"));
+    m_open->setToolTip(
+        tr("Open a run directory or an HDF5 snapshot (Ctrl+O); dropping one on the window works too"));
     auto* buttons = new QHBoxLayout;
     buttons->setSpacing(8);
     buttons->addStretch(1);

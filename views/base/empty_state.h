@@ -7,7 +7,8 @@
 class QLabel;
 class QPushButton;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class EmptyState : public QWidget
 {

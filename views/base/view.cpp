@@ -11,10 +11,14 @@
 #include <algorithm>
 #include <functional>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 View::View(Selection* selection, QWidget* parent)
-    : QWidget(parent), m_selection(selection), m_stack(new QStackedLayout(this)), m_empty(new EmptyState(this))
+    : QWidget(parent),
+      m_selection(selection),
+      m_stack(new QStackedLayout(this)),
+      m_empty(new EmptyState(this))
 {
     m_stack->addWidget(m_empty);
     connect(m_empty, &EmptyState::newRunRequested, this, &View::newRunRequested);
@@ -62,7 +66,8 @@ void View::showContentOrEmpty()
         return;
     }
     m_empty->setActionsShown(m_run == nullptr);
-    m_empty->setText(m_emptyTitle, m_notice.isEmpty() ? m_emptyText : m_notice + QStringLiteral("\n\n") + m_emptyText);
+    m_empty->setText(m_emptyTitle,
+                     m_notice.isEmpty() ? m_emptyText : m_notice + QStringLiteral("\n\n") + m_emptyText);
     m_stack->setCurrentIndex(0);
 }
 
@@ -178,7 +183,8 @@ std::set<int> View::layersAfter(int first, int last, Qt::KeyboardModifiers modif
         layers.insert(layer);
     const std::set<int>& present = m_selection->layers();
     if (modifiers.testFlag(Qt::ShiftModifier) && !present.empty()) {
-        for (int layer = std::min(*present.begin(), first); layer <= std::max(*present.rbegin(), last); ++layer)
+        for (int layer = std::min(*present.begin(), first); layer <= std::max(*present.rbegin(), last);
+             ++layer)
             layers.insert(layer);
     } else if (modifiers.testFlag(Qt::ControlModifier)) {
         std::set<int> toggled = present;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What every view is: a widget that shows one run through the shared selection, and can give each of its panels as a
-// figure and as numbers.
+// What every view is: a widget that shows one run through the shared selection, and can give each of its
+// panels as a figure and as numbers.
 #pragma once
 
 #include "core/record/run_record.h"
@@ -14,7 +14,8 @@
 
 class QStackedLayout;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class EmptyState;
 class CurveChart;
@@ -46,7 +47,8 @@ public:
     /// Shows another run; nullptr for none. The record must outlive the view or be replaced first.
     void setRun(const record::RunRecord* run);
     [[nodiscard]] const record::RunRecord* run() const { return m_run; }
-    /// The run has new rows: append them. `rewound`: rows that were there have been superseded, make everything anew.
+    /// The run has new rows: append them. `rewound`: rows that were there have been superseded, make
+    /// everything anew.
     void recordGrew(bool rewound = false);
 
     /// What the run is doing or why it ended, said where there is nothing to draw yet.
@@ -72,7 +74,8 @@ protected:
     /// Clicks on curves whose keys are layers select layers; double clicks choose the step.
     void connectLayerChart(CurveChart* chart);
     void chooseLayers(int first, int last, Qt::KeyboardModifiers modifiers);
-    /// The layers first..last as the modifiers want them: alone, toggled (Ctrl), or joined to the present ones (Shift).
+    /// The layers first..last as the modifiers want them: alone, toggled (Ctrl), or joined to the present
+    /// ones (Shift).
     [[nodiscard]] std::set<int> layersAfter(int first, int last, Qt::KeyboardModifiers modifiers) const;
     /// The values under the cursor, for the selection panel.
     void showReading(const QString& lines);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 constexpr int mostLines = 24; ///< more curves than this are drawn as a band
 }
 
@@ -93,23 +95,26 @@ void RankModel::makeCurves()
         const int module = axisIndex(m_measure, "module", m_module);
         const QStringList layers = axisLabels(m_measure, "layer");
         for (int layer = 0; layer < layers.size(); ++layer) {
-            groups.push_back(
-                positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+            groups.push_back(positionsWhere(m_measure->info(),
+                                            {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
             Curve curve;
             curve.label = QStringLiteral("layer %1").arg(layer);
             curve.name = modelName(layer, m_module) + expertText();
             curve.key = layer;
-            curve.depth = layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
+            curve.depth =
+                layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
             m_curves.curves.push_back(std::move(curve));
         }
-        m_curves.title = QString::fromStdString(m_measure->info().title) + QStringLiteral(": ") + m_module + expertText();
+        m_curves.title =
+            QString::fromStdString(m_measure->info().title) + QStringLiteral(": ") + m_module + expertText();
         m_curves.unit = QString::fromStdString(m_measure->info().unit);
         m_curves.yTitle = QString::fromStdString(m_measure->info().title) +
                           (m_curves.unit.isEmpty() ? QString() : QStringLiteral(" (%1)").arg(m_curves.unit));
         m_curves.legend = CurveLegend::Depth;
         m_curves.depthLow = QStringLiteral("layer 0");
         m_curves.depthHigh = QString::number(layers.size() - 1);
-        m_curves.emptyText = QStringLiteral("%1 has not been measured for %2 yet").arg(m_curves.yTitle, m_module);
+        m_curves.emptyText =
+            QStringLiteral("%1 has not been measured for %2 yet").arg(m_curves.yTitle, m_module);
     }
     m_feed.reset(m_measure, std::move(groups), 0, true);
     m_curves.emphasised = m_selection.layers;
@@ -119,8 +124,8 @@ void RankModel::makeCurves()
 
 void RankModel::applyBand()
 {
-    m_curves.showBand = m_style == CurveStyle::Band ||
-                        (m_style == CurveStyle::Automatic && static_cast<int>(m_curves.curves.size()) > mostLines);
+    m_curves.showBand = m_style == CurveStyle::Band || (m_style == CurveStyle::Automatic &&
+                                                        static_cast<int>(m_curves.curves.size()) > mostLines);
 }
 
 bool RankModel::append()
@@ -145,7 +150,8 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
     const std::vector<float> latest = m_measure->latestAt(step);
     for (int layer = 0; layer < map.rows(); ++layer)
         for (int module = 0; module < map.columns(); ++module) {
-            auto where = positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}});
+            auto where = positionsWhere(m_measure->info(),
+                                        {{"layer", layer}, {"module", module}, {"expert", m_expert}});
             map.values.push_back(latest.empty() ? std::nanf("") : measuredMean(latest, where));
         }
     double low = m_range.minimum();
@@ -173,14 +179,17 @@ QString RankModel::reading(int layer, int module, std::int64_t step) const
         return {};
     const QString name = modules().value(module);
     QString lines = modelName(layer, name) + QStringLiteral("\nstep %1\n").arg(step);
-    const auto all = positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
+    const auto all =
+        positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
     const std::vector<float> values = latestOf(*m_measure, all, step);
     const QString title = QString::fromStdString(m_measure->info().title).toLower();
     const QString unit = QString::fromStdString(m_measure->info().unit);
-    const auto measured = std::count_if(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+    const auto measured =
+        std::count_if(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
     if (m_expert >= 0)
-        return lines + QStringLiteral("expert %1: %2").arg(m_expert).arg(
-                           formatValue(values[static_cast<std::size_t>(m_expert)], unit));
+        return lines + QStringLiteral("expert %1: %2")
+                           .arg(m_expert)
+                           .arg(formatValue(values[static_cast<std::size_t>(m_expert)], unit));
     if (measured <= 1)
         return lines + title + QStringLiteral(": ") + formatValue(measuredMean(values), unit);
     lines += title + QStringLiteral(", mean: ") + formatValue(measuredMean(values), unit);
@@ -199,7 +208,8 @@ CsvTable RankModel::curveTable() const
     std::vector<std::vector<std::size_t>> groups;
     for (int layer = 0; layer < axisLabels(m_measure, "layer").size(); ++layer) {
         table.header << QStringLiteral("layer_%1").arg(layer);
-        groups.push_back(positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+        groups.push_back(
+            positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
     }
     for (std::size_t row = 0; row < m_measure->steps().size(); ++row) {
         const auto values = m_measure->row(row);

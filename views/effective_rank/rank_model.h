@@ -10,7 +10,8 @@
 #include "views/plot/measure_access.h"
 #include "views/selection/selection.h"
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// How the curves of many layers are drawn.
 enum class CurveStyle { Automatic, Lines, Band };

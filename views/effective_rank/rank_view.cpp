@@ -13,10 +13,13 @@
 #include <QToolTip>
 #include <QVBoxLayout>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 RankView::RankView(Selection* selection, QWidget* parent)
-    : View(selection, parent), m_chart(new CurveChart(false, this)), m_map(new HeatMapWidget(this))
+    : View(selection, parent),
+      m_chart(new CurveChart(false, this)),
+      m_map(new HeatMapWidget(this))
 {
     auto* content = new QWidget(this);
     auto* column = new QVBoxLayout(content);
@@ -37,16 +40,20 @@ RankView::RankView(Selection* selection, QWidget* parent)
     connectLayerChart(m_chart);
 
     auto* controls = new ControlRow(content);
-    m_measure = controls->addChoice(tr("Measure"), tr("Which effective rank: entropy (Roy and Vetterli 2007), stable "
-                                                      "(squared Frobenius over squared spectral norm) or nuclear (sum "
-                                                      "of the singular values over the largest)"));
+    m_measure = controls->addChoice(tr("Measure"),
+                                    tr("Which effective rank: entropy (Roy and Vetterli 2007), stable "
+                                       "(squared Frobenius over squared spectral norm) or nuclear (sum "
+                                       "of the singular values over the largest)"));
     m_module = controls->addChoice(tr("Module"), tr("The adapted module whose layers the curves show"));
-    m_expert = controls->addChoice(tr("Expert"), tr("One expert, or the mean over the measured experts (default)"));
-    m_style = controls->addChoice(tr("Curves"), tr("Lines by depth, or the median with its 10-90 % band; automatic takes "
-                                                   "the band from 25 layers on. Selected layers are always drawn."));
+    m_expert =
+        controls->addChoice(tr("Expert"), tr("One expert, or the mean over the measured experts (default)"));
+    m_style = controls->addChoice(tr("Curves"),
+                                  tr("Lines by depth, or the median with its 10-90 % band; automatic takes "
+                                     "the band from 25 layers on. Selected layers are always drawn."));
     m_style->addItems({tr("automatic"), tr("lines"), tr("band")});
-    m_auto = controls->addSwitch(tr("Auto scale"), tr("Fits the map's scale to the step shown. Off (default): one scale "
-                                                      "for the whole run, so that steps compare."));
+    m_auto = controls->addSwitch(tr("Auto scale"),
+                                 tr("Fits the map's scale to the step shown. Off (default): one scale "
+                                    "for the whole run, so that steps compare."));
     controls->addStretch();
     column->addWidget(controls);
     setContent(content);
@@ -88,9 +95,11 @@ RankView::RankView(Selection* selection, QWidget* parent)
             QToolTip::showText(place + QPoint(12, 8), lines, m_map);
     });
     m_chart->setPlot(&m_model.curves());
-    setEmptyText(tr("Effective rank"),
-                 tr("How many directions each layer's update really uses, over steps and as a map of layers × modules. "
-                    "A run measures it every few steps (job setting analysis.every); older snapshots may lack it."));
+    setEmptyText(
+        tr("Effective rank"),
+        tr("How many directions each layer's update really uses, over steps and as a map of layers × "
+           "modules. "
+           "A run measures it every few steps (job setting analysis.every); older snapshots may lack it."));
 }
 
 void RankView::fillControls()

@@ -7,7 +7,8 @@
 class QCheckBox;
 class QComboBox;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class RankView : public View
 {

@@ -7,7 +7,8 @@
 
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct CsvTable {
     QStringList header;

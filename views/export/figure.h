@@ -12,10 +12,11 @@
 
 class QPainter;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct Figure {
-    QString key;          ///< "curves": unique in its view; part of file names
+    QString key; ///< "curves": unique in its view; part of file names
     QString title;
     double aspect = 0.62; ///< height / width on paper
     std::function<void(QPainter&, const QRectF&, const PlotStyle&)> paint;

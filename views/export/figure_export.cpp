@@ -16,9 +16,11 @@
 
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 
 constexpr double pointsPerInch = 72;
 const QString descriptionKey = QStringLiteral("Description");
@@ -36,10 +38,12 @@ QByteArray compact(const QJsonObject& description)
 
 Status write(const QString& file, const QByteArray& bytes)
 {
-    return base::writeFileAtomically(file.toStdString(), std::string_view(bytes.constData(), static_cast<std::size_t>(bytes.size())));
+    return base::writeFileAtomically(
+        file.toStdString(), std::string_view(bytes.constData(), static_cast<std::size_t>(bytes.size())));
 }
 
-QByteArray svg(const Figure& figure, const QSizeF& size, const PlotStyle& style, const QByteArray& description)
+QByteArray svg(const Figure& figure, const QSizeF& size, const PlotStyle& style,
+               const QByteArray& description)
 {
     QBuffer buffer;
     QSvgGenerator generator;
@@ -55,7 +59,8 @@ QByteArray svg(const Figure& figure, const QSizeF& size, const PlotStyle& style,
     return buffer.data();
 }
 
-QByteArray pdf(const Figure& figure, const QSizeF& size, const PlotStyle& style, const QByteArray& description)
+QByteArray pdf(const Figure& figure, const QSizeF& size, const PlotStyle& style,
+               const QByteArray& description)
 {
     QBuffer buffer;
     buffer.open(QIODevice::WriteOnly);
@@ -84,7 +89,8 @@ Result<QJsonObject> parsed(const QByteArray& json, const QString& file)
 {
     const QJsonDocument document = QJsonDocument::fromJson(json);
     if (!document.isObject())
-        return fail((file + QStringLiteral(" holds no figure description: it was not exported by Rankscope")).toStdString());
+        return fail((file + QStringLiteral(" holds no figure description: it was not exported by Rankscope"))
+                        .toStdString());
     return document.object();
 }
 
@@ -124,9 +130,11 @@ QImage figureImage(const Figure& figure, const ExportOptions& options)
     image.setDotsPerMeterX(static_cast<int>(std::lround(options.pixelsPerInch / 0.0254)));
     image.setDotsPerMeterY(image.dotsPerMeterX());
     QPainter painter(&image);
-    painter.setRenderHints(QPainter::Antialiasing | QPainter::TextAntialiasing | QPainter::SmoothPixmapTransform);
+    painter.setRenderHints(QPainter::Antialiasing | QPainter::TextAntialiasing |
+                           QPainter::SmoothPixmapTransform);
     painter.scale(factor, factor);
-    figure.paint(painter, QRectF(QPointF(0, 0), size), PlotStyle::onPaper(preset.fontPoints, options.transparent));
+    figure.paint(painter, QRectF(QPointF(0, 0), size),
+                 PlotStyle::onPaper(preset.fontPoints, options.transparent));
     painter.end();
     return image;
 }
@@ -159,7 +167,8 @@ Status exportFigure(const Figure& figure, const QJsonObject& description, const 
             return fail((file + QStringLiteral(" could not be encoded as PNG")).toStdString());
         return write(file, bytes);
     }
-    return fail((file + QStringLiteral(": a figure's file name must end in .png, .svg, .pdf or .csv")).toStdString());
+    return fail(
+        (file + QStringLiteral(": a figure's file name must end in .png, .svg, .pdf or .csv")).toStdString());
 }
 
 Result<QJsonObject> readFigureDescription(const QString& file)
@@ -182,7 +191,9 @@ Result<QJsonObject> readFigureDescription(const QString& file)
     const auto end = start == std::string::npos ? start : bytes.find("</rdf:li>", start);
     if (end == std::string::npos)
         return parsed({}, file);
-    return parsed(unescaped(QByteArray::fromStdString(bytes.substr(start + open.size(), end - start - open.size()))), file);
+    return parsed(
+        unescaped(QByteArray::fromStdString(bytes.substr(start + open.size(), end - start - open.size()))),
+        file);
 }
 
 } // namespace rankscope::views

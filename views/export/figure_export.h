@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Figures for papers: PNG, SVG and PDF at a journal's width, CSV of the numbers. SVG and PDF keep text as text. The
-// figure's description travels in the file and can be read back from it.
+// Figures for papers: PNG, SVG and PDF at a journal's width, CSV of the numbers. SVG and PDF keep text as
+// text. The figure's description travels in the file and can be read back from it.
 #pragma once
 
 #include "core/base/result.h"
@@ -12,11 +12,12 @@
 
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct FigurePreset {
-    QString key;       ///< "single-column"
-    QString title;     ///< "Single column, 3.25 in"
+    QString key;   ///< "single-column"
+    QString title; ///< "Single column, 3.25 in"
     double widthInches = 3.25;
     double fontPoints = 7;
 };

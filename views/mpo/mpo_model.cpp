@@ -7,9 +7,11 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 constexpr std::int64_t anyStep = std::numeric_limits<std::int64_t>::max();
 } // namespace
 
@@ -70,7 +72,8 @@ const record::MeasureInfo* MpoModel::info() const
     return m_bonds == nullptr ? nullptr : &m_bonds->info();
 }
 
-std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, const char* axis, int index) const
+std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, const char* axis,
+                                             int index) const
 {
     return positionsWhere(measure->info(), {{"layer", m_layer},
                                             {"module", axisIndex(measure, "module", m_module)},
@@ -78,9 +81,11 @@ std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, con
                                             {axis, index}});
 }
 
-std::vector<float> MpoModel::values(const record::Measure* measure, const char* axis, int index, std::int64_t step) const
+std::vector<float> MpoModel::values(const record::Measure* measure, const char* axis, int index,
+                                    std::int64_t step) const
 {
-    return measure == nullptr ? std::vector<float>() : latestOf(*measure, positions(measure, axis, index), step);
+    return measure == nullptr ? std::vector<float>()
+                              : latestOf(*measure, positions(measure, axis, index), step);
 }
 
 TensorTrain MpoModel::train(std::int64_t step) const
@@ -92,10 +97,15 @@ TensorTrain MpoModel::train(std::int64_t step) const
     for (int c = 0; c < count; ++c) {
         // The shape does not change; it is known even before the first measured step.
         const std::vector<float> shape = values(m_shapes, "core", c, anyStep);
-        if (shape.size() != 4 || !std::all_of(shape.begin(), shape.end(), [](float v) { return std::isfinite(v); }))
+        if (shape.size() != 4 ||
+            !std::all_of(shape.begin(), shape.end(), [](float v) { return std::isfinite(v); }))
             return {train.title, {}, 0};
-        TensorTrainCore core{static_cast<int>(shape[0]), static_cast<int>(shape[1]), static_cast<int>(shape[2]),
-                             static_cast<int>(shape[3]), 0, std::numeric_limits<float>::quiet_NaN()};
+        TensorTrainCore core{static_cast<int>(shape[0]),
+                             static_cast<int>(shape[1]),
+                             static_cast<int>(shape[2]),
+                             static_cast<int>(shape[3]),
+                             0,
+                             std::numeric_limits<float>::quiet_NaN()};
         const std::vector<float> size = values(m_sizes, "core", c, anyStep);
         core.elements = !size.empty() && std::isfinite(size[0])
                             ? size[0]
@@ -116,7 +126,8 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
     plot.yTitle = QStringLiteral("singular value");
     plot.logarithmic = true;
     plot.legend = CurveLegend::Categories;
-    plot.emptyText = QStringLiteral("No spectrum of %1 has been measured at or before this step").arg(placeName());
+    plot.emptyText =
+        QStringLiteral("No spectrum of %1 has been measured at or before this step").arg(placeName());
     const QStringList cuts = axisLabels(m_spectrum, "cut");
     for (int cut = 0; cut < cuts.size(); ++cut) {
         Curve curve;
@@ -163,15 +174,16 @@ bool MpoModel::append()
 CsvTable MpoModel::trainTable(std::int64_t step) const
 {
     CsvTable table;
-    table.header = {QStringLiteral("core"), QStringLiteral("left_bond"), QStringLiteral("row_leg"),
+    table.header = {QStringLiteral("core"),       QStringLiteral("left_bond"),  QStringLiteral("row_leg"),
                     QStringLiteral("column_leg"), QStringLiteral("right_bond"), QStringLiteral("elements"),
                     QStringLiteral("drift")};
     const TensorTrain shown = train(step);
     for (std::size_t c = 0; c < shown.cores.size(); ++c) {
         const TensorTrainCore& core = shown.cores[c];
-        table.rows.push_back({QString::number(c), QString::number(core.leftBond), QString::number(core.rowLeg),
-                              QString::number(core.columnLeg), QString::number(core.rightBond),
-                              QString::number(core.elements, 'f', 0), exactNumber(core.drift)});
+        table.rows.push_back({QString::number(c), QString::number(core.leftBond),
+                              QString::number(core.rowLeg), QString::number(core.columnLeg),
+                              QString::number(core.rightBond), QString::number(core.elements, 'f', 0),
+                              exactNumber(core.drift)});
     }
     return table;
 }

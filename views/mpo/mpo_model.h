@@ -9,7 +9,8 @@
 #include "views/plot/curve_plot.h"
 #include "views/plot/measure_access.h"
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class MpoModel
 {
@@ -25,7 +26,10 @@ public:
     [[nodiscard]] int layers() const { return static_cast<int>(axisLabels(m_bonds, "layer").size()); }
     /// Modules that are matrix product operators in some layer.
     [[nodiscard]] QStringList modules() const;
-    [[nodiscard]] QStringList experts() const { return axisLabels(m_drift != nullptr ? m_drift : m_spectrum, "expert"); }
+    [[nodiscard]] QStringList experts() const
+    {
+        return axisLabels(m_drift != nullptr ? m_drift : m_spectrum, "expert");
+    }
     [[nodiscard]] QString placeName() const;
     [[nodiscard]] const record::MeasureInfo* info() const;
 
@@ -40,7 +44,8 @@ public:
 
 private:
     void makeDrift();
-    [[nodiscard]] std::vector<std::size_t> positions(const record::Measure* measure, const char* axis, int index) const;
+    [[nodiscard]] std::vector<std::size_t> positions(const record::Measure* measure, const char* axis,
+                                                     int index) const;
     [[nodiscard]] std::vector<float> values(const record::Measure* measure, const char* axis, int index,
                                             std::int64_t step) const;
 

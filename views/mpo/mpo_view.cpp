@@ -17,11 +17,16 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 MpoView::MpoView(Selection* selection, QWidget* parent)
-    : View(selection, parent), m_diagrams(new QStackedWidget(this)), m_header(new DiagramHeader(this)), m_flat(new TensorTrainWidget(this)),
-      m_spectraChart(new CurveChart(true, this)), m_driftChart(new CurveChart(false, this))
+    : View(selection, parent),
+      m_diagrams(new QStackedWidget(this)),
+      m_header(new DiagramHeader(this)),
+      m_flat(new TensorTrainWidget(this)),
+      m_spectraChart(new CurveChart(true, this)),
+      m_driftChart(new CurveChart(false, this))
 {
     auto* content = new QWidget(this);
     auto* column = new QVBoxLayout(content);
@@ -35,8 +40,9 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     const bool openGl = QGuiApplication::platformName() != QLatin1String("offscreen");
     if (openGl) {
         m_scene = new VtkWidget(m_diagrams);
-        m_scene->setToolTip(tr("Drag to turn, wheel to zoom, middle button to move, double click to reset; with the keyboard "
-                               "Shift and arrows turn, + and - zoom"));
+        m_scene->setToolTip(
+            tr("Drag to turn, wheel to zoom, middle button to move, double click to reset; with the keyboard "
+               "Shift and arrows turn, + and - zoom"));
         m_scene->setAccessibleName(tr("Tensor-train diagram"));
         m_diagrams->addWidget(m_scene);
         connect(m_scene, &VtkWidget::resetRequested, this, &MpoView::resetCamera);
@@ -68,10 +74,13 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     auto* controls = new ControlRow(content);
     m_layer = controls->addChoice(tr("Layer"), tr("Layer counted from 0; follows the first selected layer"));
     m_layer->setMaxVisibleItems(16);
-    m_module = controls->addChoice(tr("Module"), tr("Modules that are factorised as matrix product operators"));
-    m_expert = controls->addChoice(tr("Expert"), tr("Whose cores are shown; the centre core is shared by all"));
+    m_module =
+        controls->addChoice(tr("Module"), tr("Modules that are factorised as matrix product operators"));
+    m_expert =
+        controls->addChoice(tr("Expert"), tr("Whose cores are shown; the centre core is shared by all"));
     m_flatSwitch = controls->addSwitch(tr("2-D"), tr("The flat diagram, as figures are printed"));
-    auto* reset = controls->addButton(tr("Reset view"), tr("Turn the diagram back to its first direction and size"));
+    auto* reset =
+        controls->addButton(tr("Reset view"), tr("Turn the diagram back to its first direction and size"));
     controls->addStretch();
     column->addWidget(controls);
     setContent(content);
@@ -95,7 +104,8 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     m_spectraChart->setPlot(&m_spectra);
     m_driftChart->setPlot(&m_model.drift());
     setEmptyText(tr("Matrix product operators"),
-                 tr("Bond dimensions and cores as a tensor-train diagram, the singular values at each cut, and how far each "
+                 tr("Bond dimensions and cores as a tensor-train diagram, the singular values at each cut, "
+                    "and how far each "
                     "core has moved. OperA runs have them; other families do not factorise their weights."));
 }
 
@@ -190,8 +200,8 @@ void MpoView::refreshCharts()
 {
     m_spectra = m_model.spectra(m_selection->step());
     m_spectraChart->refresh();
-    m_driftChart->setMarker(m_selection->live() ? std::nullopt
-                                                : std::optional<double>(static_cast<double>(m_selection->step())));
+    m_driftChart->setMarker(
+        m_selection->live() ? std::nullopt : std::optional<double>(static_cast<double>(m_selection->step())));
     m_driftChart->refresh();
 }
 
@@ -220,10 +230,11 @@ void MpoView::fit()
 QString MpoView::definition() const
 {
     const record::MeasureInfo* info = m_model.info();
-    return info == nullptr ? QString()
-                           : tr("Matrix product operator: W as a chain of cores [left bond, row leg, column leg, right "
-                                "bond]. ") +
-                                 QString::fromStdString(info->title + ": " + info->definition);
+    return info == nullptr
+               ? QString()
+               : tr("Matrix product operator: W as a chain of cores [left bond, row leg, column leg, right "
+                    "bond]. ") +
+                     QString::fromStdString(info->title + ": " + info->definition);
 }
 
 QJsonObject MpoView::controls() const

@@ -8,7 +8,8 @@ class QCheckBox;
 class QComboBox;
 class QStackedWidget;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class DiagramHeader;
 class TensorTrainWidget;
@@ -49,7 +50,7 @@ private:
     MpoModel m_model;
     CurvePlot m_spectra;
     QStackedWidget* m_diagrams;
-    DiagramHeader* m_header; ///< title and keys of the 3-D diagram; the flat one draws its own
+    DiagramHeader* m_header;      ///< title and keys of the 3-D diagram; the flat one draws its own
     VtkWidget* m_scene = nullptr; ///< absent where there is no OpenGL
     TensorTrainWidget* m_flat;
     CurveChart* m_spectraChart;

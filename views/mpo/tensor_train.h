@@ -6,7 +6,8 @@
 
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct TensorTrainCore {
     int leftBond = 1, rowLeg = 1, columnLeg = 1, rightBond = 1;
@@ -21,8 +22,8 @@ struct TensorTrain {
     [[nodiscard]] bool empty() const { return cores.empty(); }
 };
 
-/// Side of a core's box and radius of a bond's tube, in units of the distance between cores: logarithms of the size and
-/// of the bond dimension, so that 8 and 100,000 elements can be seen beside each other.
+/// Side of a core's box and radius of a bond's tube, in units of the distance between cores: logarithms of
+/// the size and of the bond dimension, so that 8 and 100,000 elements can be seen beside each other.
 double coreSide(double elements);
 double bondRadius(int dimension);
 

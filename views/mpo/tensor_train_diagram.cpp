@@ -13,7 +13,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 double coreSide(double elements)
 {
@@ -28,7 +29,8 @@ double bondRadius(int dimension)
 QString coreText(const TensorTrain& train, std::size_t core)
 {
     const TensorTrainCore& c = train.cores[core];
-    return QStringLiteral("core %1 of %2\n%3 × %4 × %5 × %6 (left bond, row, column, right bond)\n%7 elements\ndrift %8")
+    return QStringLiteral(
+               "core %1 of %2\n%3 × %4 × %5 × %6 (left bond, row, column, right bond)\n%7 elements\ndrift %8")
         .arg(core)
         .arg(train.cores.size())
         .arg(c.leftBond)
@@ -40,7 +42,8 @@ QString coreText(const TensorTrain& train, std::size_t core)
                                     : QStringLiteral("not measured"));
 }
 
-namespace {
+namespace
+{
 
 /// "drift 0 % [ramp] 6.3 %" from a place on its baseline; the width that it took.
 double paintDriftScale(QPainter& painter, const QPointF& place, double rampWidth, const TensorTrain& train,
@@ -49,8 +52,8 @@ double paintDriftScale(QPainter& painter, const QPointF& place, double rampWidth
     const QFontMetricsF metrics(style.font);
     const QString low = QStringLiteral("drift 0 %");
     const QString high = QString::number(train.largestDrift * 100, 'g', 3) + QStringLiteral(" %");
-    const QRectF bar(place.x() + metrics.horizontalAdvance(low) + 6, place.y() - metrics.ascent() * 0.75, rampWidth,
-                     metrics.ascent() * 0.75);
+    const QRectF bar(place.x() + metrics.horizontalAdvance(low) + 6, place.y() - metrics.ascent() * 0.75,
+                     rampWidth, metrics.ascent() * 0.75);
     QLinearGradient ramp(bar.topLeft(), bar.topRight());
     for (int i = 0; i <= 8; ++i)
         ramp.setColorAt(i / 8.0, colourAt(ColourMap::Viridis, i / 8.0));
@@ -80,11 +83,14 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         return;
     }
     const auto count = static_cast<double>(train.cores.size());
-    const QRectF plot = area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 4.8);
+    const QRectF plot =
+        area.adjusted(metrics.height(), metrics.height() * 2, -metrics.height(), -metrics.height() * 4.8);
     const double pitch = plot.width() / count;
     const double unit = std::min(pitch, plot.height() / 1.5);
     const double y = plot.center().y();
-    const auto xOf = [&](std::size_t core) { return plot.left() + (static_cast<double>(core) + 0.5) * pitch; };
+    const auto xOf = [&](std::size_t core) {
+        return plot.left() + (static_cast<double>(core) + 0.5) * pitch;
+    };
     const QColor bondColour = style.dark ? QColor(0x7f, 0x88, 0x94) : QColor(0x8c, 0x94, 0x9e);
     for (std::size_t core = 0; core + 1 < train.cores.size(); ++core) {
         const int d = train.cores[core].rightBond;
@@ -92,7 +98,8 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         painter.drawLine(QPointF(xOf(core), y), QPointF(xOf(core + 1), y));
     }
     const auto centred = [&](const QString& text, double x, double baseline) {
-        painter.drawText(QPointF(x - QFontMetricsF(painter.font()).horizontalAdvance(text) / 2, baseline), text);
+        painter.drawText(QPointF(x - QFontMetricsF(painter.font()).horizontalAdvance(text) / 2, baseline),
+                         text);
     };
     painter.setFont(style.font);
     const double legLength = std::min(unit * 0.62, plot.height() / 2 - metrics.height());
@@ -102,19 +109,22 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         for (const bool up : {true, false}) {
             const int leg = up ? c.rowLeg : c.columnLeg;
             const double end = y + (up ? -legLength : legLength);
-            painter.setPen(QPen(bondColour, std::max(1.0, 2 * bondRadius(leg) * unit), Qt::SolidLine, Qt::FlatCap));
+            painter.setPen(
+                QPen(bondColour, std::max(1.0, 2 * bondRadius(leg) * unit), Qt::SolidLine, Qt::FlatCap));
             painter.drawLine(QPointF(xOf(core), y), QPointF(xOf(core), end));
             painter.setPen(style.muted);
             centred(QString::number(leg), xOf(core), up ? end - 4 : end + metrics.ascent() + 3);
         }
         const QRectF box(xOf(core) - side / 2, y - side / 2, side, side);
-        const double share = train.largestDrift > 0 && std::isfinite(c.drift) ? c.drift / train.largestDrift : 0;
+        const double share =
+            train.largestDrift > 0 && std::isfinite(c.drift) ? c.drift / train.largestDrift : 0;
         painter.setPen(QPen(style.text, style.thinLine));
         painter.setBrush(std::isfinite(c.drift) ? QBrush(colourAt(ColourMap::Viridis, share))
                                                 : QBrush(style.muted, Qt::BDiagPattern));
         painter.drawRoundedRect(box, 2, 2);
         painter.setPen(style.text);
-        const QString size = c.elements >= 1e4 ? formatCount(c.elements) : QString::number(c.elements, 'f', 0);
+        const QString size =
+            c.elements >= 1e4 ? formatCount(c.elements) : QString::number(c.elements, 'f', 0);
         painter.save();
         painter.setFont(style.scaled(0.92));
         const QFontMetricsF small(painter.font());
@@ -130,14 +140,17 @@ void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& 
         const int d = train.cores[core].rightBond;
         painter.setPen(style.text);
         const double half = std::max(bondRadius(d) * unit, 1.0);
-        const double sides = (coreSide(train.cores[core].elements) - coreSide(train.cores[core + 1].elements)) * unit / 4;
+        const double sides =
+            (coreSide(train.cores[core].elements) - coreSide(train.cores[core + 1].elements)) * unit / 4;
         centred(QString::number(d), (xOf(core) + xOf(core + 1)) / 2 + sides, y - half - 4);
     }
     // What is what, and the scale of the drift.
     painter.setPen(style.muted);
-    painter.drawText(QRectF(area.left() + 8, area.bottom() - metrics.height() * 4.0, area.width() - 16, metrics.height() * 2.4),
-                     Qt::AlignLeft | Qt::AlignBottom | Qt::TextWordWrap,
-                     QStringLiteral("up: row legs, down: column legs, between: bond dimensions; box: elements (log)"));
+    painter.drawText(
+        QRectF(area.left() + 8, area.bottom() - metrics.height() * 4.0, area.width() - 16,
+               metrics.height() * 2.4),
+        Qt::AlignLeft | Qt::AlignBottom | Qt::TextWordWrap,
+        QStringLiteral("up: row legs, down: column legs, between: bond dimensions; box: elements (log)"));
     paintDriftScale(painter, QPointF(area.left() + 8, area.bottom() - metrics.height() * 0.45),
                     std::min(160.0, area.width() * 0.3), train, style);
     painter.restore();
@@ -147,7 +160,8 @@ DiagramHeader::DiagramHeader(QWidget* parent) : QWidget(parent)
 {
     setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
     setFixedHeight(fontMetrics().height() * 3);
-    setToolTip(tr("Boxes: elements of a core, logarithmic. Tubes: dimension of a bond or leg, logarithmic. Colour of a box: "
+    setToolTip(tr("Boxes: elements of a core, logarithmic. Tubes: dimension of a bond or leg, logarithmic. "
+                  "Colour of a box: "
                   "how far the core has moved since the start."));
 }
 
@@ -170,10 +184,11 @@ void DiagramHeader::paintEvent(QPaintEvent* /*event*/)
     const double baseline = metrics.ascent() + 5 + metrics.height() * 1.15;
     double x = 6;
     painter.setFont(style.font);
-    for (const auto& [text, colour] : {std::pair{tr("row legs"), categoryColour(5, style.dark)},
-                                       std::pair{tr("column legs"), categoryColour(1, style.dark)},
-                                       std::pair{tr("bonds"), style.muted}}) {
-        painter.fillRect(QRectF(x, baseline - metrics.ascent() * 0.55, metrics.height(), metrics.ascent() * 0.35), colour);
+    for (const auto& [text, colour] :
+         {std::pair{tr("row legs"), categoryColour(5, style.dark)},
+          std::pair{tr("column legs"), categoryColour(1, style.dark)}, std::pair{tr("bonds"), style.muted}}) {
+        painter.fillRect(
+            QRectF(x, baseline - metrics.ascent() * 0.55, metrics.height(), metrics.ascent() * 0.35), colour);
         painter.setPen(style.muted);
         painter.drawText(QPointF(x + metrics.height() + 4, baseline), text);
         x += metrics.height() + 18 + metrics.horizontalAdvance(text);

@@ -10,9 +10,11 @@
 
 class QPainter;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& train, const PlotStyle& style);
+void paintTensorTrain(QPainter& painter, const QRectF& area, const TensorTrain& train,
+                      const PlotStyle& style);
 
 class TensorTrainWidget : public QWidget
 {

@@ -19,9 +19,11 @@
 #include <array>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 
 using Point = std::array<double, 3>;
 constexpr double pitch = 1.0; ///< between cores
@@ -68,7 +70,8 @@ void addBox(vtkRenderer* renderer, const Point& centre, double side, const QColo
     renderer->AddActor(actor);
 }
 
-void addLabel(vtkRenderer* renderer, const Point& place, const QString& text, const QColor& colour, int size, bool bold)
+void addLabel(vtkRenderer* renderer, const Point& place, const QString& text, const QColor& colour, int size,
+              bool bold)
 {
     vtkNew<vtkBillboardTextActor3D> label;
     label->SetInput(text.toUtf8().constData());
@@ -99,12 +102,15 @@ void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, cons
         const double side = coreSide(core.elements);
         const double share =
             train.largestDrift > 0 && std::isfinite(core.drift) ? core.drift / train.largestDrift : 0.0;
-        addBox(renderer, {x, 0, 0}, side, std::isfinite(core.drift) ? colourAt(ColourMap::Viridis, share) : style.muted);
+        addBox(renderer, {x, 0, 0}, side,
+               std::isfinite(core.drift) ? colourAt(ColourMap::Viridis, share) : style.muted);
         const double end = side / 2 + legLength * 0.7;
         addTube(renderer, {x, 0, 0}, {x, end, 0}, bondRadius(core.rowLeg), rowLeg);
         addTube(renderer, {x, 0, 0}, {x, -end, 0}, bondRadius(core.columnLeg), columnLeg);
-        addLabel(renderer, {x, end + 0.09, 0}, QStringLiteral("row %1").arg(core.rowLeg), style.muted, size, false);
-        addLabel(renderer, {x, -end - 0.09, 0}, QStringLiteral("col %1").arg(core.columnLeg), style.muted, size, false);
+        addLabel(renderer, {x, end + 0.09, 0}, QStringLiteral("row %1").arg(core.rowLeg), style.muted, size,
+                 false);
+        addLabel(renderer, {x, -end - 0.09, 0}, QStringLiteral("col %1").arg(core.columnLeg), style.muted,
+                 size, false);
         addLabel(renderer, {x + side * 0.5, -side * 0.5 - 0.07, side * 0.6},
                  QStringLiteral("%1").arg(core.elements >= 1e4 ? formatCount(core.elements)
                                                                : QString::number(core.elements, 'f', 0)),
@@ -113,7 +119,8 @@ void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, cons
             const double radius = bondRadius(core.rightBond);
             addTube(renderer, {x, 0, 0}, {x + pitch, 0, 0}, radius, bond);
             const double middle = (x + side / 2 + x + pitch - coreSide(train.cores[i + 1].elements) / 2) / 2;
-            addLabel(renderer, {middle, radius + 0.09, radius}, QString::number(core.rightBond), style.text, size + 1, true);
+            addLabel(renderer, {middle, radius + 0.09, radius}, QString::number(core.rightBond), style.text,
+                     size + 1, true);
         }
     }
 }

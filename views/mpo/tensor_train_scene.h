@@ -7,7 +7,8 @@
 
 class vtkRenderer;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// Fills the renderer: cores as boxes, bonds and legs as tubes, all labelled. The camera stays where it is.
 void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, const PlotStyle& style);

@@ -17,7 +17,8 @@
 #include <vtkOpenGLState.h>
 #include <vtkRenderer.h>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct VtkWidget::Vtk {
     vtkNew<vtkGenericOpenGLRenderWindow> window;
@@ -40,8 +41,7 @@ void VtkWidget::setDefaultSurfaceFormat()
     QSurfaceFormat::setDefaultFormat(format);
 }
 
-VtkWidget::VtkWidget(QWidget* parent)
-    : QOpenGLWidget(parent), m_vtk(std::make_unique<Vtk>())
+VtkWidget::VtkWidget(QWidget* parent) : QOpenGLWidget(parent), m_vtk(std::make_unique<Vtk>())
 {
     setUpdateBehavior(QOpenGLWidget::NoPartialUpdate);
     setFocusPolicy(Qt::StrongFocus);
@@ -91,7 +91,8 @@ void VtkWidget::paintGL()
     state->Reset();
     state->Push();
     m_vtk->window->Render();
-    // VTK draws into its own framebuffer: copy its colour, then make the widget opaque, for Qt composes with alpha.
+    // VTK draws into its own framebuffer: copy its colour, then make the widget opaque, for Qt composes with
+    // alpha.
     QOpenGLExtraFunctions* gl = QOpenGLContext::currentContext()->extraFunctions();
     const double ratio = devicePixelRatioF();
     const int pixelWidth = static_cast<int>(width() * ratio);
@@ -101,7 +102,8 @@ void VtkWidget::paintGL()
     gl->glReadBuffer(GL_COLOR_ATTACHMENT0);
     gl->glBindFramebuffer(GL_DRAW_FRAMEBUFFER, defaultFramebufferObject());
     gl->glDisable(GL_SCISSOR_TEST);
-    gl->glBlitFramebuffer(0, 0, pixelWidth, pixelHeight, 0, 0, pixelWidth, pixelHeight, GL_COLOR_BUFFER_BIT, GL_NEAREST);
+    gl->glBlitFramebuffer(0, 0, pixelWidth, pixelHeight, 0, 0, pixelWidth, pixelHeight, GL_COLOR_BUFFER_BIT,
+                          GL_NEAREST);
     gl->glBindFramebuffer(GL_FRAMEBUFFER, defaultFramebufferObject());
     gl->glColorMask(GL_FALSE, GL_FALSE, GL_FALSE, GL_TRUE);
     gl->glClearColor(0, 0, 0, 1);
@@ -114,9 +116,9 @@ void VtkWidget::place(QMouseEvent* event)
 {
     const double ratio = devicePixelRatioF();
     m_vtk->interactor->SetEventInformationFlipY(static_cast<int>(event->position().x() * ratio),
-                                           static_cast<int>(event->position().y() * ratio),
-                                           event->modifiers().testFlag(Qt::ControlModifier) ? 1 : 0,
-                                           event->modifiers().testFlag(Qt::ShiftModifier) ? 1 : 0);
+                                                static_cast<int>(event->position().y() * ratio),
+                                                event->modifiers().testFlag(Qt::ControlModifier) ? 1 : 0,
+                                                event->modifiers().testFlag(Qt::ShiftModifier) ? 1 : 0);
 }
 
 void VtkWidget::mousePressEvent(QMouseEvent* event)

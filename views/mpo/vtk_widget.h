@@ -8,7 +8,8 @@
 
 class vtkRenderer;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class VtkWidget : public QOpenGLWidget
 {

@@ -13,9 +13,11 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 
 struct Geometry {
     QRectF plot;
@@ -47,9 +49,11 @@ Geometry layOutBars(const QRectF& area, const BarPlot& plot, const PlotStyle& st
     const double top = metrics.height() * 2.9 + 4;
     geometry.plot = QRectF(area.left() + left, area.top() + top, width,
                            std::max(10.0, area.height() - top - geometry.labelHeight - 12));
-    geometry.ticks = niceTicks(0, highest > 0 ? highest : 1,
-                               std::clamp(static_cast<int>(geometry.plot.height() / (metrics.height() * 2.2)), 2, 6));
-    geometry.barWidth = geometry.groupWidth * 0.76 / static_cast<double>(std::max<std::size_t>(1, plot.series.size()));
+    geometry.ticks =
+        niceTicks(0, highest > 0 ? highest : 1,
+                  std::clamp(static_cast<int>(geometry.plot.height() / (metrics.height() * 2.2)), 2, 6));
+    geometry.barWidth =
+        geometry.groupWidth * 0.76 / static_cast<double>(std::max<std::size_t>(1, plot.series.size()));
     return geometry;
 }
 
@@ -71,7 +75,8 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
     const QFontMetricsF metrics(style.font);
     painter.setFont(style.scaled(1, true));
     painter.setPen(style.text);
-    painter.drawText(QPointF(area.left() + 6, area.top() + QFontMetricsF(painter.font()).ascent() + 3), plot.title);
+    painter.drawText(QPointF(area.left() + 6, area.top() + QFontMetricsF(painter.font()).ascent() + 3),
+                     plot.title);
     if (!plot.hasValues()) {
         painter.setFont(style.font);
         painter.setPen(style.muted);
@@ -86,7 +91,8 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
     painter.setFont(style.font);
     for (const double value : geometry.ticks.values()) {
         painter.setPen(QPen(style.grid, style.thinLine));
-        painter.drawLine(QPointF(geometry.plot.left(), yOf(value)), QPointF(geometry.plot.right(), yOf(value)));
+        painter.drawLine(QPointF(geometry.plot.left(), yOf(value)),
+                         QPointF(geometry.plot.right(), yOf(value)));
         painter.setPen(style.muted);
         const QString label = geometry.ticks.label(value);
         painter.drawText(QPointF(geometry.plot.left() - 5 - metrics.horizontalAdvance(label),
@@ -123,7 +129,8 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
             if (std::isfinite(value)) {
                 // A measured zero is still a line.
                 const double height = std::max(style.line, geometry.plot.bottom() - yOf(value));
-                painter.fillRect(QRectF(x, geometry.plot.bottom() - height, geometry.barWidth * 0.92, height), fill(s));
+                painter.fillRect(QRectF(x, geometry.plot.bottom() - height, geometry.barWidth * 0.92, height),
+                                 fill(s));
             } else {
                 painter.fillRect(QRectF(x, geometry.plot.bottom() - 8, geometry.barWidth * 0.92, 8),
                                  QBrush(style.muted, Qt::BDiagPattern));
@@ -132,9 +139,9 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
         const bool chosen = group == plot.selectedGroup;
         painter.setPen(chosen ? style.text : style.muted);
         painter.setFont(chosen ? style.scaled(1, true) : style.font);
-        const QString label = geometry.turned
-                                  ? metrics.elidedText(plot.groups[group], Qt::ElideRight, geometry.labelHeight)
-                                  : plot.groups[group];
+        const QString label =
+            geometry.turned ? metrics.elidedText(plot.groups[group], Qt::ElideRight, geometry.labelHeight)
+                            : plot.groups[group];
         const double centre = geometry.plot.left() + geometry.groupWidth * (group + 0.5);
         const double width = QFontMetricsF(painter.font()).horizontalAdvance(label);
         if (geometry.turned) {
@@ -144,7 +151,8 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
             painter.drawText(QPointF(0, 0), label);
             painter.restore();
         } else {
-            painter.drawText(QPointF(centre - width / 2, geometry.plot.bottom() + 5 + metrics.ascent()), label);
+            painter.drawText(QPointF(centre - width / 2, geometry.plot.bottom() + 5 + metrics.ascent()),
+                             label);
         }
     }
     painter.setPen(QPen(style.muted, style.thinLine));
@@ -189,8 +197,9 @@ void BarWidget::mouseMoveEvent(QMouseEvent* event)
     if (group >= 0) {
         lines = m_plot.groups[group];
         for (const BarSeries& series : m_plot.series)
-            lines += QStringLiteral("\n%1: %2").arg(
-                series.label, formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
+            lines += QStringLiteral("\n%1: %2")
+                         .arg(series.label,
+                              formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
         QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
     }
     Q_EMIT hovered(lines);

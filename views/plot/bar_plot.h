@@ -13,7 +13,8 @@
 
 class QPainter;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct BarSeries {
     QString label;

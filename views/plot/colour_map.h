@@ -4,7 +4,8 @@
 
 #include <QColor>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 enum class ColourMap {
     Cividis,  ///< sequential, readable with every colour vision (Nunez, Anderton and Renslow 2018)

@@ -13,10 +13,13 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 CurveChart::CurveChart(bool logarithmic, QWidget* parent)
-    : QChartView(parent), m_chart(new PlotChart(logarithmic)), m_band(new QRubberBand(QRubberBand::Rectangle, this))
+    : QChartView(parent),
+      m_chart(new PlotChart(logarithmic)),
+      m_band(new QRubberBand(QRubberBand::Rectangle, this))
 {
     setChart(m_chart);
     setRenderHint(QPainter::Antialiasing);
@@ -75,7 +78,8 @@ int CurveChart::curveAt(const QPoint& place) const
             continue;
         const QPointF at = m_chart->toChart(point.x(), point.y());
         // the eye follows the curve: height counts, distance along the axis only where points are sparse
-        const double distance = std::abs(at.y() - place.y()) + 0.1 * std::abs(at.x() - place.x()) + (curve.raw ? 6 : 0);
+        const double distance =
+            std::abs(at.y() - place.y()) + 0.1 * std::abs(at.x() - place.x()) + (curve.raw ? 6 : 0);
         if (distance < bestDistance) {
             bestDistance = distance;
             best = static_cast<int>(i);
@@ -94,7 +98,8 @@ QString CurveChart::readingAt(const QPoint& place) const
             const QPointF median = m_plot->band.median.nearest(x);
             return QStringLiteral("step %1\nmedian %2\n10-90 %: %3 to %4")
                 .arg(median.x(), 0, 'f', 0)
-                .arg(formatValue(median.y(), m_plot->unit), formatValue(m_plot->band.low.nearest(x).y(), m_plot->unit),
+                .arg(formatValue(median.y(), m_plot->unit),
+                     formatValue(m_plot->band.low.nearest(x).y(), m_plot->unit),
                      formatValue(m_plot->band.high.nearest(x).y(), m_plot->unit));
         }
         return {};
@@ -102,7 +107,8 @@ QString CurveChart::readingAt(const QPoint& place) const
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
     const QPointF point = curve.data.nearest(m_chart->xAt(place));
     const QString name = curve.name.isEmpty() ? curve.label : curve.name;
-    const QString where = m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
+    const QString where =
+        m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
     return QStringLiteral("%1\n%2 %3\n%4")
         .arg(name.isEmpty() ? m_plot->title : name, where)
         .arg(point.x(), 0, 'f', 0)
@@ -183,7 +189,8 @@ void CurveChart::mouseDoubleClickEvent(QMouseEvent* event)
 
 void CurveChart::wheelEvent(QWheelEvent* event)
 {
-    if (m_plot == nullptr || !m_chart->plotArea().contains(event->position()) || event->angleDelta().y() == 0) {
+    if (m_plot == nullptr || !m_chart->plotArea().contains(event->position()) ||
+        event->angleDelta().y() == 0) {
         event->ignore();
         return;
     }
@@ -219,7 +226,8 @@ void CurveChart::drawForeground(QPainter* painter, const QRectF& /*rect*/)
     if (m_plot->empty() && !m_plot->emptyText.isEmpty()) {
         painter->setPen(style.muted);
         painter->setFont(style.font);
-        painter->drawText(m_chart->plotArea().adjusted(8, 0, -8, 0), Qt::AlignCenter | Qt::TextWordWrap, m_plot->emptyText);
+        painter->drawText(m_chart->plotArea().adjusted(8, 0, -8, 0), Qt::AlignCenter | Qt::TextWordWrap,
+                          m_plot->emptyText);
         return;
     }
     if (m_hoverCurve < 0 || m_hoverCurve >= static_cast<int>(m_plot->curves.size()))

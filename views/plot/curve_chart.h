@@ -11,7 +11,8 @@
 
 class QRubberBand;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class PlotChart;
 

@@ -5,14 +5,16 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 }
 
-void CurveFeed::reset(const record::Measure* measure, std::vector<std::vector<std::size_t>> groups, double smoothing,
-                      bool withBand)
+void CurveFeed::reset(const record::Measure* measure, std::vector<std::vector<std::size_t>> groups,
+                      double smoothing, bool withBand)
 {
     m_measure = measure;
     m_groups = std::move(groups);

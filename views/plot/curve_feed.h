@@ -8,15 +8,16 @@
 #include <cstdint>
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class CurveFeed
 {
 public:
-    /// Curve c of the plot shows the mean of the measured values at groups[c]. With `smoothing` above zero the curves
-    /// come in pairs: the raw one (groups.size() + c) and the exponential mean (c).
-    void reset(const record::Measure* measure, std::vector<std::vector<std::size_t>> groups, double smoothing = 0,
-               bool withBand = false);
+    /// Curve c of the plot shows the mean of the measured values at groups[c]. With `smoothing` above zero
+    /// the curves come in pairs: the raw one (groups.size() + c) and the exponential mean (c).
+    void reset(const record::Measure* measure, std::vector<std::vector<std::size_t>> groups,
+               double smoothing = 0, bool withBand = false);
     /// Appends what is new. A record that was rewound is read again from its start. True if anything changed.
     bool pull(CurvePlot& plot);
     [[nodiscard]] const record::Measure* measure() const { return m_measure; }

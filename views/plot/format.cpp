@@ -7,7 +7,8 @@
 #include <charconv>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 QString formatBytes(double bytes)
 {
@@ -58,8 +59,9 @@ QString formatDuration(double seconds)
 
 QString modelName(int layer, const QString& module)
 {
-    static const QSet<QString> attention = {QStringLiteral("q_proj"), QStringLiteral("k_proj"), QStringLiteral("v_proj"),
-                                            QStringLiteral("o_proj"), QStringLiteral("qkv_proj")};
+    static const QSet<QString> attention = {QStringLiteral("q_proj"), QStringLiteral("k_proj"),
+                                            QStringLiteral("v_proj"), QStringLiteral("o_proj"),
+                                            QStringLiteral("qkv_proj")};
     static const QSet<QString> mlp = {QStringLiteral("gate_proj"), QStringLiteral("up_proj"),
                                       QStringLiteral("down_proj"), QStringLiteral("gate_up_proj")};
     const QString prefix = QStringLiteral("model.layers.%1").arg(layer);

@@ -6,7 +6,8 @@
 
 #include <cstdint>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// Four significant digits with the unit; bytes in GB or MB; "not measured" for NaN.
 QString formatValue(double value, const QString& unit = {});

@@ -10,7 +10,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 bool HeatMap::hasValues() const
 {
@@ -31,7 +32,8 @@ std::pair<int, int> HeatMapGeometry::cellAt(const QPointF& place, const HeatMap&
             std::min(static_cast<int>((place.x() - plot.left()) / cellWidth), map.columns() - 1)};
 }
 
-namespace {
+namespace
+{
 
 double widest(const QStringList& labels, const QFontMetricsF& metrics)
 {
@@ -61,7 +63,8 @@ bool numeric(const QStringList& labels)
     });
 }
 
-void paintScale(QPainter& painter, const HeatMapGeometry& geometry, const HeatMap& map, const PlotStyle& style)
+void paintScale(QPainter& painter, const HeatMapGeometry& geometry, const HeatMap& map,
+                const PlotStyle& style)
 {
     const QFontMetricsF metrics(style.font);
     QLinearGradient ramp(geometry.scale.bottomLeft(), geometry.scale.topLeft());
@@ -81,7 +84,8 @@ void paintScale(QPainter& painter, const HeatMapGeometry& geometry, const HeatMa
         const double y = geometry.scale.bottom() - share * geometry.scale.height();
         painter.setPen(QPen(style.muted, style.thinLine));
         painter.drawLine(QPointF(geometry.scale.right(), y), QPointF(geometry.scale.right() + 3, y));
-        painter.drawText(QPointF(geometry.scale.right() + 5, y + metrics.ascent() * 0.38), ticks.label(value));
+        painter.drawText(QPointF(geometry.scale.right() + 5, y + metrics.ascent() * 0.38),
+                         ticks.label(value));
     }
     QString title = map.valueTitle;
     if (exponent != 0)
@@ -98,19 +102,22 @@ void paintScale(QPainter& painter, const HeatMapGeometry& geometry, const HeatMa
     painter.restore();
 }
 
-void paintLabels(QPainter& painter, const HeatMapGeometry& geometry, const HeatMap& map, const PlotStyle& style)
+void paintLabels(QPainter& painter, const HeatMapGeometry& geometry, const HeatMap& map,
+                 const PlotStyle& style)
 {
     const QFontMetricsF metrics(style.font);
     painter.setFont(style.font);
-    const int rowStride = numeric(map.rowLabels) ? labelStride(geometry.cellHeight, metrics.height() * 1.05) : 1;
+    const int rowStride =
+        numeric(map.rowLabels) ? labelStride(geometry.cellHeight, metrics.height() * 1.05) : 1;
     for (int row = 0; row < map.rows(); row += rowStride) {
         const bool chosen = map.selectedRows.contains(row);
         painter.setPen(chosen ? style.text : style.muted);
         painter.setFont(chosen ? style.scaled(1, true) : style.font);
         const QString& label = map.rowLabels[row];
-        painter.drawText(QPointF(geometry.plot.left() - 5 - QFontMetricsF(painter.font()).horizontalAdvance(label),
-                                 geometry.cell(row, 0).center().y() + metrics.ascent() * 0.38),
-                         label);
+        painter.drawText(
+            QPointF(geometry.plot.left() - 5 - QFontMetricsF(painter.font()).horizontalAdvance(label),
+                    geometry.cell(row, 0).center().y() + metrics.ascent() * 0.38),
+            label);
     }
     const double needed = geometry.turnedColumns ? metrics.height() : widest(map.columnLabels, metrics) + 6;
     const int columnStride = numeric(map.columnLabels) ? labelStride(geometry.cellWidth, needed) : 1;
@@ -128,17 +135,20 @@ void paintLabels(QPainter& painter, const HeatMapGeometry& geometry, const HeatM
             painter.drawText(QPointF(0, 0), label);
             painter.restore();
         } else {
-            painter.drawText(QPointF(centre - width / 2, geometry.plot.bottom() + 4 + metrics.ascent()), label);
+            painter.drawText(QPointF(centre - width / 2, geometry.plot.bottom() + 4 + metrics.ascent()),
+                             label);
         }
     }
     painter.setFont(style.font);
     painter.setPen(style.muted);
-    const double columnsHeight = geometry.turnedColumns ? widest(map.columnLabels, metrics) : metrics.height();
+    const double columnsHeight =
+        geometry.turnedColumns ? widest(map.columnLabels, metrics) : metrics.height();
     painter.drawText(QPointF(geometry.plot.center().x() - metrics.horizontalAdvance(map.columnTitle) / 2,
                              geometry.plot.bottom() + columnsHeight + metrics.height() + 5),
                      map.columnTitle);
     painter.save();
-    painter.translate(geometry.plot.left() - widest(map.rowLabels, metrics) * 1.08 - 12, geometry.plot.center().y());
+    painter.translate(geometry.plot.left() - widest(map.rowLabels, metrics) * 1.08 - 12,
+                      geometry.plot.center().y());
     painter.rotate(-90);
     painter.drawText(QPointF(-metrics.horizontalAdvance(map.rowTitle) / 2, 0), map.rowTitle);
     painter.restore();
@@ -154,12 +164,12 @@ HeatMapGeometry layOut(const QRectF& area, const HeatMap& map, const PlotStyle& 
     const double left = widest(map.rowLabels, metrics) * 1.08 + metrics.height() + 14;
     const double right = metrics.height() * 4.6 + 16;
     const double width = std::max(10.0, area.width() - left - right);
-    geometry.turnedColumns =
-        !numeric(map.columnLabels) && map.columns() > 0 && width / map.columns() < widest(map.columnLabels, metrics) + 6;
-    const double bottom =
-        (geometry.turnedColumns ? widest(map.columnLabels, metrics) : metrics.height()) + metrics.height() + 10;
-    geometry.plot = QRectF(area.left() + left, area.top() + title, width,
-                           std::max(10.0, area.height() - title - bottom));
+    geometry.turnedColumns = !numeric(map.columnLabels) && map.columns() > 0 &&
+                             width / map.columns() < widest(map.columnLabels, metrics) + 6;
+    const double bottom = (geometry.turnedColumns ? widest(map.columnLabels, metrics) : metrics.height()) +
+                          metrics.height() + 10;
+    geometry.plot =
+        QRectF(area.left() + left, area.top() + title, width, std::max(10.0, area.height() - title - bottom));
     geometry.cellWidth = map.columns() > 0 ? geometry.plot.width() / map.columns() : 0;
     geometry.cellHeight = map.rows() > 0 ? geometry.plot.height() / map.rows() : 0;
     geometry.scale = QRectF(geometry.plot.right() + 10, geometry.plot.top(), metrics.height() * 0.8,
@@ -199,7 +209,8 @@ void paintHeatMap(QPainter& painter, const QRectF& area, const HeatMap& map, con
             }
         }
     if (geometry.cellWidth > 6 && geometry.cellHeight > 6) {
-        painter.setPen(QPen(style.background.alpha() == 0 ? QColor(Qt::white) : style.background, style.thinLine));
+        painter.setPen(
+            QPen(style.background.alpha() == 0 ? QColor(Qt::white) : style.background, style.thinLine));
         for (int row = 1; row < map.rows(); ++row)
             painter.drawLine(QPointF(geometry.plot.left(), geometry.cell(row, 0).top()),
                              QPointF(geometry.plot.right(), geometry.cell(row, 0).top()));

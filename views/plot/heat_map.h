@@ -14,7 +14,8 @@
 
 class QPainter;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct HeatMap {
     QString title;

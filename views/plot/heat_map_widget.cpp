@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 HeatMapWidget::HeatMapWidget(QWidget* parent) : QWidget(parent)
 {
@@ -88,7 +89,8 @@ void HeatMapWidget::mouseReleaseEvent(QMouseEvent* event)
     m_cursor = last;
     update();
     Q_EMIT cellsChosen(std::min(first.first, last.first), std::max(first.first, last.first),
-                       std::min(first.second, last.second), std::max(first.second, last.second), event->modifiers());
+                       std::min(first.second, last.second), std::max(first.second, last.second),
+                       event->modifiers());
 }
 
 void HeatMapWidget::keyPressEvent(QKeyEvent* event)
@@ -106,7 +108,8 @@ void HeatMapWidget::keyPressEvent(QKeyEvent* event)
         ++next.second;
     else if (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) {
         if (m_map.hasValues())
-            Q_EMIT cellsChosen(m_cursor.first, m_cursor.first, m_cursor.second, m_cursor.second, Qt::NoModifier);
+            Q_EMIT cellsChosen(m_cursor.first, m_cursor.first, m_cursor.second, m_cursor.second,
+                               Qt::NoModifier);
         return;
     } else {
         QWidget::keyPressEvent(event);
@@ -115,7 +118,8 @@ void HeatMapWidget::keyPressEvent(QKeyEvent* event)
     m_cursor = {std::clamp(next.first, 0, std::max(0, m_map.rows() - 1)),
                 std::clamp(next.second, 0, std::max(0, m_map.columns() - 1))};
     update();
-    Q_EMIT cellHovered(m_cursor.first, m_cursor.second, mapToGlobal(cellCentre(m_cursor.first, m_cursor.second)));
+    Q_EMIT cellHovered(m_cursor.first, m_cursor.second,
+                       mapToGlobal(cellCentre(m_cursor.first, m_cursor.second)));
 }
 
 void HeatMapWidget::leaveEvent(QEvent* event)

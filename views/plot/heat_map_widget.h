@@ -5,7 +5,8 @@
 
 #include <QWidget>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class HeatMapWidget : public QWidget
 {

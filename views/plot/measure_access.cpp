@@ -5,7 +5,8 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 QStringList axisLabels(const record::Measure* measure, const char* axis)
 {

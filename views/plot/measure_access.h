@@ -12,15 +12,16 @@
 #include <utility>
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// Labels of an axis; empty where the measure has no such axis.
 QStringList axisLabels(const record::Measure* measure, const char* axis);
 /// Position of a label on an axis, or -1.
 int axisIndex(const record::Measure* measure, const char* axis, const QString& label);
 
-/// The positions where each named axis has the given index (or any, for -1), other axes at any index. Names that the
-/// measure does not have are ignored.
+/// The positions where each named axis has the given index (or any, for -1), other axes at any index. Names
+/// that the measure does not have are ignored.
 std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
                                         std::initializer_list<std::pair<const char*, int>> where);
 

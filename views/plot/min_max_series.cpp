@@ -5,7 +5,8 @@
 #include <array>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 MinMaxSeries::MinMaxSeries(std::size_t capacity) : m_capacity(std::max<std::size_t>(capacity, 4)) {}
 

@@ -8,10 +8,11 @@
 #include <cstddef>
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-/// Points are gathered into at most `capacity` buckets, each with its first, lowest, highest and last point. When they
-/// are full, neighbours are merged, so that an append costs constant time on average.
+/// Points are gathered into at most `capacity` buckets, each with its first, lowest, highest and last point.
+/// When they are full, neighbours are merged, so that an append costs constant time on average.
 class MinMaxSeries
 {
 public:
@@ -30,8 +31,8 @@ public:
     [[nodiscard]] double lastX() const { return m_buckets.empty() ? 0 : m_buckets.back().last.x(); }
     [[nodiscard]] double lastY() const { return m_buckets.empty() ? 0 : m_buckets.back().last.y(); }
 
-    /// The curve between x0 and x1 (and one point beyond each side), for a plot `columns` pixels wide: at most four
-    /// points for each column.
+    /// The curve between x0 and x1 (and one point beyond each side), for a plot `columns` pixels wide: at
+    /// most four points for each column.
     [[nodiscard]] QList<QPointF> points(double x0, double x1, int columns) const;
     /// The kept point nearest to x.
     [[nodiscard]] QPointF nearest(double x) const;

@@ -19,7 +19,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// Title at the left, legend at the right or, where that is too long, below it.
 class PlotHeader : public QGraphicsItem
@@ -51,8 +52,8 @@ public:
     [[nodiscard]] double height() const
     {
         const double line = QFontMetricsF(m_style.font).height();
-        return (m_title.isEmpty() ? 0 : line * 1.5) + (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) +
-               4;
+        return (m_title.isEmpty() ? 0 : line * 1.5) +
+               (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) + 4;
     }
     /// Said after the title where the axis is too short for it.
     void setAxisText(const QString& text)
@@ -73,7 +74,8 @@ public:
         if (!m_title.isEmpty()) {
             painter->setFont(titleFont);
             painter->setPen(m_style.text);
-            painter->drawText(QPointF(left, y), title.elidedText(m_title, Qt::ElideRight, m_width - left - 4));
+            painter->drawText(QPointF(left, y),
+                              title.elidedText(m_title, Qt::ElideRight, m_width - left - 4));
         }
         if (!hasLegend())
             return;
@@ -94,7 +96,8 @@ public:
                 y += small.height() * 1.25;
             }
             painter->setPen(QPen(colour, m_style.line * 1.5));
-            painter->drawLine(QPointF(x, y - small.ascent() * 0.35), QPointF(x + small.height() * 0.8, y - small.ascent() * 0.35));
+            painter->drawLine(QPointF(x, y - small.ascent() * 0.35),
+                              QPointF(x + small.height() * 0.8, y - small.ascent() * 0.35));
             x += small.height() * 1.0;
             painter->setPen(m_style.muted);
             painter->drawText(QPointF(x, y), label);
@@ -139,7 +142,8 @@ private:
     }
     [[nodiscard]] bool legendBesideTitle() const
     {
-        return QFontMetricsF(m_style.scaled(1.0, true)).horizontalAdvance(m_title) + legendWidth() + 30 < m_width;
+        return QFontMetricsF(m_style.scaled(1.0, true)).horizontalAdvance(m_title) + legendWidth() + 30 <
+               m_width;
     }
     void paintDepth(QPainter& painter, double x, double y, const QFontMetricsF& small) const
     {
@@ -289,8 +293,8 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     m_x->setTitleVisible(space > metrics.height() * 2.5);
 }
 
-void PlotChart::show(const CurvePlot& plot, const PlotStyle& style, std::optional<std::pair<double, double>> range,
-                     std::optional<double> marker)
+void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
+                     std::optional<std::pair<double, double>> range, std::optional<double> marker)
 {
     applyStyle(style);
     m_header->set(plot, style);
@@ -403,7 +407,8 @@ QPointF PlotChart::toChart(double x, double y) const
 double PlotChart::xAt(const QPointF& place) const
 {
     const QRectF area = plotArea();
-    return m_range.first + (place.x() - area.left()) / std::max(1.0, area.width()) * (m_range.second - m_range.first);
+    return m_range.first +
+           (place.x() - area.left()) / std::max(1.0, area.width()) * (m_range.second - m_range.first);
 }
 
 void PlotChart::resizeEvent(QGraphicsSceneResizeEvent* event)
@@ -420,8 +425,8 @@ void paintCurvePlot(QPainter& painter, const QRectF& area, const CurvePlot& plot
     auto* chart = new PlotChart(plot.logarithmic);
     scene.addItem(chart);
     chart->resize(area.size());
-    // Axis titles and labels claim their room in a layout that would otherwise wait for the event loop, and decimation
-    // needs the plot area that the first pass settles.
+    // Axis titles and labels claim their room in a layout that would otherwise wait for the event loop, and
+    // decimation needs the plot area that the first pass settles.
     for (int pass = 0; pass < 2; ++pass) {
         chart->show(plot, style, range, marker);
         chart->layout()->invalidate();

@@ -17,7 +17,8 @@ class QPainter;
 class QValueAxis;
 class QLogValueAxis;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class PlotHeader;
 

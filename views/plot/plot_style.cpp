@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 bool isDark(const QPalette& palette)
 {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// How a plot is drawn: on the screen in the palette's colours, or on paper in points. One unit is one logical pixel
-// on the screen and one point on paper; fonts have their size in these units.
+// How a plot is drawn: on the screen in the palette's colours, or on paper in points. One unit is one logical
+// pixel on the screen and one point on paper; fonts have their size in these units.
 #pragma once
 
 #include <QColor>
 #include <QFont>
 #include <QPalette>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct PlotStyle {
     QFont font;

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 Ticks niceTicks(double low, double high, int wanted)
 {

@@ -6,13 +6,14 @@
 
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 struct Ticks {
-    double minimum = 0;  ///< the data's minimum, rounded out to a tick
+    double minimum = 0; ///< the data's minimum, rounded out to a tick
     double maximum = 1;
     double interval = 0.2;
-    int decimals = 1;    ///< digits after the point that tell neighbouring ticks apart
+    int decimals = 1; ///< digits after the point that tell neighbouring ticks apart
     [[nodiscard]] std::vector<double> values() const;
     [[nodiscard]] QString label(double value) const;
 };

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 constexpr std::size_t mostLines = 24; ///< more curves than this are drawn as a band
 }
 
@@ -75,10 +77,11 @@ void RoutingModel::makePlot(Chart chart)
 {
     const record::Measure* measure = chartMeasure(chart);
     CurvePlot plot;
-    plot.title = chart == Entropy ? QStringLiteral("Routing entropy") : QStringLiteral("Load imbalance (MaxVio)");
+    plot.title =
+        chart == Entropy ? QStringLiteral("Routing entropy") : QStringLiteral("Load imbalance (MaxVio)");
     plot.yTitle = chart == Entropy ? QStringLiteral("entropy (nats)")
-                  : m_relative    ? QStringLiteral("MaxVio")
-                                  : QStringLiteral("max load − mean load");
+                  : m_relative     ? QStringLiteral("MaxVio")
+                                   : QStringLiteral("max load − mean load");
     plot.emptyText = QStringLiteral("Nothing recorded yet");
     plot.fromZero = true;
     std::vector<std::vector<std::size_t>> groups;
@@ -90,9 +93,11 @@ void RoutingModel::makePlot(Chart chart)
             groups.push_back(positionsWhere(measure->info(), {{"layer", layer}, {"router", router}}));
             Curve curve;
             curve.label = QStringLiteral("layer %1").arg(layer);
-            curve.name = modelName(layer, {}) + (m_router.isEmpty() ? QString() : QStringLiteral(", router ") + m_router);
+            curve.name = modelName(layer, {}) +
+                         (m_router.isEmpty() ? QString() : QStringLiteral(", router ") + m_router);
             curve.key = layer;
-            curve.depth = layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
+            curve.depth =
+                layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
             plot.curves.push_back(std::move(curve));
         }
         plot.legend = CurveLegend::Depth;
@@ -141,18 +146,20 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
     map.columnTitle = QStringLiteral("layer");
     map.rowLabels = experts();
     map.columnLabels = axisLabels(m_load, "layer");
-    map.title = QStringLiteral("Load: experts × layers at step %1, %2")
-                    .arg(step)
-                    .arg(task.isEmpty() ? (tasks().size() > 1 ? QStringLiteral("mean over tasks") : tasks().value(0)) : task);
+    map.title =
+        QStringLiteral("Load: experts × layers at step %1, %2")
+            .arg(step)
+            .arg(task.isEmpty() ? (tasks().size() > 1 ? QStringLiteral("mean over tasks") : tasks().value(0))
+                                : task);
     const int router = axisIndex(m_load, "router", m_router);
     const int taskIndex = task.isEmpty() ? -1 : static_cast<int>(tasks().indexOf(task));
     const std::vector<float> latest = m_load->latestAt(step);
     for (int expert = 0; expert < map.rows(); ++expert)
         for (int layer = 0; layer < map.columns(); ++layer)
             map.values.push_back(measuredMean(latest, positionsWhere(m_load->info(), {{"layer", layer},
-                                                                                       {"router", router},
-                                                                                       {"expert", expert},
-                                                                                       {"task", taskIndex}})));
+                                                                                      {"router", router},
+                                                                                      {"expert", expert},
+                                                                                      {"task", taskIndex}})));
     map.selectedColumns = m_selection.layers;
     map.selectedRows = m_selection.experts;
     setScale(map, automatic);
@@ -181,9 +188,9 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
             std::vector<std::size_t> where;
             for (int layer = 0; layer < layers(); ++layer)
                 if (m_selection.layers.empty() || m_selection.layers.contains(layer))
-                    for (const std::size_t position :
-                         positionsWhere(m_load->info(),
-                                        {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}}))
+                    for (const std::size_t position : positionsWhere(
+                             m_load->info(),
+                             {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}}))
                         where.push_back(position);
             map.values.push_back(measuredMean(latest, where));
         }
@@ -209,9 +216,10 @@ QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
         const auto where = positionsWhere(
             m_load->info(), {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}});
         const float share = measuredMean(latestOf(*m_load, where, step));
-        lines += QStringLiteral("\n%1: %2").arg(
-            names.value(task, QStringLiteral("load")),
-            std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %") : formatValue(share));
+        lines += QStringLiteral("\n%1: %2")
+                     .arg(names.value(task, QStringLiteral("load")),
+                          std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %")
+                                               : formatValue(share));
     }
     return lines;
 }
@@ -226,7 +234,8 @@ CsvTable RoutingModel::table(Chart chart) const
     std::vector<std::size_t> positions;
     const int router = axisIndex(measure, "router", m_router);
     for (int layer = 0; layer < axisLabels(measure, "layer").size(); ++layer)
-        for (const std::size_t position : positionsWhere(measure->info(), {{"layer", layer}, {"router", router}})) {
+        for (const std::size_t position :
+             positionsWhere(measure->info(), {{"layer", layer}, {"router", router}})) {
             table.header << QStringLiteral("layer_%1").arg(layer);
             positions.push_back(position);
         }

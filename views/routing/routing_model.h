@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Where the tokens go: load of each expert by layer and by task, imbalance and entropy over steps. Knows the measures
-// of routing, no family.
+// Where the tokens go: load of each expert by layer and by task, imbalance and entropy over steps. Knows the
+// measures of routing, no family.
 #pragma once
 
 #include "core/record/run_record.h"
@@ -11,7 +11,8 @@
 #include "views/plot/measure_access.h"
 #include "views/selection/selection.h"
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class RoutingModel
 {

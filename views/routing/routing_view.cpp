@@ -13,11 +13,15 @@
 #include <QToolTip>
 #include <QVBoxLayout>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 RoutingView::RoutingView(Selection* selection, QWidget* parent)
-    : View(selection, parent), m_byLayer(new HeatMapWidget(this)), m_byTask(new HeatMapWidget(this)),
-      m_imbalance(new CurveChart(false, this)), m_entropy(new CurveChart(false, this))
+    : View(selection, parent),
+      m_byLayer(new HeatMapWidget(this)),
+      m_byTask(new HeatMapWidget(this)),
+      m_imbalance(new CurveChart(false, this)),
+      m_entropy(new CurveChart(false, this))
 {
     auto* content = new QWidget(this);
     auto* column = new QVBoxLayout(content);
@@ -54,14 +58,17 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
 
     auto* controls = new ControlRow(content);
     m_router = controls->addChoice(tr("Router"), tr("Which router of a layer, where it has several"));
-    m_task = controls->addChoice(tr("Task"), tr("Load of one task's tokens, or the mean over tasks (default); the same "
-                                                "as the selection's task"));
-    m_form = controls->addChoice(tr("Imbalance"),
-                                 tr("MaxVio divided by the mean load (Wang et al. 2024, default), or the difference alone "
-                                    "(as in SMoRA)"));
+    m_task = controls->addChoice(tr("Task"),
+                                 tr("Load of one task's tokens, or the mean over tasks (default); the same "
+                                    "as the selection's task"));
+    m_form = controls->addChoice(
+        tr("Imbalance"),
+        tr("MaxVio divided by the mean load (Wang et al. 2024, default), or the difference alone "
+           "(as in SMoRA)"));
     m_form->addItems({tr("relative"), tr("difference")});
-    m_auto = controls->addSwitch(tr("Auto scale"), tr("Fits the maps' scale to the step shown. Off (default): one scale "
-                                                      "for the whole run."));
+    m_auto = controls->addSwitch(tr("Auto scale"),
+                                 tr("Fits the maps' scale to the step shown. Off (default): one scale "
+                                    "for the whole run."));
     controls->addStretch();
     column->addWidget(controls);
     setContent(content);
@@ -102,23 +109,26 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
         else
             QToolTip::showText(place + QPoint(12, 8), lines, widget);
     };
-    connect(m_byLayer, &HeatMapWidget::cellHovered, this, [this, tell](int row, int column, const QPoint& place) {
-        tell(m_model.reading(row, column, m_selection->step()), place, m_byLayer);
-    });
-    connect(m_byTask, &HeatMapWidget::cellHovered, this, [this, tell](int row, int column, const QPoint& place) {
-        const HeatMap& map = m_byTask->map();
-        tell(row < 0 ? QString()
-                     : tr("expert %1, %2\nload %3 % (uniform: %4 %)")
-                           .arg(map.rowLabels[row], map.columnLabels[column])
-                           .arg(map.value(row, column) * 100, 0, 'f', 1)
-                           .arg(100.0 / map.rows(), 0, 'f', 1),
-             place, m_byTask);
-    });
+    connect(m_byLayer, &HeatMapWidget::cellHovered, this,
+            [this, tell](int row, int column, const QPoint& place) {
+                tell(m_model.reading(row, column, m_selection->step()), place, m_byLayer);
+            });
+    connect(m_byTask, &HeatMapWidget::cellHovered, this,
+            [this, tell](int row, int column, const QPoint& place) {
+                const HeatMap& map = m_byTask->map();
+                tell(row < 0 ? QString()
+                             : tr("expert %1, %2\nload %3 % (uniform: %4 %)")
+                                   .arg(map.rowLabels[row], map.columnLabels[column])
+                                   .arg(map.value(row, column) * 100, 0, 'f', 1)
+                                   .arg(100.0 / map.rows(), 0, 'f', 1),
+                     place, m_byTask);
+            });
     m_imbalance->setPlot(&m_model.plot(RoutingModel::Imbalance));
     m_entropy->setPlot(&m_model.plot(RoutingModel::Entropy));
-    setEmptyText(tr("Routing"), tr("How the tokens spread over the experts: load by layer and task, imbalance (MaxVio) and "
-                                   "entropy over steps. Families without a router have nothing to show here; MixLoRA, "
-                                   "SharedLoRA, OperA and other mixtures do."));
+    setEmptyText(tr("Routing"),
+                 tr("How the tokens spread over the experts: load by layer and task, imbalance (MaxVio) and "
+                    "entropy over steps. Families without a router have nothing to show here; MixLoRA, "
+                    "SharedLoRA, OperA and other mixtures do."));
 }
 
 void RoutingView::fillControls()
@@ -154,8 +164,9 @@ void RoutingView::append()
 void RoutingView::refreshCharts()
 {
     for (CurveChart* chart : {m_imbalance, m_entropy}) {
-        chart->setMarker(m_selection->live() ? std::nullopt
-                                             : std::optional<double>(static_cast<double>(m_selection->step())));
+        chart->setMarker(m_selection->live()
+                             ? std::nullopt
+                             : std::optional<double>(static_cast<double>(m_selection->step())));
         chart->refresh();
     }
 }
@@ -223,7 +234,8 @@ std::vector<Figure> RoutingView::figures() const
     };
     addMap(QStringLiteral("load-by-layer"),
            m_model.loadByLayer(m_selection->step(), m_selection->task(), m_auto->isChecked()), 0.5);
-    addMap(QStringLiteral("load-by-task"), m_model.loadByTask(m_selection->step(), m_auto->isChecked()), 0.75);
+    addMap(QStringLiteral("load-by-task"), m_model.loadByTask(m_selection->step(), m_auto->isChecked()),
+           0.75);
     const auto addChart = [&](const QString& key, RoutingModel::Chart chart, const CurveChart* widget) {
         const CurvePlot& plot = m_model.plot(chart);
         const auto zoom = widget->zoom();

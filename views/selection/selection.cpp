@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 constexpr std::size_t undoLimit = 200;
 }
 

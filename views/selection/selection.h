@@ -10,7 +10,8 @@
 #include <set>
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// The part of a selection that undo brings back. Empty sets mean "all".
 struct SelectionState {

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
-namespace {
+namespace
+{
 
 struct ChartSpec {
     const char* key;
@@ -88,7 +90,8 @@ void TrainingModel::makePlot(Chart chart)
         for (int c = 0; c < count; ++c) {
             Curve curve;
             curve.label = byTask ? tasks[c] : QString();
-            curve.name = (byTask ? tasks[c] : plot.title) + (smoothing > 0 ? QStringLiteral(", smoothed") : QString());
+            curve.name =
+                (byTask ? tasks[c] : plot.title) + (smoothing > 0 ? QStringLiteral(", smoothed") : QString());
             curve.category = c;
             curve.key = byTask ? c : -1;
             plot.curves.push_back(curve);
@@ -132,7 +135,8 @@ bool TrainingModel::hasData() const
 bool TrainingModel::hasAuxiliary() const
 {
     const auto& plot = m_plots[Auxiliary];
-    return !plot.empty() && (plot.curves.front().data.maximum() != 0 || plot.curves.front().data.minimum() != 0);
+    return !plot.empty() &&
+           (plot.curves.front().data.maximum() != 0 || plot.curves.front().data.minimum() != 0);
 }
 
 std::int64_t TrainingModel::evaluationStep(std::int64_t step) const
@@ -174,14 +178,16 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
     bars.valueTitle = QStringLiteral("accuracy (%)");
     bars.unit = QStringLiteral("%");
     bars.maximum = 100;
-    bars.emptyText = QStringLiteral("Accuracy of each task before and after training appears here once the test rows "
-                                    "have been evaluated.");
+    bars.emptyText =
+        QStringLiteral("Accuracy of each task before and after training appears here once the test rows "
+                       "have been evaluated.");
     const auto rows = evaluation(step);
     const record::Measure* accuracy = m_run == nullptr ? nullptr : m_run->measure("eval/accuracy");
     if (rows.empty() || accuracy->empty())
         return bars;
     const std::int64_t first = accuracy->steps()[0];
-    BarSeries before{first == 0 ? QStringLiteral("before (base model)") : QStringLiteral("step %1").arg(first), {}};
+    BarSeries before{
+        first == 0 ? QStringLiteral("before (base model)") : QStringLiteral("step %1").arg(first), {}};
     const std::int64_t now = evaluationStep(step);
     BarSeries after{QStringLiteral("step %1").arg(now), {}};
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -11,7 +11,8 @@
 #include <map>
 #include <vector>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 /// One task's evaluation before the training and at the chosen step.
 struct EvaluationRow {

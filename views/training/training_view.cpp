@@ -15,7 +15,8 @@
 
 #include <cmath>
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selection, parent)
 {
@@ -39,7 +40,8 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
         m_charts.push_back(widget);
     }
     connect(m_charts[TrainingModel::TaskLoss], &CurveChart::keyClicked, this, [this](int key) {
-        const QString task = m_model.plot(TrainingModel::TaskLoss).curves[static_cast<std::size_t>(key)].label;
+        const QString task =
+            m_model.plot(TrainingModel::TaskLoss).curves[static_cast<std::size_t>(key)].label;
         m_selection->setTask(task == m_selection->task() ? QString() : task);
     });
 
@@ -55,10 +57,13 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     m_table = new QTableWidget(0, 5, right);
     m_table->setAccessibleName(tr("Evaluation by task"));
     m_table->setHorizontalHeaderLabels({tr("Task"), tr("Before"), tr("Now"), tr("Change"), tr("Loss")});
-    m_table->horizontalHeaderItem(1)->setToolTip(tr("Accuracy of the untouched base model on the test rows, percent"));
-    m_table->horizontalHeaderItem(2)->setToolTip(tr("Accuracy at the newest evaluation up to the chosen step, percent"));
+    m_table->horizontalHeaderItem(1)->setToolTip(
+        tr("Accuracy of the untouched base model on the test rows, percent"));
+    m_table->horizontalHeaderItem(2)->setToolTip(
+        tr("Accuracy at the newest evaluation up to the chosen step, percent"));
     m_table->horizontalHeaderItem(3)->setToolTip(tr("Now minus before, percentage points"));
-    m_table->horizontalHeaderItem(4)->setToolTip(tr("Mean negative log-likelihood of the answers' tokens, before and now, nats"));
+    m_table->horizontalHeaderItem(4)->setToolTip(
+        tr("Mean negative log-likelihood of the answers' tokens, before and now, nats"));
     m_table->verticalHeader()->hide();
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
@@ -88,10 +93,11 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     column->addWidget(split, 1);
 
     auto* controls = new ControlRow(content);
-    m_smoothing = controls->addSlider(tr("Smoothing"),
-                                      tr("Weight of the past in the exponential mean, 0 to 0.99 (default 0.9). The raw "
-                                         "values stay visible behind, faintly."),
-                                      0, 99);
+    m_smoothing =
+        controls->addSlider(tr("Smoothing"),
+                            tr("Weight of the past in the exponential mean, 0 to 0.99 (default 0.9). The raw "
+                               "values stay visible behind, faintly."),
+                            0, 99);
     m_smoothing->setValue(90);
     controls->addStretch();
     connect(m_smoothing, &QSlider::valueChanged, this, [this](int value) {
@@ -103,13 +109,15 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     for (int c = 0; c < TrainingModel::chartCount; ++c)
         m_charts[static_cast<std::size_t>(c)]->setPlot(&m_model.plot(static_cast<TrainingModel::Chart>(c)));
     arrangeSmallCharts();
-    setEmptyText(tr("Training"), tr("Loss, learning rate, gradient norm, throughput and memory over steps, and each "
-                                    "task's accuracy before and after, as a run goes on or of one that is done."));
+    setEmptyText(tr("Training"),
+                 tr("Loss, learning rate, gradient norm, throughput and memory over steps, and each "
+                    "task's accuracy before and after, as a run goes on or of one that is done."));
 }
 
 void TrainingView::arrangeSmallCharts()
 {
-    const int columns = m_left->width() >= 780 ? 6 : 4; // of a grid with six or four parts: three or two small charts a row
+    const int columns =
+        m_left->width() >= 780 ? 6 : 4; // of a grid with six or four parts: three or two small charts a row
     if (columns == m_columns && m_auxiliary == m_model.hasAuxiliary())
         return;
     m_columns = columns;
@@ -118,7 +126,8 @@ void TrainingView::arrangeSmallCharts()
         m_grid->removeWidget(chart);
     m_grid->addWidget(m_charts[TrainingModel::Loss], 0, 0, 1, columns / 2);
     m_grid->addWidget(m_charts[TrainingModel::TaskLoss], 0, columns / 2, 1, columns / 2);
-    std::vector<CurveChart*> small = {m_charts[TrainingModel::LearningRate], m_charts[TrainingModel::GradientNorm],
+    std::vector<CurveChart*> small = {m_charts[TrainingModel::LearningRate],
+                                      m_charts[TrainingModel::GradientNorm],
                                       m_charts[TrainingModel::Throughput], m_charts[TrainingModel::Memory]};
     if (m_auxiliary)
         small.insert(small.begin() + 2, m_charts[TrainingModel::Auxiliary]);
@@ -131,7 +140,8 @@ void TrainingView::arrangeSmallCharts()
         // a last row with fewer charts shares the width among them
         const int here = std::min(perRow, count - next);
         for (int i = 0; i < here; ++i)
-            m_grid->addWidget(small[static_cast<std::size_t>(next++)], row, i * (columns / here), 1, columns / here);
+            m_grid->addWidget(small[static_cast<std::size_t>(next++)], row, i * (columns / here), 1,
+                              columns / here);
     }
     m_grid->setRowStretch(0, 5);
     for (int row = 1; row < 4; ++row)
@@ -170,8 +180,9 @@ void TrainingView::append()
 void TrainingView::refreshCharts()
 {
     for (CurveChart* chart : m_charts) {
-        chart->setMarker(m_selection->live() ? std::nullopt
-                                             : std::optional<double>(static_cast<double>(m_selection->step())));
+        chart->setMarker(m_selection->live()
+                             ? std::nullopt
+                             : std::optional<double>(static_cast<double>(m_selection->step())));
         chart->refresh();
     }
 }
@@ -197,7 +208,8 @@ void TrainingView::refreshEvaluation()
                                    nats(row.lossBefore) + QStringLiteral(" → ") + nats(row.lossNow)};
         for (int c = 0; c < texts.size(); ++c) {
             auto* item = new QTableWidgetItem(texts[c]);
-            item->setTextAlignment(c == 0 ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
+            item->setTextAlignment(c == 0 ? Qt::AlignLeft | Qt::AlignVCenter
+                                          : Qt::AlignRight | Qt::AlignVCenter);
             m_table->setItem(r, c, item);
         }
         if (row.task == m_selection->task())

@@ -9,7 +9,8 @@ class QGridLayout;
 class QSlider;
 class QTableWidget;
 
-namespace rankscope::views {
+namespace rankscope::views
+{
 
 class BarWidget;
 class CurveChart;

@@ -15,11 +15,16 @@
 
 #include <algorithm>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 FileListField::FileListField(const QString& name, const QString& toolTip, QWidget* parent)
-    : QWidget(parent), m_name(name), m_list(new QListWidget(this)), m_remove(new QToolButton(this)),
-      m_error(new QLabel(this)), m_hint(new QLabel(tr("Drop .json or .jsonl files here; each file is a task"), this))
+    : QWidget(parent),
+      m_name(name),
+      m_list(new QListWidget(this)),
+      m_remove(new QToolButton(this)),
+      m_error(new QLabel(this)),
+      m_hint(new QLabel(tr("Drop .json or .jsonl files here; each file is a task"), this))
 {
     setAcceptDrops(true);
     auto* column = new QVBoxLayout(this);
@@ -81,7 +86,8 @@ void FileListField::addFiles(const QStringList& files)
             continue;
         present << file;
         const QFileInfo info(file);
-        auto* item = new QListWidgetItem(QDir(info.path()).dirName() + QLatin1Char('/') + info.fileName(), m_list);
+        auto* item =
+            new QListWidgetItem(QDir(info.path()).dirName() + QLatin1Char('/') + info.fileName(), m_list);
         item->setData(Qt::UserRole, file);
         item->setToolTip(file);
     }

@@ -9,7 +9,8 @@ class QLabel;
 class QListWidget;
 class QToolButton;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class FileListField : public QWidget
 {

@@ -26,12 +26,14 @@
 #include <QSignalBlocker>
 #include <QToolButton>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 using base::Json;
 using base::OrderedJson;
 
-namespace {
+namespace
+{
 
 constexpr int planDelay = 200; ///< ms after the last change
 constexpr int formWidth = 720;
@@ -62,7 +64,8 @@ QLabel* caption(const QString& text, QWidget* field, QWidget* parent)
 
 QString absolute(const QString& file, const QString& folder)
 {
-    return file.isEmpty() || folder.isEmpty() || QFileInfo(file).isAbsolute() ? file : QDir(folder).filePath(file);
+    return file.isEmpty() || folder.isEmpty() || QFileInfo(file).isAbsolute() ? file
+                                                                              : QDir(folder).filePath(file);
 }
 
 QStringList absolute(QStringList files, const QString& folder)
@@ -75,7 +78,9 @@ QStringList absolute(QStringList files, const QString& folder)
 } // namespace
 
 JobEditor::JobEditor(EngineLink* engine, QWidget* parent)
-    : QWidget(parent), m_engine(engine), m_families(installedFamilies())
+    : QWidget(parent),
+      m_engine(engine),
+      m_families(installedFamilies())
 {
     auto* row = new QHBoxLayout(this);
     row->setContentsMargins(0, 0, 0, 0);
@@ -93,14 +98,15 @@ JobEditor::JobEditor(EngineLink* engine, QWidget* parent)
     m_planTimer.setInterval(planDelay);
     connect(&m_planTimer, &QTimer::timeout, this, &JobEditor::requestPlan);
     connect(m_plan->launchButton(), &QPushButton::clicked, this, &JobEditor::launch);
-    connect(m_engine, &EngineLink::planned, this, [this](quint64 ticket, const QString& json, const QString& error) {
-        if (ticket != m_ticket)
-            return; // a newer plan is on its way
-        if (error.isEmpty())
-            m_plan->showPlan(json);
-        else
-            showRefusal(error);
-    });
+    connect(m_engine, &EngineLink::planned, this,
+            [this](quint64 ticket, const QString& json, const QString& error) {
+                if (ticket != m_ticket)
+                    return; // a newer plan is on its way
+                if (error.isEmpty())
+                    m_plan->showPlan(json);
+                else
+                    showRefusal(error);
+            });
     connect(m_engine, &EngineLink::submitted, this, [this] {
         m_launching = false;
         m_plan->launchButton()->setEnabled(true);
@@ -234,7 +240,8 @@ void JobEditor::makeModelSection(QVBoxLayout* column)
     browse->setText(tr("Browse…"));
     auto* kinds = new QMenu(browse);
     kinds->addAction(tr("GGUF file…"), this, [this] {
-        const QString file = QFileDialog::getOpenFileName(this, tr("Base model"), {}, tr("GGUF models (*.gguf)"));
+        const QString file =
+            QFileDialog::getOpenFileName(this, tr("Base model"), {}, tr("GGUF models (*.gguf)"));
         if (!file.isEmpty())
             m_model->setEditText(file);
     });
@@ -272,9 +279,11 @@ void JobEditor::makeDataSection(QVBoxLayout* column)
     auto* form = new QFormLayout;
     form->setSpacing(8);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
-    m_train = new FileListField(tr("Training files"),
-                                tr("Rows with instruction, input and output, or with messages. Each file is a task."), this);
-    m_test = new FileListField(tr("Test files"), tr("Evaluated before and after the training; by task"), this);
+    m_train = new FileListField(
+        tr("Training files"),
+        tr("Rows with instruction, input and output, or with messages. Each file is a task."), this);
+    m_test =
+        new FileListField(tr("Test files"), tr("Evaluated before and after the training; by task"), this);
     form->addRow(caption(tr("Training"), m_train, this), m_train);
     form->addRow(caption(tr("Test"), m_test, this), m_test);
     column->addLayout(form);
@@ -313,8 +322,9 @@ void JobEditor::makeFamilySection(QVBoxLayout* column)
 void JobEditor::chooseFamily(int index)
 {
     if (index < 0 || index >= static_cast<int>(m_families.size())) {
-        m_familyText->setText(tr("No adapter family was found. Families lie in the plugins folder beside the program; "
-                                 "RANKSCOPE_PLUGINS names others."));
+        m_familyText->setText(
+            tr("No adapter family was found. Families lie in the plugins folder beside the program; "
+               "RANKSCOPE_PLUGINS names others."));
         return;
     }
     const protocol::FamilyManifest& family = m_families[static_cast<std::size_t>(index)];
@@ -357,10 +367,12 @@ OrderedJson JobEditor::job() const
     };
     add(data, m_dataForm->values());
     job["data"] = data;
-    job["adapter"] = {{"family", m_family->currentData().toString().toStdString()}, {"settings", OrderedJson::object()}};
+    job["adapter"] = {{"family", m_family->currentData().toString().toStdString()},
+                      {"settings", OrderedJson::object()}};
     add(job["adapter"]["settings"], m_familyForm->values());
-    for (const auto& [key, form] : {std::pair{"training", m_trainingForm}, std::pair{"evaluation", m_evaluationForm},
-                                    std::pair{"analysis", m_analysisForm}}) {
+    for (const auto& [key, form] :
+         {std::pair{"training", m_trainingForm}, std::pair{"evaluation", m_evaluationForm},
+          std::pair{"analysis", m_analysisForm}}) {
         job[key] = OrderedJson::object();
         add(job[key], form->values());
     }
@@ -374,7 +386,8 @@ QString JobEditor::problem() const
         return tr("No adapter family is installed");
     if (m_model->currentText().trimmed().isEmpty())
         return tr("Choose a base model");
-    for (const SettingsForm* form : {m_familyForm, m_trainingForm, m_dataForm, m_evaluationForm, m_analysisForm})
+    for (const SettingsForm* form :
+         {m_familyForm, m_trainingForm, m_dataForm, m_evaluationForm, m_analysisForm})
         if (!form->valid())
             return tr("Correct the fields marked in the form");
     const auto parsed = protocol::Job::fromJson(Json::parse(job().dump()));
@@ -384,19 +397,21 @@ QString JobEditor::problem() const
 void JobEditor::showErrors()
 {
     const QString model = m_model->currentText().trimmed();
-    const bool installed = !model.isEmpty() &&
-                           QFileInfo::exists(QString::fromStdString(
-                               base::resolveModel(model.toStdString(), QDir::currentPath().toStdString()).string()));
+    const bool installed =
+        !model.isEmpty() &&
+        QFileInfo::exists(QString::fromStdString(
+            base::resolveModel(model.toStdString(), QDir::currentPath().toStdString()).string()));
     const bool wrong = model.isEmpty() || !installed;
     m_modelError->setText(!wrong            ? QString()
                           : model.isEmpty() ? tr("Choose a GGUF file or a Hugging Face folder")
-                                          : tr("%1 does not exist").arg(model));
+                                            : tr("%1 does not exist").arg(model));
     m_modelForm->setRowVisible(m_modelError, wrong);
     QStringList missing;
     for (const QString& file : m_train->files() + m_test->files())
         if (!QFileInfo::exists(file))
             missing << file;
-    m_train->showError(missing.isEmpty() ? QString() : tr("Does not exist: %1").arg(missing.join(QStringLiteral(", "))));
+    m_train->showError(missing.isEmpty() ? QString()
+                                         : tr("Does not exist: %1").arg(missing.join(QStringLiteral(", "))));
 }
 
 void JobEditor::changed()
@@ -470,7 +485,8 @@ bool JobEditor::setJobText(const QString& text, const QString& folder)
 {
     const auto parsed = base::parseJson(text.toStdString());
     if (!parsed || !parsed->is_object()) {
-        m_plan->showProblem(parsed ? tr("A job is a JSON object") : QString::fromStdString(parsed.error().message));
+        m_plan->showProblem(parsed ? tr("A job is a JSON object")
+                                   : QString::fromStdString(parsed.error().message));
         return false;
     }
     const Json& job = *parsed;
@@ -497,7 +513,8 @@ bool JobEditor::setJobText(const QString& text, const QString& folder)
     m_device->setEditText(QString::fromStdString(job.value("device", "auto")));
     changed();
     if (family < 0)
-        m_plan->showProblem(tr("The family %1 is not installed").arg(QString::fromStdString(adapter.value("family", ""))));
+        m_plan->showProblem(
+            tr("The family %1 is not installed").arg(QString::fromStdString(adapter.value("family", ""))));
     return family >= 0;
 }
 
@@ -513,7 +530,8 @@ bool JobEditor::openJob(const QString& file)
 
 void JobEditor::saveJob()
 {
-    const QString file = QFileDialog::getSaveFileName(this, tr("Save job"), QStringLiteral("job.json"), tr("Job files (*.json)"));
+    const QString file = QFileDialog::getSaveFileName(this, tr("Save job"), QStringLiteral("job.json"),
+                                                      tr("Job files (*.json)"));
     if (file.isEmpty())
         return;
     const Status status = base::writeFileAtomically(file.toStdString(), job().dump(2) + "\n");

@@ -16,7 +16,8 @@ class QLabel;
 class QLineEdit;
 class QVBoxLayout;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class EngineLink;
 class FileListField;

@@ -8,15 +8,16 @@
 
 #include <vector>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 std::vector<protocol::SettingSchema> dataSettings();
 std::vector<protocol::SettingSchema> trainingSettings();
 std::vector<protocol::SettingSchema> evaluationSettings();
 std::vector<protocol::SettingSchema> analysisSettings();
 
-/// The families found beside the program, by title; what cannot be read is left out here (`rankscope-engine families`
-/// says why).
+/// The families found beside the program, by title; what cannot be read is left out here (`rankscope-engine
+/// families` says why).
 std::vector<protocol::FamilyManifest> installedFamilies();
 
 /// Settings for a purpose, to begin with.

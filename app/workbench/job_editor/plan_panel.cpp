@@ -11,11 +11,17 @@
 #include <QPushButton>
 #include <QVBoxLayout>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 PlanPanel::PlanPanel(QWidget* parent)
-    : QWidget(parent), m_parameters(new QLabel(this)), m_percent(new QLabel(this)), m_memory(new QLabel(this)),
-      m_details(new QLabel(this)), m_problem(new QLabel(this)), m_launch(new QPushButton(tr("Launch"), this))
+    : QWidget(parent),
+      m_parameters(new QLabel(this)),
+      m_percent(new QLabel(this)),
+      m_memory(new QLabel(this)),
+      m_details(new QLabel(this)),
+      m_problem(new QLabel(this)),
+      m_launch(new QPushButton(tr("Launch"), this))
 {
     setAutoFillBackground(true);
     setBackgroundRole(QPalette::Base);
@@ -66,8 +72,9 @@ void PlanPanel::showWaiting()
 {
     m_problem->hide();
     if (m_parameters->text().isEmpty())
-        m_percent->setText(tr("Trainable parameters, their share of the base model and the memory appear here as soon as the "
-                              "settings hold."));
+        m_percent->setText(tr(
+            "Trainable parameters, their share of the base model and the memory appear here as soon as the "
+            "settings hold."));
 }
 
 void PlanPanel::showPlan(const QString& json)
@@ -77,14 +84,17 @@ void PlanPanel::showPlan(const QString& json)
     const double trainable = plan.value(QLatin1String("trainableParameters")).toDouble();
     const double baseParameters = plan.value(QLatin1String("baseParameters")).toDouble();
     m_parameters->setText(views::formatCount(trainable));
-    m_parameters->setToolTip(tr("%1 trainable parameters, counted from shapes alone").arg(locale.toString(trainable, 'f', 0)));
+    m_parameters->setToolTip(
+        tr("%1 trainable parameters, counted from shapes alone").arg(locale.toString(trainable, 'f', 0)));
     m_percent->setText(tr("trainable parameters, %1 % of the base model's %2")
                            .arg(plan.value(QLatin1String("trainablePercent")).toDouble(), 0, 'g', 3)
                            .arg(views::formatCount(baseParameters)));
-    m_memory->setText(tr("about %1 of memory").arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
+    m_memory->setText(tr("about %1 of memory")
+                          .arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
     QStringList details;
     for (auto it = plan.begin(); it != plan.end(); ++it) {
-        if (!it.key().endsWith(QLatin1String("Bytes")) || it.key() == QLatin1String("memoryBytes") || !it->isDouble())
+        if (!it.key().endsWith(QLatin1String("Bytes")) || it.key() == QLatin1String("memoryBytes") ||
+            !it->isDouble())
             continue;
         QString name = it.key().chopped(5);
         for (qsizetype i = name.size() - 1; i > 0; --i) // "optimizerState" reads "optimizer state"

@@ -7,7 +7,8 @@
 class QLabel;
 class QPushButton;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 class PlanPanel : public QWidget
 {

@@ -13,13 +13,15 @@
 
 #include <algorithm>
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 using base::Json;
 using protocol::SettingSchema;
 using protocol::SettingType;
 
-namespace {
+namespace
+{
 
 constexpr int boxesPerRow = 4;
 
@@ -67,7 +69,10 @@ QString toolTipOf(const SettingSchema& schema)
 } // namespace
 
 SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
-    : QWidget(parent), m_schema(schema), m_editor(makeEditor()), m_error(new QLabel(this))
+    : QWidget(parent),
+      m_schema(schema),
+      m_editor(makeEditor()),
+      m_error(new QLabel(this))
 {
     auto* grid = new QGridLayout(this);
     grid->setContentsMargins(0, 0, 0, 0);
@@ -89,7 +94,8 @@ SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
     grid->addWidget(caption, 0, 0, Qt::AlignTop);
     auto* editorRow = new QHBoxLayout; // keeps narrow editors at the left
     editorRow->addWidget(m_editor);
-    if (m_editor->maximumWidth() < QWIDGETSIZE_MAX || m_editor->sizePolicy().horizontalPolicy() == QSizePolicy::Maximum)
+    if (m_editor->maximumWidth() < QWIDGETSIZE_MAX ||
+        m_editor->sizePolicy().horizontalPolicy() == QSizePolicy::Maximum)
         editorRow->addStretch(1);
     grid->addLayout(editorRow, 0, 1);
     grid->addWidget(m_error, 1, 1);
@@ -156,8 +162,9 @@ Json SettingField::value() const
         case SettingType::TextList: {
             Json list = Json::array();
             for (const QString& part : text.split(QLatin1Char(','), Qt::SkipEmptyParts))
-                list.push_back(m_schema.type == SettingType::IntegerList ? numberOf(part, true)
-                                                                         : Json(part.trimmed().toStdString()));
+                list.push_back(m_schema.type == SettingType::IntegerList
+                                   ? numberOf(part, true)
+                                   : Json(part.trimmed().toStdString()));
             return list;
         }
         default:
@@ -183,7 +190,8 @@ void SettingField::setValue(const Json& value)
         line->setCursorPosition(0);
     } else {
         for (QCheckBox* box : m_editor->findChildren<QCheckBox*>(QString(), Qt::FindDirectChildrenOnly))
-            box->setChecked(value.is_array() && std::find(value.begin(), value.end(), box->text().toStdString()) != value.end());
+            box->setChecked(value.is_array() &&
+                            std::find(value.begin(), value.end(), box->text().toStdString()) != value.end());
     }
 }
 
@@ -220,7 +228,8 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(8);
 
-    // Groups in the order of their first setting; the advanced ones of all groups are folded together at the end.
+    // Groups in the order of their first setting; the advanced ones of all groups are folded together at the
+    // end.
     std::vector<std::string> groups;
     for (const SettingSchema& schema : schemas)
         if (!schema.advanced && std::find(groups.begin(), groups.end(), schema.group) == groups.end())
@@ -245,7 +254,8 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
             if (!schema.advanced && schema.group == group)
                 add(schema, m_content, column);
     }
-    const auto advanced = std::count_if(schemas.begin(), schemas.end(), [](const auto& schema) { return schema.advanced; });
+    const auto advanced =
+        std::count_if(schemas.begin(), schemas.end(), [](const auto& schema) { return schema.advanced; });
     if (advanced > 0) {
         auto* fold = new QToolButton(m_content);
         fold->setText(tr("Advanced (%1)").arg(advanced));
@@ -276,8 +286,8 @@ bool SettingsForm::shown(const SettingSchema& schema) const
 {
     return std::all_of(schema.showWhen.begin(), schema.showWhen.end(), [this](const auto& condition) {
         const SettingField* other = field(QString::fromStdString(condition.first));
-        return other == nullptr ||
-               std::find(condition.second.begin(), condition.second.end(), other->value()) != condition.second.end();
+        return other == nullptr || std::find(condition.second.begin(), condition.second.end(),
+                                             other->value()) != condition.second.end();
     });
 }
 

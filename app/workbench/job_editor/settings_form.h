@@ -12,7 +12,8 @@
 class QLabel;
 class QVBoxLayout;
 
-namespace rankscope::workbench {
+namespace rankscope::workbench
+{
 
 /// One setting: caption, editor, and the error below it.
 class SettingField : public QWidget
@@ -23,7 +24,8 @@ public:
     SettingField(const protocol::SettingSchema& schema, QWidget* parent);
 
     [[nodiscard]] const protocol::SettingSchema& schema() const { return m_schema; }
-    /// What stands in the field; text that is no number where one is wanted stays text, for the check to refuse.
+    /// What stands in the field; text that is no number where one is wanted stays text, for the check to
+    /// refuse.
     [[nodiscard]] base::Json value() const;
     void setValue(const base::Json& value);
     /// The schema's own check of the present value; empty if it holds.
@@ -48,7 +50,8 @@ class SettingsForm : public QWidget
     Q_OBJECT
 
 public:
-    static constexpr int captionWidth = 140; ///< of every caption on the page, so that the fields stand in one column
+    static constexpr int captionWidth =
+        140; ///< of every caption on the page, so that the fields stand in one column
 
     explicit SettingsForm(QWidget* parent = nullptr);
 
