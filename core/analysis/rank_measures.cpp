@@ -62,9 +62,9 @@ RankMeasures rankMeasures(const at::Tensor& singularValues)
 std::vector<at::Tensor> singularValues(const std::vector<adapter::LowRankDelta>& deltas)
 {
     std::vector<at::Tensor> results(deltas.size());
-    std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::vector<std::size_t>> byShape;
+    std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, bool>, std::vector<std::size_t>> byShape;
     for (std::size_t i = 0; i < deltas.size(); ++i)
-        byShape[{deltas[i].b.size(0), deltas[i].a.size(1), deltas[i].a.size(0)}].push_back(i);
+        byShape[{deltas[i].b.size(0), deltas[i].a.size(1), deltas[i].a.size(0), deltas[i].core.defined()}].push_back(i);
     for (const auto& [shape, members] : byShape) {
         std::vector<at::Tensor> b;
         std::vector<at::Tensor> a;

@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bincount.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <algorithm>
 #include <cmath>
@@ -11,7 +12,7 @@
 namespace rankscope::analysis {
 namespace {
 
-/// Choices (or, for soft routing, weight) that each expert received from each task, [N, tasks] float64.
+/// Choices (or, for soft routing, weight) that each expert received from each task, [N, tasks] float64. `task` [T] from 0.
 at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, std::int64_t tasks)
 {
     const std::int64_t experts = routing.experts();
@@ -35,13 +36,15 @@ void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass
     const auto tasks = static_cast<std::int64_t>(m_tasks.size());
     at::Tensor task;
     for (const auto& trace : adapter.routing()) {
-        if (!task.defined())
+        if (!task.defined()) {
             task = pass.taskOfToken();
+            task = at::where(task < 0, tasks, task);
+        }
         if (std::find(m_routers.begin(), m_routers.end(), trace.router) == m_routers.end())
             m_routers.push_back(trace.router);
         m_experts = std::max(m_experts, trace.routing.experts());
         Router& router = m_seen[{trace.layer, trace.router}];
-        const at::Tensor load = loadByTask(trace.routing, task, tasks);
+        const at::Tensor load = loadByTask(trace.routing, task, tasks + 1);
         router.load = router.load.defined() ? router.load + load : load;
         const at::Tensor weights = trace.routing.weights.to(at::kDouble);
         const at::Tensor logs = weights.clamp_min(std::numeric_limits<double>::min()).log();
@@ -83,7 +86,7 @@ std::vector<Measured> RoutingMeasures::take()
         for (std::size_t e = 0; e < experts; ++e) {
             for (std::size_t t = 0; t < m_tasks.size(); ++t)
                 load.values[(cell * static_cast<std::size_t>(m_experts) + e) * m_tasks.size() + t] =
-                    static_cast<float>(share[e * m_tasks.size() + t]);
+                    static_cast<float>(share[e * (m_tasks.size() + 1) + t]);
         }
         const at::Tensor total = counts.sum(1) / counts.sum();
         const double largest = total.max().item<double>();

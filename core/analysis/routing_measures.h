@@ -26,7 +26,7 @@ public:
 
 private:
     struct Router {
-        at::Tensor load;   ///< [N, tasks]: weight or choices received
+        at::Tensor load;   ///< [N, tasks + 1]: weight or choices received; last, from rows without a task
         double entropy = 0; ///< summed over tokens
         double tokens = 0;
     };
