@@ -89,7 +89,7 @@ QString RankModel::expertText() const
 
 void RankModel::makeCurves()
 {
-    m_curves = {};
+    m_curves = CurvePlot();
     std::vector<std::vector<std::size_t>> groups;
     if (m_measure != nullptr) {
         const int module = axisIndex(m_measure, "module", m_module);

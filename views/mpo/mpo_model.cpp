@@ -144,7 +144,7 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
 
 void MpoModel::makeDrift()
 {
-    m_driftPlot = {};
+    m_driftPlot = CurvePlot();
     m_driftPlot.title = QStringLiteral("Drift of the cores");
     m_driftPlot.yTitle = QStringLiteral("drift (%)");
     m_driftPlot.yFactor = 100;

@@ -37,7 +37,7 @@ bool CurveFeed::pull(CurvePlot& plot)
     if (rewound) {
         for (Curve& curve : plot.curves)
             curve.data.clear();
-        plot.band = {};
+        plot.band = CurveBand();
         reset(m_measure, std::move(m_groups), m_smoothing, m_band);
     }
     const bool changed = rewound || m_rows < steps.size();
