@@ -2,15 +2,15 @@
 #include "core/adapter/low_rank_site.h"
 
 #include "core/adapter/targets.h"
+#include "kernels/dropout/op.h"
 #include "kernels/low_rank/op.h"
 
-#include <ATen/ops/dropout.h>
 
 namespace rankscope::adapter {
 
 at::Tensor dropout(const at::Tensor& x, double p, bool training)
 {
-    return training && p > 0 ? at::dropout(x, p, true) : x;
+    return training ? kernels::dropout(x, p) : x;
 }
 
 LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options)

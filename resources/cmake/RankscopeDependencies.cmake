@@ -10,6 +10,8 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 
+pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+
 # Module mode before gRPC's own config, so that both speak of the same protobuf targets.
 find_package(Protobuf REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
