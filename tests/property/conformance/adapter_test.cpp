@@ -127,6 +127,23 @@ TEST_P(Conformance, TrainsAndEvaluatesAlikeWithoutNoise)
     EXPECT_LT(distance(training, subject.run(someRows(), false)), rounding);
 }
 
+TEST(Plugins, AreRandomInTrainingOnly)
+{
+    const at::NoGradGuard guard;
+    for (const auto& plugin : plugins()) {
+        for (const auto& name : noiseSettings(plugin.manifest)) {
+            const Subject still = attach(variant(plugin.manifest.name, base::Json::object()));
+            const Subject noisy = attach(variant(plugin.manifest.name, {{name, 0.5}}));
+            disturb(*still.adapter, 100);
+            disturb(*noisy.adapter, 100);
+            EXPECT_EQ(distance(noisy.run(someRows()), still.run(someRows())), 0)
+                << plugin.manifest.name << ' ' << name;
+            EXPECT_GT(distance(noisy.run(someRows(), true), still.run(someRows(), true)), 1e-3)
+                << plugin.manifest.name << ' ' << name;
+        }
+    }
+}
+
 TEST_P(Conformance, ARowDoesNotSeeItsNeighbours)
 {
     const at::NoGradGuard guard;

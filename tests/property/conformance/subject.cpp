@@ -30,16 +30,24 @@ adapter::PluginLoader& loader()
 base::Json quiet(const protocol::FamilyManifest& manifest)
 {
     base::Json settings = base::Json::object();
-    for (const auto& schema : manifest.settings) {
-        for (const char* noise : {"dropout", "jitter", "noise"}) {
-            if (schema.type == protocol::SettingType::Number && schema.name.find(noise) != std::string::npos)
-                settings[schema.name] = 0;
-        }
-    }
+    for (const auto& name : noiseSettings(manifest))
+        settings[name] = 0;
     return settings;
 }
 
 } // namespace
+
+std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest)
+{
+    std::vector<std::string> names;
+    for (const auto& schema : manifest.settings) {
+        for (const char* noise : {"dropout", "jitter", "noise"}) {
+            if (schema.type == protocol::SettingType::Number && schema.name.find(noise) != std::string::npos)
+                names.push_back(schema.name);
+        }
+    }
+    return names;
+}
 
 std::string Variant::name() const
 {

@@ -46,6 +46,8 @@ const adapter::Plugin& plugin(const std::string& name);
 /// Default settings on every architecture, and each choice of each text and the other value of each switch on
 /// one. With dropout, jitter and noise off.
 std::vector<Variant> variants();
+/// Names of the settings that make a training pass random: dropout, jitter, noise.
+std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest);
 /// These settings over the family's defaults, dropout and the like off.
 Variant variant(const std::string& family, const base::Json& settings);
 
