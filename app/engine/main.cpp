@@ -18,10 +18,10 @@ namespace
 using namespace rankscope;
 using engine::ExitCode;
 
-/// Commands that are the worker's own, with the same arguments.
+/// A command that is the worker's own, with the same arguments.
 bool isWorkerCommand(const std::string& command)
 {
-    return command == "inspect" || command == "evaluate" || command == "export";
+    return command == "evaluate";
 }
 
 ExitCode becomeWorker(int argc, char** argv)
@@ -44,8 +44,7 @@ public:
         addServe();
         addQueue();
         addQuestions();
-        for (const char* name : {"inspect", "evaluate", "export"})
-            m_app.add_subcommand(name, describe(name));
+        m_app.add_subcommand("evaluate", "Per-task accuracy: evaluate RUN_OR_CHECKPOINT --data FILE...");
     }
 
     int execute(int argc, char** argv)
@@ -70,16 +69,6 @@ private:
     {
         return std::ranges::any_of(m_app.get_subcommands([](const CLI::App*) { return true; }),
                                    [&](const CLI::App* one) { return one->get_name() == command; });
-    }
-
-    static std::string describe(const std::string& name)
-    {
-        if (name == "inspect")
-            return "Everything the views show, for a finished adapter: inspect ADAPTER [--base MODEL] -o "
-                   "FILE.h5";
-        if (name == "evaluate")
-            return "Per-task accuracy: evaluate RUN_OR_CHECKPOINT --data FILE...";
-        return "An adapter for other programs: export RUN_OR_CHECKPOINT --format peft -o DIR";
     }
 
     void addRun()

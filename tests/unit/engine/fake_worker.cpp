@@ -217,7 +217,7 @@ int main(int argc, char** argv)
                   << "\n";
         return 0;
     }
-    for (const auto& word : words) // inspect, evaluate, export: says what it was given
+    for (const auto& word : words) // evaluate: says what it was given
         std::cout << "[" << word << "]";
     return 7;
 }
