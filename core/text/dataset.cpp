@@ -299,8 +299,10 @@ Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTempla
 
     if (maxLength > 0) {
         const auto limit = static_cast<std::size_t>(maxLength);
-        if (answer.ids.size() > limit)
-            answer.ids.resize(limit);
+        // One token of the prompt stays: the first of the answer is predicted from it.
+        const std::size_t longest = limit - std::min<std::size_t>(prompt.ids.size(), limit > 1 ? 1 : 0);
+        if (answer.ids.size() > longest)
+            answer.ids.resize(longest);
         const std::size_t room = limit - answer.ids.size();
         if (prompt.ids.size() > room)
             prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - static_cast<std::ptrdiff_t>(room));

@@ -6,8 +6,9 @@
 
 Of each prompt: the token ids (under the published pre-tokenizer; Transformers' own reading of a GGUF ignores
 tokenizer.ggml.pre, so its tokenizer is not used), and at a few positions the logits of sampled vocabulary entries, the
-log of the sum of all exponentials, and the largest entry.
+log of the sum of all exponentials, and the largest entry; and how far Transformers itself is from that in bfloat16.
 """
+import copy
 import json
 import pathlib
 import random
@@ -52,6 +53,7 @@ def main():
     path = pathlib.Path(sys.argv[1])
     tokenizer = published_tokenizer(path)
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    half = copy.deepcopy(model).bfloat16()
     sample = sorted(random.Random(1).sample(range(model.config.vocab_size), 64))
     prompts = []
     for text in PROMPTS:
@@ -60,11 +62,14 @@ def main():
         positions = sorted({0, count // 3, count // 2, max(0, count - 2), count - 1})
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0][positions]
+            rounded = half(torch.tensor([ids])).logits[0][positions].float()
         prompts.append({
             "text": text, "ids": ids, "positions": positions,
             "logits": [[round(value, 5) for value in row] for row in logits[:, sample].tolist()],
             "logSumExp": [round(value, 5) for value in logits.logsumexp(-1).tolist()],
             "argmax": logits.argmax(-1).tolist(),
+            # A first token carries the attention sink's huge activations: its rounding says little.
+            "bfloat16Difference": round((rounded - logits)[1:, sample].pow(2).mean().sqrt().item(), 5) if count > 1 else None,
         })
     result = pathlib.Path(__file__).parent / "reference.json"
     lines = ",\n".join(json.dumps(prompt, ensure_ascii=False, separators=(",", ":")) for prompt in prompts)

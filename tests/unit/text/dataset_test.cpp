@@ -176,9 +176,9 @@ TEST(Example, PutsTheLossOnTheAnswerAndItsEnd)
     EXPECT_TRUE(std::equal(shorter.ids.begin(), shorter.ids.end(),
                            ids.end() - static_cast<std::ptrdiff_t>(answer + 4)));
     const auto shortest = text::makeExample(row, **tokenizer, *chat, 3);
-    EXPECT_EQ(shortest.promptLength, 0);
+    EXPECT_EQ(shortest.promptLength, 1);
     EXPECT_TRUE(std::equal(shortest.ids.begin(), shortest.ids.end(),
-                           ids.begin() + static_cast<std::ptrdiff_t>(prompt)));
+                           ids.begin() + static_cast<std::ptrdiff_t>(prompt - 1)));
     EXPECT_EQ(shortest.ids.size(), 3U);
 
     const auto plain = text::makeExample(row, **tokenizer, text::ChatTemplate(), 0);
