@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it records.
+#include "tests/unit/worker/job_fixture.h"
+
+#include <cmath>
+#include <csignal>
+#include <fstream>
+#include <hdf5.h>
+
+namespace rankscope::worker::test
+{
+namespace
+{
+
+namespace fs = std::filesystem;
+
+class Worker : public JobTest
+{
+protected:
+    [[nodiscard]] record::RunDirectory prepare(const std::string& name, const base::Json& job) const
+    {
+        fs::create_directories(m_folder / name);
+        std::ofstream(m_folder / name / "job.json") << job.dump();
+        return record::RunDirectory(m_folder / name);
+    }
+};
+
+TEST_F(Worker, RecordsTheRunAndWhatTheAnalysisCosts)
+{
+    const auto run = train("run", R"({"training":{"steps":4}})");
+    const auto record = read(run);
+    EXPECT_EQ(record.state(), "done");
+    EXPECT_EQ(record.description.tasks, (std::vector<std::string>{"capitals", "sums"}));
+    EXPECT_EQ(record.description.layers, 30);
+    EXPECT_EQ(record.description.dtype, "float32");
+    EXPECT_EQ(record.description.baseModelSha256.size(), 64U);
+    const auto* share = record.measure("analysis/time_share");
+    ASSERT_TRUE(share && !share->empty());
+    EXPECT_GE(share->last(), 0);
+    EXPECT_LT(share->last(), 1);
+    const auto* rank = record.measure("rank/entropy");
+    ASSERT_TRUE(rank);
+    EXPECT_EQ(rank->steps().size(), 2U);
+    for (const char* name : {"train/loss", "train/samples_per_second", "train/step_time", "train/memory"}) {
+        const auto* measure = record.measure(name);
+        ASSERT_TRUE(measure) << name;
+        ASSERT_EQ(measure->steps().size(), 4U) << name;
+        EXPECT_GT(measure->last(), 0) << name;
+    }
+
+    // run.h5 through HDF5's own library.
+    const hid_t file = H5Fopen(run.snapshot().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    ASSERT_GE(file, 0);
+    const hid_t data = H5Dopen2(file, "/measures/train/loss/values", H5P_DEFAULT);
+    ASSERT_GE(data, 0);
+    std::vector<float> values(4);
+    EXPECT_GE(H5Dread(data, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), 0);
+    for (std::size_t row = 0; row < 4; ++row)
+        EXPECT_EQ(values[row], record.measure("train/loss")->row(row)[0]);
+    H5Dclose(data);
+    H5Fclose(file);
+}
+
+TEST_F(Worker, AnInterruptFinishesTheStepAndCheckpoints)
+{
+    for (const int signal : {SIGINT, SIGTERM}) {
+        const auto run = prepare("signal-" + std::to_string(signal), job());
+        Started worker(workerProgram(), {"train", "--run-dir", run.folder().string()});
+        waitFor(run, [](const auto& record) { return record.measure("train/loss") && record.lastStep() >= 1; });
+        ::kill(worker.pid(), signal);
+        EXPECT_EQ(worker.wait(), 0);
+        const auto record = read(run);
+        EXPECT_EQ(record.state(), "stopped");
+        ASSERT_TRUE(run.lastCheckpoint());
+        EXPECT_EQ(run.lastCheckpoint()->step, record.lastStep());
+        EXPECT_EQ(record.checkpoints.back().step, record.lastStep());
+    }
+}
+
+TEST_F(Worker, AFullDiskFailsTheRunAndLeavesWhatWasRecorded)
+{
+    // Files may not grow beyond 2 MB: the journal fits, the first checkpoint (4.9 MB) does not.
+    const auto run = prepare("full", job(R"({"adapter":{"settings":{"rank":4}},"training":{"steps":4}})"));
+    const auto captured =
+        engine::capture("/bin/sh", {"-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" train --run-dir \"$1\"",
+                                    workerProgram().string(), run.folder().string()},
+                        deadline);
+    ASSERT_TRUE(captured) << captured.error().message;
+    EXPECT_EQ(captured->exitStatus(), 1) << captured->error;
+    EXPECT_NE(captured->error.find("adapter_model.safetensors"), std::string::npos) << captured->error;
+    EXPECT_EQ(std::ranges::count(captured->error, '\n'), 1) << captured->error;
+    const auto record = read(run);
+    EXPECT_EQ(record.state(), "failed");
+    EXPECT_EQ(record.lastStep(), 3);
+    EXPECT_FALSE(run.lastCheckpoint());
+}
+
+TEST_F(Worker, EvaluatesBeforeAndAfterByTask)
+{
+    const auto run = train("run", R"({"data":{"test":["capitals.jsonl","sums.jsonl"]},"evaluation":{"before":true,"maxNewTokens":4},
+                                      "training":{"steps":2}})");
+    const auto record = read(run);
+    const auto* accuracy = record.measure("eval/accuracy");
+    const auto* loss = record.measure("eval/loss");
+    ASSERT_TRUE(accuracy && loss);
+    EXPECT_EQ(std::vector<std::int64_t>(accuracy->steps().begin(), accuracy->steps().end()), (std::vector<std::int64_t>{0, 2}));
+    ASSERT_EQ(loss->info().size(), 2U);
+    for (std::size_t task = 0; task < 2; ++task)
+        EXPECT_TRUE(std::isfinite(loss->row(1)[task]));
+}
+
+} // namespace
+} // namespace rankscope::worker::test
