@@ -46,7 +46,3 @@ function(rankscope_library name)
   target_link_libraries(rankscope_${name} PUBLIC rankscope_options ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
 endfunction()
 
-# Shares one precompiled LibTorch header between the targets that are compiled with it (see stack notes in README).
-function(rankscope_use_torch_pch target)
-  target_precompile_headers(${target} REUSE_FROM rankscope_torch_pch)
-endfunction()
