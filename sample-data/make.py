@@ -13,7 +13,9 @@ from pathlib import Path
 
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 NAMES = ["Anna", "Ben", "Cleo", "David", "Emma", "Felix", "Grace", "Hugo", "Ivy", "Jack", "Kate", "Leo", "Mia", "Noah"]
-RELATIONS = [("taller", "shorter"), ("older", "younger"), ("faster", "slower"), ("stronger", "weaker")]
+PEOPLE = [("pilots", "a pilot"), ("bakers", "a baker"), ("sailors", "a sailor"), ("painters", "a painter"),
+          ("farmers", "a farmer"), ("dancers", "a dancer"), ("doctors", "a doctor"), ("miners", "a miner")]
+SKILLS = ["swim", "sing", "cook", "ski", "juggle", "whistle", "knit", "drive", "climb", "skate"]
 WORDS = """apple arrow autumn bakery basket beacon blanket bottle branch bridge bright bucket butter button cabin camera candle
 carpet castle cherry circle clever cloud coffee copper corner cotton cradle cricket crystal curtain damage dancer desert
 dragon dream eagle early earth engine evening fabric family farmer feather fence finger flower forest fountain friend
@@ -55,11 +57,12 @@ def letters(r):
 
 
 def dates(r):
-    day, shift = r.randrange(7), r.randint(1, 40)
-    before = r.random() < 0.5
-    answer = WEEKDAYS[(day - shift if before else day + shift) % 7]
+    day, shift, name = r.randrange(7), r.randint(1, 3), r.choice(NAMES)
+    earlier = r.random() < 0.5
+    answer = WEEKDAYS[(day - shift if earlier else day + shift) % 7]
     days = "1 day" if shift == 1 else f"{shift} days"
-    return row(f"Which day of the week is {days} {'before' if before else 'after'} {WEEKDAYS[day]}?", answer)
+    return row(f"On which day is {name}'s lesson now?", answer,
+               f"{name}'s lesson was on {WEEKDAYS[day]}. It was moved {days} {'earlier' if earlier else 'later'}.")
 
 
 def units(r):
@@ -69,15 +72,13 @@ def units(r):
 
 
 def logic(r):
-    a, b, c = r.sample(NAMES, 3)
-    more, less = r.choice(RELATIONS)
-    facts = [f"{a} is {more} than {b}.", f"{b} is {more} than {c}."]
+    name = r.choice(NAMES)
+    (kind, one), (other, _) = r.sample(PEOPLE, 2)
+    skill, distraction = r.sample(SKILLS, 2)
+    every = r.random() < 0.5
+    facts = [f"{'All' if every else 'No'} {kind} can {skill}.", f"{r.choice(['All', 'No'])} {other} can {distraction}."]
     r.shuffle(facts)
-    first, second = r.choice([(a, b), (b, c), (a, c), (b, a), (c, b), (c, a)])
-    word = r.choice([more, less])
-    rank = {a: 2, b: 1, c: 0}
-    true = rank[first] > rank[second] if word == more else rank[first] < rank[second]
-    return row(f"Is {first} {word} than {second}? Answer yes or no.", "yes" if true else "no", " ".join(facts))
+    return row(f"Can {name} {skill}? Answer yes or no.", "yes" if every else "no", " ".join(facts) + f" {name} is {one}.")
 
 
 def sequences(r):
