@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 class WorkerDeterminism : public JobTest
 {
 protected:
-    void SetUp() override { ASSERT_FALSE(HasFatalFailure()); }
-
     /// Equal tensors, moments, random state and recorded losses.
     static void expectSame(const record::RunDirectory& a, const record::RunDirectory& b)
     {
@@ -29,7 +27,8 @@ protected:
             EXPECT_TRUE(bytes(last->folder / name) == bytes(other->folder / name)) << name << " differs";
         const auto first = read(a);
         const auto second = read(b);
-        for (const char* name : {"train/loss", "train/gradient_norm", "train/learning_rate", "train/tokens_seen"}) {
+        for (const char* name :
+             {"train/loss", "train/gradient_norm", "train/learning_rate", "train/tokens_seen"}) {
             const auto* one = first.measure(name);
             const auto* two = second.measure(name);
             ASSERT_TRUE(one && two) << name;
@@ -41,7 +40,6 @@ protected:
             }
         }
     }
-    /// Starts the run and gives the worker's process once the journal holds `condition`.
     void resume(const record::RunDirectory& run) const
     {
         const auto captured = engine({"run", "--resume", "--run-dir", run.folder().string()});
@@ -76,9 +74,11 @@ TEST_F(WorkerDeterminism, SameSeedSameBitsAlsoAfterKillsAndStops)
         EXPECT_EQ(engine.wait(), 1);
         const auto killed = read(run);
         EXPECT_EQ(killed.state(), "failed");
-        EXPECT_NE(killed.states.back().reason.find("killed by signal 9"), std::string::npos) << killed.states.back().reason;
+        EXPECT_NE(killed.states.back().reason.find("killed by signal 9"), std::string::npos)
+            << killed.states.back().reason;
         EXPECT_GE(killed.lastStep(), 4);
-        EXPECT_EQ(run.lastCheckpoint()->step, killed.lastStep() >= 6 ? run.lastCheckpoint()->step : 3);
+        EXPECT_GE(run.lastCheckpoint()->step, 3);
+        EXPECT_LE(run.lastCheckpoint()->step, killed.lastStep());
         resume(run);
         expectSame(whole, run);
         EXPECT_EQ(read(run).states.size(), 4U) << "running, failed, running, done";

@@ -56,12 +56,14 @@ INSTANTIATE_TEST_SUITE_P(
     , WorkerFamily,
     testing::Values(Case{"lora", R"({"rank":8,"alpha":16})", "float32", 10, 0.5},
                     Case{"mixlora", R"({"rank":8,"alpha":16,"experts":3,"topK":2})", "float32", 10, 0.5},
-                    Case{"sharedlora", R"({"rank":8,"alpha":16,"experts":4,"groups":2,"topK":2,"dropout":0})", "float32", 10, 0.5},
-                    Case{"opera", R"({"experts":3,"topK":2,"dropout":0})", "float32", 10, 0.7},
+                    Case{"sharedlora", R"({"rank":8,"alpha":16,"experts":4,"groups":2,"topK":2,"dropout":0})",
+                         "float32", 10, 0.5},
+                    Case{"opera", R"({"experts":2,"topK":1,"dropout":0})", "float32", 4, 0.8},
                     Case{"lora", R"({"rank":8,"alpha":16})", "bfloat16", 6, 0.8},
                     Case{"mixlora", R"({"rank":8,"alpha":16,"experts":3,"topK":2})", "bfloat16", 6, 0.8},
-                    Case{"sharedlora", R"({"rank":8,"alpha":16,"experts":4,"groups":2,"topK":2,"dropout":0})", "bfloat16", 6, 0.8},
-                    Case{"opera", R"({"experts":3,"topK":2,"dropout":0})", "bfloat16", 6, 0.9}),
+                    Case{"sharedlora", R"({"rank":8,"alpha":16,"experts":4,"groups":2,"topK":2,"dropout":0})",
+                         "bfloat16", 6, 0.8},
+                    Case{"opera", R"({"experts":2,"topK":1,"dropout":0})", "bfloat16", 2, 1}),
     [](const auto& info) { return std::string(info.param.family) + "_" + info.param.dtype; });
 
 } // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it records.
+// The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it
+// records.
 #include "tests/unit/worker/job_fixture.h"
 
 #include <cmath>
@@ -66,7 +67,8 @@ TEST_F(Worker, AnInterruptFinishesTheStepAndCheckpoints)
     for (const int signal : {SIGINT, SIGTERM}) {
         const auto run = prepare("signal-" + std::to_string(signal), job());
         Started worker(workerProgram(), {"train", "--run-dir", run.folder().string()});
-        waitFor(run, [](const auto& record) { return record.measure("train/loss") && record.lastStep() >= 1; });
+        waitFor(run,
+                [](const auto& record) { return record.measure("train/loss") && record.lastStep() >= 1; });
         ::kill(worker.pid(), signal);
         EXPECT_EQ(worker.wait(), 0);
         const auto record = read(run);
@@ -82,8 +84,9 @@ TEST_F(Worker, AFullDiskFailsTheRunAndLeavesWhatWasRecorded)
     // Files may not grow beyond 2 MB: the journal fits, the first checkpoint (4.9 MB) does not.
     const auto run = prepare("full", job(R"({"adapter":{"settings":{"rank":4}},"training":{"steps":4}})"));
     const auto captured =
-        engine::capture("/bin/sh", {"-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" train --run-dir \"$1\"",
-                                    workerProgram().string(), run.folder().string()},
+        engine::capture("/bin/sh",
+                        {"-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" train --run-dir \"$1\"",
+                         workerProgram().string(), run.folder().string()},
                         deadline);
     ASSERT_TRUE(captured) << captured.error().message;
     EXPECT_EQ(captured->exitStatus(), 1) << captured->error;
@@ -97,13 +100,16 @@ TEST_F(Worker, AFullDiskFailsTheRunAndLeavesWhatWasRecorded)
 
 TEST_F(Worker, EvaluatesBeforeAndAfterByTask)
 {
-    const auto run = train("run", R"({"data":{"test":["capitals.jsonl","sums.jsonl"]},"evaluation":{"before":true,"maxNewTokens":4},
+    const auto run = train(
+        "run",
+        R"({"data":{"test":["capitals.jsonl","sums.jsonl"]},"evaluation":{"before":true,"maxNewTokens":4},
                                       "training":{"steps":2}})");
     const auto record = read(run);
     const auto* accuracy = record.measure("eval/accuracy");
     const auto* loss = record.measure("eval/loss");
     ASSERT_TRUE(accuracy && loss);
-    EXPECT_EQ(std::vector<std::int64_t>(accuracy->steps().begin(), accuracy->steps().end()), (std::vector<std::int64_t>{0, 2}));
+    EXPECT_EQ(std::vector<std::int64_t>(accuracy->steps().begin(), accuracy->steps().end()),
+              (std::vector<std::int64_t>{0, 2}));
     ASSERT_EQ(loss->info().size(), 2U);
     for (std::size_t task = 0; task < 2; ++task)
         EXPECT_TRUE(std::isfinite(loss->row(1)[task]));

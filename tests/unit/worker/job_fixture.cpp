@@ -74,7 +74,8 @@ JobTest::JobTest()
         << '\n';
     std::ofstream(m_folder / "sums.jsonl")
         << R"({"instruction":"Add 12 and 30.","input":"","output":"12 + 30 = 42","answer":"42"})" << '\n'
-        << R"({"instruction":"Add the numbers.","input":"7 and 8","output":"7 + 8 = 15","answer":"15"})" << '\n';
+        << R"({"instruction":"Add the numbers.","input":"7 and 8","output":"7 + 8 = 15","answer":"15"})"
+        << '\n';
 }
 
 base::Json JobTest::job(const std::string& changes) const
@@ -82,10 +83,17 @@ base::Json JobTest::job(const std::string& changes) const
     base::Json json = {
         {"name", "small"},
         {"model", {{"path", base::defaultModel().string()}, {"dtype", "float32"}}},
-        {"data", {{"train", {(m_folder / "capitals.jsonl").string(), (m_folder / "sums.jsonl").string()}}, {"maxLength", 48}}},
+        {"data",
+         {{"train", {(m_folder / "capitals.jsonl").string(), (m_folder / "sums.jsonl").string()}},
+          {"maxLength", 48}}},
         {"adapter", {{"family", "lora"}, {"settings", {{"rank", 4}, {"alpha", 8}, {"dropout", 0.1}}}}},
         {"training",
-         {{"steps", 8}, {"batchSize", 2}, {"learningRate", 2e-3}, {"checkpointEvery", 3}, {"seed", 5}, {"threads", 2}}},
+         {{"steps", 8},
+          {"batchSize", 2},
+          {"learningRate", 2e-3},
+          {"checkpointEvery", 3},
+          {"seed", 5},
+          {"threads", 2}}},
         {"evaluation", {{"before", false}}},
         {"analysis", {{"every", 2}}},
         {"device", "cpu"}};
@@ -115,7 +123,8 @@ record::RunDirectory JobTest::train(const std::string& name, const std::string& 
     return record::RunDirectory(folder);
 }
 
-void JobTest::waitFor(const record::RunDirectory& run, const std::function<bool(const record::RunRecord&)>& condition)
+void JobTest::waitFor(const record::RunDirectory& run,
+                      const std::function<bool(const record::RunRecord&)>& condition)
 {
     const auto until = std::chrono::steady_clock::now() + deadline;
     record::JournalFollower follower(run.journal());

@@ -45,9 +45,11 @@ protected:
     [[nodiscard]] std::string write(const std::string& name, const base::Json& job) const;
     [[nodiscard]] static engine::Captured engine(const std::vector<std::string>& arguments);
     /// Trains in <folder>/<name>, to its end.
-    [[nodiscard]] record::RunDirectory train(const std::string& name, const std::string& changes = "{}") const;
+    [[nodiscard]] record::RunDirectory train(const std::string& name,
+                                             const std::string& changes = "{}") const;
     /// Waits until the journal of the run holds this.
-    static void waitFor(const record::RunDirectory& run, const std::function<bool(const record::RunRecord&)>& condition);
+    static void waitFor(const record::RunDirectory& run,
+                        const std::function<bool(const record::RunRecord&)>& condition);
     static record::RunRecord read(const record::RunDirectory& run);
     static std::string bytes(const std::filesystem::path& file);
 
