@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/mpo_experts/op.h"
 
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
@@ -46,6 +49,52 @@ std::vector<std::int64_t> groupSizes(const MpoGrouping& g)
     return sizes;
 }
 
+/// Where each row (or column) of the matrix begins in the interleaved order: the place of an element is the sum of its
+/// row's and its column's, because every leg is a digit of one of the two.
+std::vector<std::int64_t> places(const MpoGrouping& grouping, bool ofRows)
+{
+    const auto& legs = ofRows ? grouping.rowLegs : grouping.columnLegs;
+    std::vector<std::int64_t> result(static_cast<std::size_t>(product(legs)), 0);
+    std::int64_t stride = 1; // of the leg's digit in the interleaved order
+    std::int64_t period = 1; // of the digit in the index
+    for (std::size_t k = legs.size(); k-- > 0;) {
+        const std::int64_t own = ofRows ? stride * grouping.columnLegs[k] : stride;
+        for (std::size_t i = 0; i < result.size(); ++i)
+            result[i] += static_cast<std::int64_t>(i) / period % legs[k] * own;
+        period *= legs[k];
+        stride *= grouping.rowLegs[k] * grouping.columnLegs[k];
+    }
+    return result;
+}
+
+/// A permuted copy over ten short dimensions is slow and serial in general; with the places at hand it is two nested
+/// loops over the matrix as it lies in the model, and runs on all cores.
+at::Tensor regroupOnCpu(const at::Tensor& from, const MpoGrouping& grouping, bool group)
+{
+    const auto outer = places(grouping, !grouping.transposed);
+    const auto inner = places(grouping, grouping.transposed);
+    const auto rows = static_cast<std::int64_t>(outer.size());
+    const auto columns = static_cast<std::int64_t>(inner.size());
+    at::Tensor to = at::empty({rows, columns}, from.options());
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, from.scalar_type(), "mpo_regroup", [&] {
+        const auto* in = from.const_data_ptr<scalar_t>();
+        auto* out = to.mutable_data_ptr<scalar_t>();
+        at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t row = begin; row < end; ++row) {
+                for (std::int64_t column = 0; column < columns; ++column) {
+                    const std::int64_t place = outer[row] + inner[column];
+                    const std::int64_t natural = row * columns + column;
+                    if (group)
+                        out[place] = in[natural];
+                    else
+                        out[natural] = in[place];
+                }
+            }
+        });
+    });
+    return to;
+}
+
 /// P [pL, pL] and Q [pR, pR] with E = P W Q.
 struct Sides {
     at::Tensor p;
@@ -77,12 +126,14 @@ public:
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor y = base * 0.5;
+        const at::Tensor grouped = mpoRegroup(weight, grouping).to(left.scalar_type());
         for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
             const std::int64_t count = offsets[e + 1] - offsets[e];
             if (count == 0)
                 continue;
             const auto index = static_cast<std::int64_t>(e);
-            const at::Tensor matrix = mpoExpertMatrix(weight, left[index], right[index], left0, right0, grouping);
+            const auto [p, q] = sides(left[index], right[index], left0, right0);
+            const at::Tensor matrix = mpoUngroup(leftTimes(p, timesRight(grouped, q)), grouping);
             y.narrow(0, offsets[e], count)
                 .add_(at::mm(x.narrow(0, offsets[e], count).to(matrix.scalar_type()), matrix.t()), 0.5);
         }
@@ -106,7 +157,7 @@ public:
                                    context->saved_data["transposed"].toBool()};
         const auto offsets = context->saved_data["offsets"].toIntVector();
         const auto type = left.scalar_type();
-        const at::Tensor grouped = mpoRegroup(weight.to(type), grouping);
+        const at::Tensor grouped = mpoRegroup(weight, grouping).to(type);
         const bool wantX = context->needs_input_grad(1);
         at::Tensor gradX = wantX ? at::empty_like(x) : at::Tensor();
         at::Tensor gradLeft = at::zeros_like(left);
@@ -139,6 +190,8 @@ public:
 
 at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
 {
+    if (weight.is_cpu())
+        return regroupOnCpu(weight.contiguous(), grouping, true).view(groupSizes(grouping));
     std::vector<std::int64_t> apart = grouping.rowLegs;
     apart.insert(apart.end(), grouping.columnLegs.begin(), grouping.columnLegs.end());
     const at::Tensor matrix = grouping.transposed ? weight.t() : weight;
@@ -150,6 +203,8 @@ at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
 
 at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
 {
+    if (grouped.is_cpu())
+        return regroupOnCpu(grouped.contiguous(), grouping, false);
     std::vector<std::int64_t> interleaved;
     for (std::size_t k = 0; k < grouping.rowLegs.size(); ++k) {
         interleaved.push_back(grouping.rowLegs[k]);
@@ -164,7 +219,7 @@ at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
 at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
                            const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping)
 {
-    const at::Tensor grouped = mpoRegroup(weight.to(left.scalar_type()), grouping);
+    const at::Tensor grouped = mpoRegroup(weight, grouping).to(left.scalar_type());
     const auto [p, q] = sides(left, right, left0, right0);
     return mpoUngroup(leftTimes(p, timesRight(grouped, q)), grouping);
 }
