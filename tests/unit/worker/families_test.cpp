@@ -63,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"mixlora", R"({"rank":8,"alpha":16,"experts":3,"topK":2})", "bfloat16", 6, 0.8},
                     Case{"sharedlora", R"({"rank":8,"alpha":16,"experts":4,"groups":2,"topK":2,"dropout":0})",
                          "bfloat16", 6, 0.8},
-                    Case{"opera", R"({"experts":2,"topK":1,"dropout":0})", "bfloat16", 2, 1}),
+                    Case{"opera", R"({"experts":2,"topK":1,"dropout":0})", "bfloat16", 6, 0.8}),
     [](const auto& info) { return std::string(info.param.family) + "_" + info.param.dtype; });
 
 } // namespace
