@@ -2,18 +2,25 @@
 #include "core/adapter/delta.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
+#include <algorithm>
 
 namespace rankscope::adapter {
 namespace {
 
+/// C A
+at::Tensor withCore(const LowRankDelta& delta)
+{
+    if (!delta.core.defined())
+        return delta.a;
+    return delta.core.dim() == 1 ? delta.core.unsqueeze(1) * delta.a : at::matmul(delta.core, delta.a);
+}
+
 struct ToDense {
     at::Tensor operator()(const LowRankDelta& delta) const
     {
-        at::Tensor a = delta.a;
-        if (delta.core.defined())
-            a = delta.core.dim() == 1 ? delta.core.unsqueeze(1) * a : at::matmul(delta.core, a);
-        return delta.scale * at::matmul(delta.b, a);
+        return delta.scale * at::matmul(delta.b, withCore(delta));
     }
     at::Tensor operator()(const MpoDelta& delta) const
     {
@@ -30,6 +37,31 @@ at::Tensor MpoDelta::expertMatrix() const
     const std::size_t centre = legs.centre();
     return kernels::mpoExpertMatrix(weight, leftBlock(cores, centre), rightBlock(cores, centre),
                                     leftBlock(initial, centre), rightBlock(initial, centre), legs.grouping(transposed));
+}
+
+Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights)
+{
+    const at::Tensor shares = weights.to(at::kCPU, at::kDouble).contiguous();
+    const auto* share = shares.const_data_ptr<double>();
+    const bool lowRank = std::all_of(deltas.begin(), deltas.end(), [](const Delta& delta) {
+        return std::holds_alternative<LowRankDelta>(delta);
+    });
+    if (!lowRank) {
+        at::Tensor sum;
+        for (std::size_t j = 0; j < deltas.size(); ++j) {
+            const at::Tensor part = denseDelta(deltas[j]) * share[j];
+            sum = sum.defined() ? sum.add_(part) : part;
+        }
+        return DenseDelta{sum};
+    }
+    std::vector<at::Tensor> b;
+    std::vector<at::Tensor> a;
+    for (std::size_t j = 0; j < deltas.size(); ++j) {
+        const auto& delta = std::get<LowRankDelta>(deltas[j]);
+        b.push_back(delta.b * (delta.scale * share[j]));
+        a.push_back(withCore(delta));
+    }
+    return LowRankDelta{at::cat(b, 1), at::cat(a, 0), {}, 1.0};
 }
 
 at::Tensor denseDelta(const Delta& delta)

@@ -42,11 +42,16 @@ using Delta = std::variant<LowRankDelta, MpoDelta, DenseDelta>;
 /// The update as a matrix [out, in]. For small shapes and tests; live measures use the factors.
 at::Tensor denseDelta(const Delta& delta);
 
+/// sum_j weights[j] * deltas[j], low-rank where all of them are (as one pair with their ranks side by side), else dense.
+/// weights [N]. Errors: none; there is at least one.
+Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights);
+
 /// A weight that the adapter changes, and in how many ways (one for each expert; 1 where there are none).
 struct DeltaSite {
     std::int64_t layer = 0;
     std::string module;
     std::int64_t experts = 1;
+    std::string router; ///< of the RoutingTrace that mixes these experts; without meaning for one expert
 };
 
 } // namespace rankscope::adapter

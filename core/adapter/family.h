@@ -63,6 +63,10 @@ public:
     [[nodiscard]] virtual at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
                                                    const at::Tensor& x) const = 0;
 
+    /// The update as tokens meet it on average: the experts' updates summed with `weights` [N], a router's mean weights.
+    /// Families whose experts share a factor say it with fewer ranks than the general sum.
+    [[nodiscard]] virtual Delta meanDelta(const DeltaSite& site, const at::Tensor& weights) const;
+
     /// What every router did in the last pass; empty for families that do not route.
     [[nodiscard]] virtual std::vector<RoutingTrace> routing() const { return {}; }
     /// The family's own measures.

@@ -5,7 +5,6 @@
 #include "kernels/dropout/op.h"
 #include "kernels/low_rank/op.h"
 
-
 namespace rankscope::adapter {
 
 at::Tensor dropout(const at::Tensor& x, double p, bool training)
@@ -14,7 +13,7 @@ at::Tensor dropout(const at::Tensor& x, double p, bool training)
 }
 
 LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options)
-    : m_shape(shape), m_options(options),
+    : ModuleSite(shape), m_options(options),
       m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in}, Init::kaimingUniform())),
       m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
                     options.bLearningRateFactor))
@@ -28,23 +27,12 @@ at::Tensor LowRankSite::forward(const at::Tensor& x, const model::FrozenLinear& 
                                   m_a, m_b, m_options.scale());
 }
 
-LowRankSites::LowRankSites(model::Decoder& model, ParameterStore& store,
-                           const std::vector<checkpoint::LinearShape>& linears, const LowRankOptions& options)
-    : m_model(&model)
+Delta LowRankSite::delta(std::int64_t) const
 {
-    for (const auto& shape : linears) {
-        m_sites.push_back(std::make_unique<LowRankSite>(store, shape, options));
-        model.linear(shape.layer, shape.module)->adapter = m_sites.back().get();
-    }
+    return LowRankDelta{m_b.detach(), m_a.detach(), {}, m_options.scale()};
 }
 
-LowRankSites::~LowRankSites()
-{
-    for (const auto& site : m_sites)
-        m_model->linear(site->shape().layer, site->shape().module)->adapter = nullptr;
-}
-
-std::int64_t LowRankSites::count(const std::vector<checkpoint::LinearShape>& linears, std::int64_t rank)
+std::int64_t LowRankSite::count(const std::vector<checkpoint::LinearShape>& linears, std::int64_t rank)
 {
     std::int64_t total = 0;
     for (const auto& shape : linears)
@@ -52,27 +40,11 @@ std::int64_t LowRankSites::count(const std::vector<checkpoint::LinearShape>& lin
     return total;
 }
 
-const LowRankSite* LowRankSites::find(std::int64_t layer, const std::string& module) const
+ModuleSites::Make LowRankSite::maker(const LowRankOptions& options)
 {
-    for (const auto& site : m_sites) {
-        if (site->shape().layer == layer && site->shape().module == module)
-            return site.get();
-    }
-    return nullptr;
-}
-
-std::vector<DeltaSite> LowRankSites::deltaSites() const
-{
-    std::vector<DeltaSite> sites;
-    for (const auto& site : m_sites)
-        sites.push_back({site->shape().layer, site->shape().module, 1});
-    return sites;
-}
-
-at::Tensor LowRankSites::forward(const LowRankSite& site, const at::Tensor& x) const
-{
-    const auto* linear = m_model->linear(site.shape().layer, site.shape().module);
-    return const_cast<LowRankSite&>(site).forward(x, linear->base, model::Pass{});
+    return [options](ParameterStore& store, const model::FrozenLinear& base) {
+        return std::make_unique<LowRankSite>(store, base.shape, options);
+    };
 }
 
 } // namespace rankscope::adapter

@@ -124,7 +124,7 @@ Result<std::unique_ptr<Adapter>> MixtureAdapter::attach(model::Decoder& model, c
     auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
     std::unique_ptr<MixtureAdapter> adapter(new MixtureAdapter(model, std::move(store), routing));
     adapter->m_attention =
-        std::make_unique<LowRankSites>(model, adapter->parameters(), attention, attentionOptions);
+        std::make_unique<ModuleSites>(model, adapter->parameters(), attention, LowRankSite::maker(attentionOptions));
     for (auto& layer : model.layers()) {
         RANKSCOPE_TRY(auto experts, make(adapter->parameters(), layer.mlp));
         adapter->m_blocks.push_back(
@@ -173,24 +173,24 @@ std::vector<DeltaSite> MixtureAdapter::deltaSites() const
     std::vector<DeltaSite> sites = m_attention->deltaSites();
     for (const auto& layer : m_model.layers()) {
         for (const auto& input : layer.mlp.inputs)
-            sites.push_back({layer.index, input.base.shape.module, m_routing.experts});
-        sites.push_back({layer.index, layer.mlp.down.base.shape.module, m_routing.experts});
+            sites.push_back({layer.index, input.base.shape.module, m_routing.experts, "mlp"});
+        sites.push_back({layer.index, layer.mlp.down.base.shape.module, m_routing.experts, "mlp"});
     }
     return sites;
 }
 
 Delta MixtureAdapter::delta(std::int64_t layer, const std::string& module, std::int64_t expert) const
 {
-    if (const LowRankSite* site = m_attention->find(layer, module))
-        return site->delta();
+    if (const ModuleSite* site = m_attention->find(layer, module))
+        return site->delta(0);
     return m_blocks.at(static_cast<std::size_t>(layer))->experts().delta(module, expert);
 }
 
 at::Tensor MixtureAdapter::expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
                                          const at::Tensor& x) const
 {
-    if (const LowRankSite* site = m_attention->find(layer, module))
-        return m_attention->forward(*site, x);
+    if (ModuleSite* site = m_attention->find(layer, module))
+        return m_attention->expertForward(*site, 0, x);
     const model::FrozenLinear& linear = m_model.linear(layer, module)->base;
     const at::Tensor choice = at::full({x.size(0), 1}, expert, x.options().dtype(at::kLong));
     const auto groups = kernels::groupByExpert(choice, m_routing.experts);
@@ -206,9 +206,7 @@ std::vector<RoutingTrace> MixtureAdapter::routing() const
         const Routing& last = m_blocks[layer]->routing();
         if (!last.probabilities.defined())
             continue;
-        auto detached = [](const at::Tensor& t) { return t.defined() ? t.detach() : t; };
-        traces.push_back({static_cast<std::int64_t>(layer), "mlp",
-                          Routing{detached(last.probabilities), last.choice, last.kept, detached(last.weights)}});
+        traces.push_back({static_cast<std::int64_t>(layer), "mlp", last.detached()});
     }
     return traces;
 }

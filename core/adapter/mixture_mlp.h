@@ -101,7 +101,7 @@ private:
 
     model::Decoder& m_model;
     MixtureRouting m_routing;
-    std::unique_ptr<LowRankSites> m_attention;
+    std::unique_ptr<ModuleSites> m_attention;
     std::vector<std::unique_ptr<MixtureMlp>> m_blocks;
 };
 

@@ -49,31 +49,40 @@ at::Tensor ParameterStore::make(const std::vector<std::int64_t>& shape, const In
     return values.to(m_device, m_dtype).contiguous();
 }
 
+at::Tensor ParameterStore::insert(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
+                                  Parameter parameter)
+{
+    TORCH_CHECK(!m_index.contains(name), "two adapter tensors are named ", name);
+    parameter.name = name;
+    parameter.tensor = make(shape, init);
+    parameter.tensor.set_requires_grad(parameter.trainable && parameter.reached);
+    m_index[name] = m_parameters.size();
+    m_parameters.push_back(parameter);
+    return parameter.tensor;
+}
+
 at::Tensor ParameterStore::add(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
                                double learningRateFactor)
 {
-    TORCH_CHECK(!m_index.contains(name), "two adapter tensors are named ", name);
-    at::Tensor tensor = make(shape, init);
-    tensor.set_requires_grad(true);
-    m_index[name] = m_parameters.size();
-    m_parameters.push_back({name, tensor, true, learningRateFactor});
-    return tensor;
+    return insert(name, shape, init, {{}, {}, true, true, learningRateFactor});
+}
+
+at::Tensor ParameterStore::addUnreached(const std::string& name, const std::vector<std::int64_t>& shape,
+                                        const Init& init)
+{
+    return insert(name, shape, init, {{}, {}, true, false, 1.0});
 }
 
 at::Tensor ParameterStore::addBuffer(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init)
 {
-    TORCH_CHECK(!m_index.contains(name), "two adapter tensors are named ", name);
-    const at::Tensor tensor = make(shape, init);
-    m_index[name] = m_parameters.size();
-    m_parameters.push_back({name, tensor, false, 1.0});
-    return tensor;
+    return insert(name, shape, init, {{}, {}, false, false, 1.0});
 }
 
 std::vector<Parameter> ParameterStore::trainable() const
 {
     std::vector<Parameter> result;
     for (const auto& parameter : m_parameters) {
-        if (parameter.trainable)
+        if (parameter.trainable && parameter.reached)
             result.push_back(parameter);
     }
     return result;

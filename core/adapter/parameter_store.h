@@ -36,7 +36,8 @@ struct Init {
 struct Parameter {
     std::string name; ///< as saved: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
     at::Tensor tensor;
-    bool trainable = true;           ///< false: a buffer (saved, never counted, no gradient)
+    bool trainable = true;           ///< counted; false: a buffer (saved, never counted, no gradient)
+    bool reached = true;             ///< false: trainable by the family's definition, yet no gradient can reach it
     double learningRateFactor = 1.0; ///< of the job's learning rate
 };
 
@@ -49,12 +50,17 @@ public:
     /// A trainable tensor. The name must be new.
     at::Tensor add(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
                    double learningRateFactor = 1.0);
+    /// A tensor that the family's definition counts as trainable though no gradient can reach it (the threshold of a
+    /// hard comparison). Saved and counted; stays as it starts.
+    at::Tensor addUnreached(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init);
     /// A tensor that is saved but not trained.
     at::Tensor addBuffer(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init);
 
     [[nodiscard]] const std::vector<Parameter>& all() const { return m_parameters; }
+    /// Those that gradients reach: what an optimizer steps.
     [[nodiscard]] std::vector<Parameter> trainable() const;
     [[nodiscard]] const Parameter* find(const std::string& name) const;
+    /// Elements counted as trainable.
     [[nodiscard]] std::int64_t trainableElements() const;
     [[nodiscard]] at::ScalarType dtype() const { return m_dtype; }
     [[nodiscard]] at::Device device() const { return m_device; }
@@ -63,6 +69,8 @@ public:
     Status load(const std::map<std::string, at::Tensor>& tensors);
 
 private:
+    at::Tensor insert(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
+                      Parameter parameter);
     at::Tensor make(const std::vector<std::int64_t>& shape, const Init& init);
 
     at::ScalarType m_dtype;

@@ -51,6 +51,12 @@ at::Tensor Routing::dense() const
     return at::zeros_like(probabilities).scatter(-1, choice, weights);
 }
 
+Routing Routing::detached() const
+{
+    auto plain = [](const at::Tensor& t) { return t.defined() ? t.detach() : t; };
+    return {plain(probabilities), choice, kept, plain(weights)};
+}
+
 Routing routeSoft(const at::Tensor& logits)
 {
     const at::Tensor p = at::softmax(logits, -1);

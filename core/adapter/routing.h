@@ -30,6 +30,8 @@ struct Routing {
     [[nodiscard]] at::Tensor rowWeights(const kernels::ExpertGroups& groups) const;
     /// Weights of all experts, [T, N]; 0 where unused.
     [[nodiscard]] at::Tensor dense() const;
+    /// The same without gradients.
+    [[nodiscard]] Routing detached() const;
 };
 
 /// softmax(z); every expert is used. z [T, N].
@@ -61,7 +63,7 @@ void updateBalanceBias(at::Tensor bias, const at::Tensor& load, double rate);
 /// What a router did in the last pass: for the live measures. Detached.
 struct RoutingTrace {
     std::int64_t layer = 0;
-    std::string router; ///< "mlp", or the module's name
+    std::string router; ///< "mlp", "layer", or the module's name
     Routing routing;
 };
 

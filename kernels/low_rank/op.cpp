@@ -78,6 +78,67 @@ public:
     }
 };
 
+class LowRankDown : public torch::autograd::Function<LowRankDown>
+{
+public:
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        context->save_for_backward({x, a});
+        return at::mm(x.to(a.scalar_type()), a.t());
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const auto saved = context->get_saved_variables();
+        const auto& [x, a] = std::tie(saved[0], saved[1]);
+        at::Tensor gradX;
+        at::Tensor gradA;
+        if (context->needs_input_grad(0))
+            gradX = at::mm(gradients[0], a).to(x.scalar_type());
+        if (context->needs_input_grad(1))
+            gradA = at::mm(gradients[0].t(), x.to(a.scalar_type()));
+        return {gradX, gradA};
+    }
+};
+
+class LowRankUp : public torch::autograd::Function<LowRankUp>
+{
+public:
+    // The bias comes last: needs_input_grad() counts only tensors that are there.
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                              const at::Tensor& h, const at::Tensor& b, const std::optional<at::Tensor>& bias,
+                              double scale)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        at::Tensor y = at::linear(x, weight, bias);
+        addProduct(y, h, b.t(), scale);
+        context->save_for_backward({weight, h, b});
+        context->saved_data["scale"] = scale;
+        return y;
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients)
+    {
+        at::AutoDispatchBelowADInplaceOrView guard;
+        const auto saved = context->get_saved_variables();
+        const auto& [weight, h, b] = std::tie(saved[0], saved[1], saved[2]);
+        const double scale = context->saved_data["scale"].toDouble();
+        const at::Tensor wide = gradients[0].to(b.scalar_type());
+        at::Tensor gradX;
+        at::Tensor gradH;
+        at::Tensor gradB;
+        if (context->needs_input_grad(0))
+            gradX = at::mm(gradients[0], weight);
+        if (context->needs_input_grad(2))
+            gradH = at::mm(wide, b).mul_(scale);
+        if (context->needs_input_grad(3))
+            gradB = at::mm(wide.t(), h).mul_(scale);
+        return {gradX, {}, gradH, gradB, {}, {}};
+    }
+};
+
 class GroupedLowRank : public torch::autograd::Function<GroupedLowRank>
 {
 public:
@@ -264,6 +325,22 @@ at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const 
                 "low_rank_linear: x [T, in], W [out, in], A [r, in], B [out, r]");
     TORCH_CHECK(!weight.requires_grad(), "low_rank_linear: the base weight is frozen");
     return LowRankLinear::apply(x, optional(xAdapter), weight, optional(bias), a, b, scale);
+}
+
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a)
+{
+    TORCH_CHECK(x.dim() == 2 && a.dim() == 2 && x.size(1) == a.size(1), "low_rank_down: x [T, in], A [r, in]");
+    return LowRankDown::apply(x, a);
+}
+
+at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& h,
+                     const at::Tensor& b, double scale)
+{
+    TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && h.dim() == 2 && b.dim() == 2 && x.size(1) == weight.size(1) &&
+                    x.size(0) == h.size(0) && h.size(1) == b.size(1) && b.size(0) == weight.size(0),
+                "low_rank_up: x [T, in], W [out, in], h [T, r], B [out, r]");
+    TORCH_CHECK(!weight.requires_grad(), "low_rank_up: the base weight is frozen");
+    return LowRankUp::apply(x, weight, h, b, optional(bias), scale);
 }
 
 at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,

@@ -16,6 +16,15 @@ namespace rankscope::kernels {
 at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
                          const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale);
 
+/// h = A x in the adapter's type: x [T, in] of any type, A [r, in] -> [T, r]. Keeps x as it is for the backward pass,
+/// where a cast copy would cost twice its memory. Also a router's logits.
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a);
+
+/// y = W x + bias + scale * B h: x [T, in], h [T, r] in the adapter's type, B [out, r]. For the families that do
+/// something of their own between A and B: gates, masks, cores.
+at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& h,
+                     const at::Tensor& b, double scale);
+
 /// Rows sorted by expert: rows offsets[e] .. offsets[e + 1] belong to expert e.
 struct ExpertGroups {
     at::Tensor token;                  ///< [M] int64: the token each row stands for

@@ -120,7 +120,7 @@ public:
             plan.trainable += routing.experts * side;
             plan.buffers += side;
         }
-        plan.trainable += LowRankSites::count(shapes.attention, settings.integer("rank"));
+        plan.trainable += LowRankSite::count(shapes.attention, settings.integer("rank"));
         plan.trainable += model.layers * routing.experts * model.hidden;
         plan.activationsPerToken = routing.activationsPerToken(model);
         return plan;

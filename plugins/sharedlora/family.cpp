@@ -81,7 +81,7 @@ public:
         Plan plan;
         for (const auto& shape : shapes.mlp)
             plan.trainable += ExpertStack::count(shape, routing.experts + groups, rank);
-        plan.trainable += LowRankSites::count(shapes.attention, rank);
+        plan.trainable += LowRankSite::count(shapes.attention, rank);
         plan.trainable += model.layers * routing.experts * model.hidden;
         plan.activationsPerToken = routing.activationsPerToken(model);
         return plan;

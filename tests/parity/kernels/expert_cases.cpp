@@ -65,6 +65,58 @@ private:
     double m_scale = 1;
 };
 
+class LowRankDown : public OpCase
+{
+public:
+    [[nodiscard]] std::string name() const override { return "low_rank_down"; }
+    Inputs draw() override
+    {
+        const std::int64_t in = between(1, 20);
+        return {{normal({between(1, 6), in})}, {normal({between(1, 8), in}), true, true}};
+    }
+    [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
+    {
+        return kernels::lowRankDown(in[0], in[1]);
+    }
+    [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
+    {
+        return at::matmul(in[0], in[1].t());
+    }
+};
+
+class LowRankUp : public OpCase
+{
+public:
+    [[nodiscard]] std::string name() const override { return "low_rank_up"; }
+    Inputs draw() override
+    {
+        const std::int64_t tokens = between(1, 6);
+        const std::int64_t in = between(1, 20);
+        const std::int64_t out = between(1, 20);
+        const std::int64_t rank = between(1, 8);
+        m_scale = static_cast<double>(between(1, 8)) / 4;
+        return {{normal({tokens, in})},
+                {normal({out, in}), false},
+                {between(0, 1) == 1 ? normal({out}) : at::Tensor(), false},
+                {normal({tokens, rank}), true, true},
+                {normal({out, rank}), true, true}};
+    }
+    [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
+    {
+        return kernels::lowRankUp(in[0], in[1], in[2], in[3], in[4], m_scale);
+    }
+    [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
+    {
+        at::Tensor y = at::matmul(in[0], in[1].t());
+        if (in[2].defined())
+            y = y + in[2];
+        return y + m_scale * at::matmul(in[3], in[4].t());
+    }
+
+private:
+    double m_scale = 1;
+};
+
 class GroupedLowRank : public OpCase
 {
 public:
@@ -290,6 +342,8 @@ std::vector<std::unique_ptr<OpCase>> expertCases()
 {
     std::vector<std::unique_ptr<OpCase>> cases;
     cases.push_back(std::make_unique<LowRankLinear>());
+    cases.push_back(std::make_unique<LowRankDown>());
+    cases.push_back(std::make_unique<LowRankUp>());
     cases.push_back(std::make_unique<GroupedLowRank>());
     cases.push_back(std::make_unique<GatherTokens>());
     cases.push_back(std::make_unique<ScatterTokens>());
