@@ -44,5 +44,6 @@ function(rankscope_library name)
   add_library(rankscope::${name} ALIAS rankscope_${name})
   set_target_properties(rankscope_${name} PROPERTIES OUTPUT_NAME rankscope-${name})
   target_link_libraries(rankscope_${name} PUBLIC rankscope_options ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
+  rankscope_precompile(rankscope_${name} ${arg_LINKS})
 endfunction()
 

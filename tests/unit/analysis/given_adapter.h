@@ -19,7 +19,7 @@ public:
 
     void add(std::int64_t layer, const std::string& module, std::vector<adapter::Delta> experts)
     {
-        m_sites.push_back({layer, module, static_cast<std::int64_t>(experts.size())});
+        m_sites.push_back({layer, module, static_cast<std::int64_t>(experts.size()), module});
         m_deltas[{layer, module}] = std::move(experts);
     }
 

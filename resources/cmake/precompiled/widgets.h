@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What nearly every file of the window and its views reads, compiled once. Files still include what they use.
+#pragma once
+
+#include <QtCore/QtCore>
+#include <QtWidgets/QtWidgets>
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
