@@ -187,6 +187,7 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
 {
     FamilyManifest manifest;
     manifest.training = base::Json::object();
+    manifest.small = base::Json::object();
     std::int64_t apiVersion = 0;
     base::ObjectReader reader(json, "");
     for (const char* key : {"name", "title", "library", "apiVersion", "scope"})
@@ -212,6 +213,8 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
     const base::Json* settings = reader.object("settings");
     if (const base::Json* training = reader.object("training"))
         manifest.training = *training;
+    if (const base::Json* small = reader.object("small"))
+        manifest.small = *small;
     RANKSCOPE_CHECK(reader.finish());
     manifest.apiVersion = static_cast<int>(apiVersion);
     if (manifest.name.empty() ||
@@ -223,6 +226,8 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
                     "', but must be a plain file name in the family's folder");
     if (settings)
         RANKSCOPE_CHECK(readSettings(*settings, ordered.at("settings"), manifest.settings));
+    if (const auto complete = manifest.complete(manifest.small); !complete)
+        return fail("small: " + complete.error().message);
     return manifest;
 }
 

@@ -53,6 +53,9 @@ struct FamilyManifest {
     bool mergeable = false;
     std::vector<SettingSchema> settings; ///< in the order of the file
     base::Json training;          ///< suggested training settings ("learningRate", ...); may be empty
+    /// Settings that replace defaults which a toy model cannot take (a width of 32, two layers): used by tests that run
+    /// every family on small models, never by jobs. Written only where a default needs it; checked as settings are.
+    base::Json small;
 
     static Result<FamilyManifest> read(const std::filesystem::path& familyJson);
     [[nodiscard]] const SettingSchema* setting(const std::string& name) const;

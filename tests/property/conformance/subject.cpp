@@ -86,7 +86,8 @@ const adapter::Plugin& plugin(const std::string& name)
 Variant variant(const std::string& family, const base::Json& settings)
 {
     const auto& manifest = plugin(family).manifest;
-    base::Json all = quiet(manifest);
+    base::Json all = manifest.small;
+    all.update(quiet(manifest));
     all.update(settings);
     return {family, "llama", settings.empty() ? "defaults" : settings.dump(), manifest.complete(all).value()};
 }

@@ -48,7 +48,7 @@ const adapter::Plugin& plugin(const std::string& name);
 std::vector<Variant> variants();
 /// Names of the settings that make a training pass random: dropout, jitter, noise.
 std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest);
-/// These settings over the family's defaults, dropout and the like off.
+/// These settings over the family's defaults (its manifest's "small" where it has one), dropout and the like off.
 Variant variant(const std::string& family, const base::Json& settings);
 
 checkpoint::ModelConfig smallModel(const std::string& architecture);

@@ -124,6 +124,9 @@ TEST_F(Manifest, RefusesABrokenFile)
     EXPECT_NE(
         errorOf(changed("/settings/properties/rank/type", "float")).find("settings.properties.rank.type"),
         std::string::npos);
+    EXPECT_EQ(errorOf(changed("/small", {{"rank", 2}})), "accepted");
+    EXPECT_NE(errorOf(changed("/small", {{"rank", 0}})).find("small: rank is 0, but must be at least 1"),
+              std::string::npos);
     EXPECT_NE(errorOf(changed("/settings/properties/k/showWhen", {{"ruoter", {"topk"}}})).find("'ruoter'"),
               std::string::npos);
     EXPECT_NE(errorOf(changed("/settings/properties/rank/minimum", 9000)).find("minimum above its maximum"),
