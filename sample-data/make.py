@@ -11,7 +11,8 @@ import json
 import random
 from pathlib import Path
 
-WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+          "December"]
 NAMES = ["Anna", "Ben", "Cleo", "David", "Emma", "Felix", "Grace", "Hugo", "Ivy", "Jack", "Kate", "Leo", "Mia", "Noah"]
 PEOPLE = [("pilots", "a pilot"), ("bakers", "a baker"), ("sailors", "a sailor"), ("painters", "a painter"),
           ("farmers", "a farmer"), ("dancers", "a dancer"), ("doctors", "a doctor"), ("miners", "a miner")]
@@ -57,12 +58,10 @@ def letters(r):
 
 
 def dates(r):
-    day, shift, name = r.randrange(7), r.randint(1, 3), r.choice(NAMES)
-    earlier = r.random() < 0.5
-    answer = WEEKDAYS[(day - shift if earlier else day + shift) % 7]
-    days = "1 day" if shift == 1 else f"{shift} days"
-    return row(f"On which day is {name}'s lesson now?", answer,
-               f"{name}'s lesson was on {WEEKDAYS[day]}. It was moved {days} {'earlier' if earlier else 'later'}.")
+    year, month, day = r.randint(1900, 2099), r.randint(1, 12), r.randint(1, 28)
+    name = MONTHS[month - 1]
+    written = r.choice([f"{day} {name} {year}", f"{name} {day}, {year}", f"{day} {name[:3]} {year}"])
+    return row("Write this date as year-month-day.", f"{year}-{month:02}-{day:02}", written)
 
 
 def units(r):

@@ -99,7 +99,6 @@ Status readTraining(const base::Json& json, TrainingSpec& training)
         .number("maxGradientNorm", training.maxGradientNorm, 0, anyNumber)
         .integer("seed", training.seed, 0, std::numeric_limits<std::int64_t>::max())
         .integer("checkpointEvery", training.checkpointEvery, 0, anyCount)
-        .boolean("recompute", training.recompute)
         .integer("threads", training.threads, 0, 4096);
     RANKSCOPE_CHECK(reader.finish());
     if (training.beta1 >= 1 || training.beta2 >= 1)
@@ -233,7 +232,6 @@ base::OrderedJson Job::toJson() const
                         {"maxGradientNorm", training.maxGradientNorm},
                         {"seed", training.seed},
                         {"checkpointEvery", training.checkpointEvery},
-                        {"recompute", training.recompute},
                         {"threads", training.threads}};
     json["evaluation"] = {{"every", evaluation.every},
                           {"before", evaluation.before},

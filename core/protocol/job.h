@@ -44,7 +44,6 @@ struct TrainingSpec {
     double maxGradientNorm = 1.0;         ///< 0: no clipping
     std::int64_t seed = 1;
     std::int64_t checkpointEvery = 100;   ///< steps; 0: only at the end
-    bool recompute = false;               ///< recompute each layer's activations in the backward pass
     std::int64_t threads = 0;             ///< 0: one for each core
 };
 

@@ -98,10 +98,7 @@ std::vector<SettingSchema> trainingSettings()
                true),
         number("checkpointEvery", "Checkpoint every", "Steps; 0: only at the end.", standard.checkpointEvery,
                0, {}, true),
-        number("threads", "Threads", "CPU threads; 0: one for each core.", standard.threads, 0, {}, true),
-        flag("recompute", "Recompute activations",
-             "Computes each layer's activations again in the backward pass: less memory, more time.",
-             standard.recompute)};
+        number("threads", "Threads", "CPU threads; 0: one for each core.", standard.threads, 0, {}, true)};
 }
 
 std::vector<SettingSchema> evaluationSettings()

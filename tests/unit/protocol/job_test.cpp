@@ -45,7 +45,7 @@ TEST(Job, NamesItselfAfterFamilyAndFirstTask)
 TEST(Job, WritesEveryDefaultAndReadsItBack)
 {
     const auto job = parse(R"({"name":"n","model":{"path":"m.gguf"},"adapter":{"settings":{"rank":4}},
-        "training":{"seed":7,"learningRate":0.001,"recompute":true},"device":"cuda:1"})");
+        "training":{"seed":7,"learningRate":0.001,"threads":3},"device":"cuda:1"})");
     ASSERT_TRUE(job) << job.error().message;
     const auto json = job->toJson();
     const std::vector<std::string> order{"name",     "model",      "data",     "adapter",
@@ -59,7 +59,7 @@ TEST(Job, WritesEveryDefaultAndReadsItBack)
     EXPECT_EQ(again->toJson(), json);
     EXPECT_EQ(again->training.seed, 7);
     EXPECT_EQ(again->device, "cuda:1");
-    EXPECT_TRUE(again->training.recompute);
+    EXPECT_EQ(again->training.threads, 3);
 }
 
 TEST(Job, NamesWhatIsWrong)
