@@ -9,18 +9,10 @@
 namespace rankscope::adapter {
 namespace {
 
-/// C A
-at::Tensor withCore(const LowRankDelta& delta)
-{
-    if (!delta.core.defined())
-        return delta.a;
-    return delta.core.dim() == 1 ? delta.core.unsqueeze(1) * delta.a : at::matmul(delta.core, delta.a);
-}
-
 struct ToDense {
     at::Tensor operator()(const LowRankDelta& delta) const
     {
-        return delta.scale * at::matmul(delta.b, withCore(delta));
+        return delta.scale * at::matmul(delta.b, delta.down());
     }
     at::Tensor operator()(const MpoDelta& delta) const
     {
@@ -31,6 +23,13 @@ struct ToDense {
 };
 
 } // namespace
+
+at::Tensor LowRankDelta::down() const
+{
+    if (!core.defined())
+        return a;
+    return core.dim() == 1 ? core.unsqueeze(1) * a : at::matmul(core, a);
+}
 
 at::Tensor MpoDelta::expertMatrix() const
 {
@@ -59,7 +58,7 @@ Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights)
     for (std::size_t j = 0; j < deltas.size(); ++j) {
         const auto& delta = std::get<LowRankDelta>(deltas[j]);
         b.push_back(delta.b * (delta.scale * share[j]));
-        a.push_back(withCore(delta));
+        a.push_back(delta.down());
     }
     return LowRankDelta{at::cat(b, 1), at::cat(a, 0), {}, 1.0};
 }

@@ -18,6 +18,9 @@ struct LowRankDelta {
     at::Tensor a;
     at::Tensor core;
     double scale = 1;
+
+    /// C A, [r, in].
+    [[nodiscard]] at::Tensor down() const;
 };
 
 /// scale * (E - W) with E = (L_j L^T) W (R^T R_j), the matrix-product operator of these cores around W's own centre.
@@ -52,6 +55,9 @@ struct DeltaSite {
     std::string module;
     std::int64_t experts = 1;
     std::string router; ///< of the RoutingTrace that mixes these experts; without meaning for one expert
+    /// False: what the adapter adds is a curved function of x, and its delta is that function's derivative at x = 0. Such
+    /// an update cannot be merged into the weight.
+    bool linear = true;
 };
 
 } // namespace rankscope::adapter

@@ -12,6 +12,12 @@ at::Tensor dropout(const at::Tensor& x, double p, bool training)
     return training ? kernels::dropout(x, p) : x;
 }
 
+LowRankOptions LowRankOptions::read(const Settings& settings)
+{
+    return {settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
+            settings.number("bLearningRateFactor")};
+}
+
 LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options)
     : ModuleSite(shape), m_options(options),
       m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in}, Init::kaimingUniform())),

@@ -14,6 +14,8 @@ struct LowRankOptions {
     double dropout = 0;
     double bLearningRateFactor = 1; ///< LoRA+ (Hayou et al. 2024): B learns faster than A
 
+    /// Reads rank, alpha, dropout, bLearningRateFactor.
+    static LowRankOptions read(const Settings& settings);
     [[nodiscard]] double scale() const { return alpha / static_cast<double>(rank); }
 };
 

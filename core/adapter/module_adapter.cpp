@@ -38,7 +38,7 @@ std::vector<DeltaSite> ModuleSites::deltaSites() const
 {
     std::vector<DeltaSite> result;
     for (const auto& site : m_sites)
-        result.push_back({site->shape().layer, site->shape().module, site->experts(), site->shape().module});
+        result.push_back({site->shape().layer, site->shape().module, site->experts(), site->shape().module, site->linear()});
     return result;
 }
 

@@ -26,6 +26,8 @@ public:
     [[nodiscard]] virtual std::int64_t experts() const { return 1; }
     /// What expert `expert` changes in the weight. Detached.
     [[nodiscard]] virtual Delta delta(std::int64_t expert) const = 0;
+    /// Is the update linear in x? See DeltaSite::linear.
+    [[nodiscard]] virtual bool linear() const { return true; }
     /// The adapted linear as that expert alone computes it, dropout off. Without experts: forward() itself.
     [[nodiscard]] virtual at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                                                    const model::FrozenLinear& base);

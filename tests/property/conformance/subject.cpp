@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
+#include <algorithm>
 #include <c10/core/GradMode.h>
 #include <cctype>
 #include <cstdlib>
@@ -41,8 +42,10 @@ std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest)
 {
     std::vector<std::string> names;
     for (const auto& schema : manifest.settings) {
+        std::string lower = schema.name;
+        std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
         for (const char* noise : {"dropout", "jitter", "noise"}) {
-            if (schema.type == protocol::SettingType::Number && schema.name.find(noise) != std::string::npos)
+            if (schema.type == protocol::SettingType::Number && lower.find(noise) != std::string::npos)
                 names.push_back(schema.name);
         }
     }
