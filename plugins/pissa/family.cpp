@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// PiSSA: LoRA that starts at the weight's principal part. With s B0 A0 that part, y = (W - s B0 A0) x + s B A drop(x).
+// W stays as it is: the initial pair is subtracted with the trained one, [B, -B0] [A; A0], so nothing is stored twice
+// and the update is told against the model's own weight.
+#include "core/adapter/family.h"
+#include "core/adapter/low_rank_site.h"
+#include "core/adapter/module_adapter.h"
+#include "core/adapter/principal.h"
+#include "core/adapter/targets.h"
+
+#include <ATen/ops/cat.h>
+#include <algorithm>
+
+namespace rankscope::plugins {
+namespace {
+
+using namespace rankscope::adapter;
+
+class PrincipalSite : public ModuleSite
+{
+public:
+    PrincipalSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options,
+                  const LowRankDelta& initial)
+        : ModuleSite(shape), m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), initial.a.sizes().vec(), Init::from(initial.a))),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), initial.b.sizes().vec(), Init::from(initial.b),
+                        options.bLearningRateFactor)),
+          m_initialA(store.addBuffer(tensorName(shape.path, "lora_A.initial"), initial.a.sizes().vec(),
+                                     Init::from(initial.a))),
+          m_initialB(store.addBuffer(tensorName(shape.path, "lora_B.initial"), initial.b.sizes().vec(),
+                                     Init::from(initial.b)))
+    {
+    }
+
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
+    {
+        // Dropout is for the trained pair only: the residual weight sees x itself.
+        const bool drops = pass.training && m_options.dropout > 0;
+        const at::Tensor h =
+            drops ? at::cat({kernels::lowRankDown(adapter::dropout(x, m_options.dropout, true), m_a),
+                             kernels::lowRankDown(x, m_initialA)},
+                            1)
+                  : kernels::lowRankDown(x, at::cat({m_a, m_initialA}));
+        return kernels::lowRankUp(x, base.weight, base.bias, h, at::cat({m_b, -m_initialB}, 1), m_options.scale());
+    }
+
+    [[nodiscard]] Delta delta(std::int64_t) const override
+    {
+        return LowRankDelta{at::cat({m_b.detach(), -m_initialB}, 1), at::cat({m_a.detach(), m_initialA}), {},
+                            m_options.scale()};
+    }
+
+private:
+    LowRankOptions m_options;
+    at::Tensor m_a;
+    at::Tensor m_b;
+    at::Tensor m_initialA;
+    at::Tensor m_initialB;
+};
+
+Result<std::vector<checkpoint::LinearShape>> readTargets(const checkpoint::ModelConfig& model, const Settings& settings)
+{
+    RANKSCOPE_TRY(auto linears, resolveTargets(model, settings.texts("targets")));
+    RANKSCOPE_CHECK(checkPrincipalRank(linears, settings.integer("rank")));
+    return linears;
+}
+
+class PissaFamily : public Family
+{
+public:
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    {
+        RANKSCOPE_TRY(const auto linears, readTargets(model, settings));
+        const std::int64_t rank = settings.integer("rank");
+        const std::int64_t pairs = LowRankSite::count(linears, rank);
+        return Plan{pairs, pairs, 2 * rank * static_cast<std::int64_t>(linears.size())};
+    }
+
+    [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
+                                                          const AttachOptions& options) const override
+    {
+        RANKSCOPE_TRY(const auto linears, readTargets(model.config(), settings));
+        const LowRankOptions pair = LowRankOptions::read(settings);
+        const PrincipalOptions svd = PrincipalOptions::read(settings);
+        return std::make_unique<ModuleAdapter>(
+            model, std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed), linears,
+            [pair, svd, seed = options.seed](ParameterStore& store, const model::FrozenLinear& base) mutable {
+                return std::make_unique<PrincipalSite>(
+                    store, base.shape, pair, principalPair(base.weight, pair.rank, pair.scale(), svd, seed++));
+            });
+    }
+};
+
+} // namespace
+} // namespace rankscope::plugins
+
+RANKSCOPE_FAMILY(rankscope::plugins::PissaFamily)
