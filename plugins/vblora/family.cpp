@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// VB-LoRA: one bank of vectors for the whole model; every length-b slice of every factor is a softmax mixture of the K
+// bank vectors with the largest logits. y = W x + B A drop(x).
+#include "core/adapter/derived.h"
+#include "core/adapter/family.h"
+#include "core/adapter/inside_measures.h"
+#include "core/adapter/low_rank_site.h"
+#include "core/adapter/module_adapter.h"
+#include "core/adapter/targets.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bincount.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/softmax.h>
+#include <c10/core/GradMode.h>
+#include <limits>
+#include <numeric>
+
+namespace rankscope::plugins {
+namespace {
+
+using namespace rankscope::adapter;
+
+struct BankOptions {
+    std::int64_t rank = 4;
+    std::int64_t vectors = 256; ///< H
+    std::int64_t length = 256;  ///< b
+    std::int64_t topK = 2;
+    double dropout = 0;
+    double bankFactor = 1;
+    double logitsFactor = 10;
+};
+
+/// The k largest logits of each row, best first, the lower index on ties. k is 2 or so: taking the largest k times beats
+/// sorting the whole row.
+at::Tensor largest(const at::Tensor& logits, std::int64_t k)
+{
+    at::Tensor left = logits.detach().clone();
+    std::vector<at::Tensor> choices;
+    for (std::int64_t i = 0; i < k; ++i) {
+        choices.push_back(std::get<1>(left.max(-1, /*keepdim=*/true)));
+        left.scatter_(-1, choices.back(), -std::numeric_limits<double>::infinity());
+    }
+    return at::cat(choices, -1);
+}
+
+/// logits [n, m, H] -> slices [n, m, b].
+at::Tensor slices(const at::Tensor& logits, const at::Tensor& bank, std::int64_t k)
+{
+    const at::Tensor flat = logits.flatten(0, 1);
+    const at::Tensor choice = largest(flat, k);
+    const at::Tensor weights = at::softmax(flat.gather(-1, choice), -1);
+    const at::Tensor rows = bank.index_select(0, choice.flatten()).view({flat.size(0), k, bank.size(1)});
+    return (weights.unsqueeze(-1) * rows).sum(1).view({logits.size(0), logits.size(1), bank.size(1)});
+}
+
+struct Pair {
+    at::Tensor a;
+    at::Tensor b;
+};
+
+class BankSite : public ModuleSite
+{
+public:
+    BankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const BankOptions& options,
+             const at::Tensor& bank)
+        : ModuleSite(shape), m_options(options), m_bank(bank),
+          m_logitsA(store.add(tensorName(shape.path, "vblora_logits_A"),
+                              {options.rank, shape.in / options.length, options.vectors}, Init::normal(0.1),
+                              options.logitsFactor)),
+          m_logitsB(store.add(tensorName(shape.path, "vblora_logits_B"),
+                              {shape.out / options.length, options.rank, options.vectors}, Init::normal(0.1),
+                              options.logitsFactor))
+    {
+    }
+
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
+    {
+        const at::Tensor seen =
+            pass.training && m_options.dropout > 0 ? adapter::dropout(x, m_options.dropout, true) : at::Tensor();
+        const bool keep = !pass.training && !at::GradMode::is_enabled(); // decoding composes once, not for every token
+        const Pair pair = keep ? m_kept.get({m_bank, m_logitsA, m_logitsB}, [this] { return compose(); }) : compose();
+        if (!keep)
+            m_kept.forget();
+        return kernels::lowRankLinear(x, seen, base.weight, base.bias, pair.a, pair.b, 1);
+    }
+
+    [[nodiscard]] Delta delta(std::int64_t) const override
+    {
+        const at::NoGradGuard guard;
+        const Pair pair = compose();
+        return LowRankDelta{pair.b, pair.a, {}, 1};
+    }
+
+    /// The bank vectors that the slices of both factors use, one after the other.
+    [[nodiscard]] at::Tensor choices() const
+    {
+        return at::cat({largest(m_logitsA.flatten(0, 1), m_options.topK).flatten(),
+                        largest(m_logitsB.flatten(0, 1), m_options.topK).flatten()});
+    }
+
+private:
+    /// A[j, c b + u] = slice_A(j, c)[u], B[c b + u, j] = slice_B(c, j)[u].
+    [[nodiscard]] Pair compose() const
+    {
+        return {slices(m_logitsA, m_bank, m_options.topK).reshape({m_options.rank, shape().in}),
+                slices(m_logitsB, m_bank, m_options.topK).transpose(1, 2).reshape({shape().out, m_options.rank})};
+    }
+
+    BankOptions m_options;
+    at::Tensor m_bank;    ///< [H, b]
+    at::Tensor m_logitsA; ///< [r, in / b, H]
+    at::Tensor m_logitsB; ///< [out / b, r, H]
+    Derived<Pair> m_kept;
+};
+
+class BankAdapter : public ModuleAdapter
+{
+public:
+    BankAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
+                const std::vector<checkpoint::LinearShape>& linears, const BankOptions& options, const at::Tensor& bank)
+        : ModuleAdapter(model, std::move(store), linears,
+                        [&](ParameterStore& tensors, const model::FrozenLinear& base) {
+                            return std::make_unique<BankSite>(tensors, base.shape, options, bank);
+                        }),
+          m_bank(bank)
+    {
+    }
+
+    [[nodiscard]] std::vector<InsideMeasure> inside() const override
+    {
+        const at::NoGradGuard guard;
+        const std::int64_t vectors = m_bank.size(0);
+        const auto share = [&](const at::Tensor& choices) {
+            return at::bincount(choices, {}, vectors).to(at::kDouble) / static_cast<double>(choices.numel());
+        };
+        std::vector<at::Tensor> all;
+        for (const auto& site : sites().all())
+            all.push_back(static_cast<const BankSite&>(*site).choices());
+        return {measureOf({"bank/usage", "Use of the bank",
+                           "Share of the model's choices (K for each slice of each factor) that fall on the vector."},
+                          {numberedAxis("vector", vectors)}, share(at::cat(all))),
+                siteMeasure(sites(),
+                            {"bank/vectors_used", "Bank vectors used",
+                             "Bank vectors that at least one slice of this linear's factors chooses."},
+                            {},
+                            [&](const ModuleSite& site) {
+                                return (share(static_cast<const BankSite&>(site).choices()) > 0).sum();
+                            }),
+                spectraOf({"bank/singular_values", "Singular values of the bank",
+                           "Largest singular values of the bank V [H, b]."},
+                          {}, {m_bank})};
+    }
+
+private:
+    at::Tensor m_bank;
+};
+
+Result<BankOptions> readOptions(const Settings& settings, const std::vector<checkpoint::LinearShape>& linears)
+{
+    const BankOptions options{settings.integer("rank"),
+                              settings.integer("vectors"),
+                              settings.integer("vectorLength"),
+                              settings.integer("topK"),
+                              settings.number("dropout"),
+                              settings.number("bankLearningRateFactor"),
+                              settings.number("logitsLearningRateFactor")};
+    if (options.topK > options.vectors)
+        return fail("topK is " + std::to_string(options.topK) + ", but the bank has only " +
+                    std::to_string(options.vectors) + " vectors; choose at most that");
+    std::int64_t common = 0;
+    for (const auto& shape : linears)
+        common = std::gcd(common, std::gcd(shape.in, shape.out));
+    if (common % options.length != 0) {
+        std::int64_t best = std::min(common, options.length);
+        while (common % best != 0)
+            --best;
+        return fail("vectorLength is " + std::to_string(options.length) +
+                    ", but must divide the inputs and outputs of every target; " + std::to_string(best) + " does");
+    }
+    return options;
+}
+
+class BankFamily : public Family
+{
+public:
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    {
+        RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
+        RANKSCOPE_TRY(const auto options, readOptions(settings, linears));
+        Plan plan{options.vectors * options.length, 0, 0};
+        for (const auto& shape : linears) {
+            plan.trainable += options.rank * options.vectors * ((shape.in + shape.out) / options.length);
+            plan.activationsPerToken += options.rank;
+        }
+        return plan;
+    }
+
+    [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
+                                                          const AttachOptions& options) const override
+    {
+        RANKSCOPE_TRY(const auto linears, resolveTargets(model.config(), settings.texts("targets")));
+        RANKSCOPE_TRY(const auto bankOptions, readOptions(settings, linears));
+        auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
+        const at::Tensor bank =
+            store->add(tensorName("shared", "vblora_vector_bank"), {bankOptions.vectors, bankOptions.length},
+                       Init::uniform(0.02), bankOptions.bankFactor);
+        return std::make_unique<BankAdapter>(model, std::move(store), linears, bankOptions, bank);
+    }
+};
+
+} // namespace
+} // namespace rankscope::plugins
+
+RANKSCOPE_FAMILY(rankscope::plugins::BankFamily)
