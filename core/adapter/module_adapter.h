@@ -32,6 +32,9 @@ public:
     [[nodiscard]] virtual at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                                                    const model::FrozenLinear& base);
 
+    /// Of all experts together, with these weights [N]; sites whose experts share a factor say it with fewer ranks.
+    [[nodiscard]] virtual Delta meanDelta(const at::Tensor& weights) const;
+
     /// Forgets what the last pass left behind.
     virtual void beginPass() {}
     /// Of the last pass, with gradients; nullptr where nothing routes or no pass has run.
@@ -60,6 +63,12 @@ public:
     [[nodiscard]] std::vector<DeltaSite> deltaSites() const;
     [[nodiscard]] at::Tensor expertForward(ModuleSite& site, std::int64_t expert, const at::Tensor& x) const;
     [[nodiscard]] std::vector<RoutingTrace> routing() const;
+    /// A family's own measure by layer and module: `info` without values, with the axes that follow those two; `values`
+    /// gives one site's, of as many elements as these axes have. NaN where a layer does not have the module.
+    [[nodiscard]] InsideMeasure measure(InsideMeasure info,
+                                        const std::function<at::Tensor(const ModuleSite&)>& values) const;
+    /// An axis of numbered things: "0", "1", ...
+    static std::pair<std::string, std::vector<std::string>> numberedAxis(const std::string& name, std::int64_t count);
 
 private:
     model::Decoder& m_model;
@@ -79,6 +88,7 @@ public:
     [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const override;
     [[nodiscard]] at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
                                            const at::Tensor& x) const override;
+    [[nodiscard]] Delta meanDelta(const DeltaSite& site, const at::Tensor& weights) const override;
     [[nodiscard]] std::vector<RoutingTrace> routing() const override { return m_sites.routing(); }
 
 protected:

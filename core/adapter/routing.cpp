@@ -100,6 +100,15 @@ Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::
     return {q, choice, {}, kept / kept.sum(-1, true) * static_cast<double>(k)};
 }
 
+Routing routeSigmoidThreshold(const at::Tensor& logits, const at::Tensor& threshold)
+{
+    const at::Tensor q = at::sigmoid(logits);
+    if (!threshold.defined())
+        return {q, {}, {}, q};
+    const at::Tensor kept = q.detach() >= threshold.detach();
+    return {q, {}, kept, q * kept.to(q.scalar_type())};
+}
+
 at::Tensor jitter(const at::Tensor& x, double e, bool training)
 {
     if (!training || e == 0)

@@ -44,6 +44,9 @@ Routing routeTopP(const at::Tensor& logits, double share);
 Routing routeTopKSoftmaxBias(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
 /// q = sigmoid(z) + bias; the k largest, divided by their sum, times k.
 Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
+/// q = sigmoid(z), used where q >= threshold [T, 1] as it is: nothing is subtracted and nothing normalised, so several
+/// experts or none may be used. Without a threshold every expert is, with its q. No gradient reaches the threshold.
+Routing routeSigmoidThreshold(const at::Tensor& logits, const at::Tensor& threshold);
 
 /// Indices of the k largest of each row, best first; on ties the lower index wins, as the definition asks for.
 at::Tensor stableTopK(const at::Tensor& values, std::int64_t k);

@@ -11,8 +11,8 @@
 namespace rankscope::analysis {
 namespace {
 
-constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut
-constexpr std::size_t batch = 32;           ///< weights looked at between two glances at the clock
+constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut, at most
+constexpr std::size_t batch = 32;           ///< updates looked at between two glances at the clock
 
 class Stopwatch
 {
@@ -31,6 +31,22 @@ std::size_t indexOf(const std::vector<std::string>& names, const std::string& na
     return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
+/// The largest rank that an update of this form can have.
+std::int64_t largestRank(const adapter::Delta& delta)
+{
+    if (const auto* lowRank = std::get_if<adapter::LowRankDelta>(&delta))
+        return std::min({lowRank->a.size(0), lowRank->a.size(1), lowRank->b.size(0)});
+    const auto* mpo = std::get_if<adapter::MpoDelta>(&delta);
+    const at::Tensor& matrix = mpo ? mpo->weight : std::get<adapter::DenseDelta>(delta).matrix;
+    return std::min(matrix.size(0), matrix.size(1));
+}
+
+bool isRankOne(const adapter::Delta& delta)
+{
+    const auto* lowRank = std::get_if<adapter::LowRankDelta>(&delta);
+    return lowRank && lowRank->a.size(0) == 1;
+}
+
 } // namespace
 
 /// The measures of one call, as they fill.
@@ -38,6 +54,9 @@ struct LiveMeasures::Grids {
     Measured entropy;
     Measured stable;
     Measured nuclear;
+    Measured mixtureEntropy;
+    Measured mixtureStable;
+    Measured mixtureNuclear;
     Measured spectrum;
     Measured bond;
     Measured coreSize;
@@ -54,9 +73,17 @@ LiveMeasures::LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers,
     for (const auto& site : m_sites) {
         if (indexOf(m_modules, site.module) == m_modules.size())
             m_modules.push_back(site.module);
-        m_experts = std::max(m_experts, site.experts);
         const auto delta = adapter.delta(site.layer, site.module, 0);
         m_lowRank.push_back(std::holds_alternative<adapter::LowRankDelta>(delta));
+        bool rankOne = site.experts > 1;
+        for (std::int64_t expert = 0; expert < site.experts && rankOne; ++expert)
+            rankOne = isRankOne(expert == 0 ? delta : adapter.delta(site.layer, site.module, expert));
+        m_eachExpert.push_back(!rankOne);
+        m_mixtures = m_mixtures || site.experts > 1;
+        if (!rankOne) {
+            m_experts = std::max(m_experts, site.experts);
+            m_spectrum = std::max(m_spectrum, std::min(spectrumLength, largestRank(delta)));
+        }
         if (const auto* mpo = std::get_if<adapter::MpoDelta>(&delta))
             m_cores = std::max(m_cores, static_cast<std::int64_t>(mpo->legs.cores()));
     }
@@ -69,18 +96,33 @@ LiveMeasures::Grids LiveMeasures::makeGrids() const
     const record::Axis expert{"expert", "", numbered(m_experts)};
     const record::Axis index{"index", "", numbered(spectrumLength)};
     const std::vector<record::Axis> sites{layer, module, expert};
-    Grids grids{
-        unmeasured({"rank/entropy", "Entropy effective rank", "",
-                    "exp(-sum p ln p) with p = sigma / sum sigma, over the update's singular values (Roy & Vetterli 2007).",
-                    sites}),
-        unmeasured({"rank/stable", "Stable rank", "",
-                    "||dW||_F^2 / ||dW||_2^2 of the update; what REMoE prints as its effective rank (eq. 10).", sites}),
-        unmeasured({"rank/nuclear", "Nuclear ratio", "",
-                    "sum sigma / sigma_max of the update; what REMoE describes below eq. 10.", sites}),
-        unmeasured({"spectrum/singular_values", "Singular values of the update", "",
-                    "Largest singular values of dW, from the small core of its low-rank factors where it has them.",
-                    {layer, module, expert, index}}),
-        {}, {}, {}, {}, {}};
+    Grids grids;
+    if (m_experts > 0) {
+        grids.entropy =
+            unmeasured({"rank/entropy", "Entropy effective rank", "",
+                        "exp(-sum p ln p) with p = sigma / sum sigma, over the update's singular values (Roy & Vetterli 2007).",
+                        sites});
+        grids.stable =
+            unmeasured({"rank/stable", "Stable rank", "",
+                        "||dW||_F^2 / ||dW||_2^2 of the update; what REMoE prints as its effective rank (eq. 10).", sites});
+        grids.nuclear = unmeasured({"rank/nuclear", "Nuclear ratio", "",
+                                    "sum sigma / sigma_max of the update; what REMoE describes below eq. 10.", sites});
+        grids.spectrum =
+            unmeasured({"spectrum/singular_values", "Singular values of the update", "",
+                        "Largest singular values of dW, from the small core of its low-rank factors where it has them.",
+                        {layer, module, expert, record::Axis{"index", "", numbered(m_spectrum)}}});
+    }
+    if (m_mixtures) {
+        const std::string averaged = " Of the update as tokens meet it on average: the experts' updates summed with the mean "
+                                     "weights that the router gave them since the last record.";
+        grids.mixtureEntropy =
+            unmeasured({"rank/mixture_entropy", "Entropy effective rank of the mixture", "",
+                        "exp(-sum p ln p) with p = sigma / sum sigma (Roy & Vetterli 2007)." + averaged, {layer, module}});
+        grids.mixtureStable = unmeasured({"rank/mixture_stable", "Stable rank of the mixture", "",
+                                          "||dW||_F^2 / ||dW||_2^2." + averaged, {layer, module}});
+        grids.mixtureNuclear = unmeasured({"rank/mixture_nuclear", "Nuclear ratio of the mixture", "",
+                                           "sum sigma / sigma_max." + averaged, {layer, module}});
+    }
     if (m_cores > 0) {
         auto counted = [](const char* name, std::int64_t count) {
             record::Axis axis{name, "", {}};
@@ -116,41 +158,64 @@ void LiveMeasures::observe(const model::Pass& pass)
     m_seconds += watch.seconds();
 }
 
+std::size_t LiveMeasures::updates(std::size_t site) const
+{
+    const auto experts = static_cast<std::size_t>(m_sites[site].experts);
+    return (m_eachExpert[site] ? experts : 0) + (experts > 1 ? 1 : 0);
+}
+
 void LiveMeasures::recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const
 {
     const auto& place = m_sites[site];
-    const std::size_t cell = (static_cast<std::size_t>(place.layer) * m_modules.size() +
-                              indexOf(m_modules, place.module)) * static_cast<std::size_t>(m_experts) +
-                             static_cast<std::size_t>(expert);
+    const std::size_t weight = static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
     const RankMeasures ranks = rankMeasures(values);
+    if (expert == mixture) {
+        grids.mixtureEntropy.values[weight] = static_cast<float>(ranks.entropy);
+        grids.mixtureStable.values[weight] = static_cast<float>(ranks.stable);
+        grids.mixtureNuclear.values[weight] = static_cast<float>(ranks.nuclear);
+        return;
+    }
+    const std::size_t cell = weight * static_cast<std::size_t>(m_experts) + static_cast<std::size_t>(expert);
     grids.entropy.values[cell] = static_cast<float>(ranks.entropy);
     grids.stable.values[cell] = static_cast<float>(ranks.stable);
     grids.nuclear.values[cell] = static_cast<float>(ranks.nuclear);
-    const std::int64_t count = std::min(spectrumLength, values.numel());
+    const std::int64_t count = std::min(m_spectrum, values.numel());
     for (std::int64_t i = 0; i < count; ++i)
-        grids.spectrum.values[cell * spectrumLength + static_cast<std::size_t>(i)] =
+        grids.spectrum.values[cell * static_cast<std::size_t>(m_spectrum) + static_cast<std::size_t>(i)] =
             static_cast<float>(values.const_data_ptr<double>()[i]);
 }
 
-void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen, Grids& grids) const
+void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen, const RoutingMeasures::MeanWeights& weights,
+                                  Grids& grids) const
 {
     std::vector<adapter::LowRankDelta> deltas;
+    std::vector<std::pair<std::size_t, std::int64_t>> owners; // site and expert of each
+    auto add = [&](std::size_t site, std::int64_t expert, const adapter::Delta& delta) {
+        if (const auto* lowRank = std::get_if<adapter::LowRankDelta>(&delta)) {
+            deltas.push_back(*lowRank);
+            owners.emplace_back(site, expert);
+        } else {
+            recordSpectrum(site, expert, singularValues(delta).contiguous(), grids);
+        }
+    };
     for (const std::size_t site : chosen) {
-        for (std::int64_t expert = 0; expert < m_sites[site].experts; ++expert)
-            deltas.push_back(std::get<adapter::LowRankDelta>(
-                m_adapter.delta(m_sites[site].layer, m_sites[site].module, expert)));
+        const auto& place = m_sites[site];
+        for (std::int64_t expert = 0; m_eachExpert[site] && expert < place.experts; ++expert)
+            add(site, expert, m_adapter.delta(place.layer, place.module, expert));
+        const auto mean = weights.find({place.layer, place.router});
+        if (place.experts > 1 && mean != weights.end())
+            add(site, mixture, m_adapter.meanDelta(place, mean->second));
     }
     const auto values = singularValues(deltas);
-    std::size_t next = 0;
-    for (const std::size_t site : chosen) {
-        for (std::int64_t expert = 0; expert < m_sites[site].experts; ++expert)
-            recordSpectrum(site, expert, values[next++].contiguous(), grids);
-    }
+    for (std::size_t i = 0; i < values.size(); ++i)
+        recordSpectrum(owners[i].first, owners[i].second, values[i].contiguous(), grids);
 }
 
-void LiveMeasures::measureOther(std::size_t site, Grids& grids) const
+void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const
 {
     const auto& place = m_sites[site];
+    if (const auto mean = weights.find({place.layer, place.router}); place.experts > 1 && mean != weights.end())
+        recordSpectrum(site, mixture, singularValues(m_adapter.meanDelta(place, mean->second)).contiguous(), grids);
     for (std::int64_t expert = 0; expert < place.experts; ++expert) {
         const auto delta = m_adapter.delta(place.layer, place.module, expert);
         recordSpectrum(site, expert, singularValues(delta).contiguous(), grids);
@@ -205,6 +270,7 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
 {
     const at::NoGradGuard guard;
     const Stopwatch watch;
+    const RoutingMeasures::MeanWeights weights = m_routing.meanWeights();
     std::vector<Measured> result = m_routing.take();
     Grids grids = makeGrids();
     recordShapes(grids);
@@ -213,20 +279,23 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
     const double allowance = m_budget * trainingSeconds - m_seconds;
     while (m_lastMeasured < m_sites.size() && (m_lastMeasured == 0 || watch.seconds() < allowance)) {
         std::vector<std::size_t> lowRank;
-        while (lowRank.size() < batch && m_lastMeasured < m_sites.size() && m_lowRank[m_next]) {
+        std::size_t queued = 0;
+        while (queued < batch && m_lastMeasured < m_sites.size() && m_lowRank[m_next]) {
             lowRank.push_back(m_next);
+            queued += updates(m_next);
             m_next = (m_next + 1) % m_sites.size();
             ++m_lastMeasured;
         }
         if (!lowRank.empty()) {
-            measureLowRank(lowRank, grids);
+            measureLowRank(lowRank, weights, grids);
             continue;
         }
-        measureOther(m_next, grids);
+        measureOther(m_next, weights, grids);
         m_next = (m_next + 1) % m_sites.size();
         ++m_lastMeasured;
     }
-    for (Measured* measured : {&grids.entropy, &grids.stable, &grids.nuclear, &grids.spectrum, &grids.bond,
+    for (Measured* measured : {&grids.entropy, &grids.stable, &grids.nuclear, &grids.mixtureEntropy,
+                               &grids.mixtureStable, &grids.mixtureNuclear, &grids.spectrum, &grids.bond,
                                &grids.coreSize, &grids.coreShape, &grids.cutSpectrum, &grids.drift}) {
         if (!measured->info.name.empty() && !m_sites.empty())
             result.push_back(std::move(*measured));

@@ -31,10 +31,15 @@ public:
 
 private:
     struct Grids;
-    void measureLowRank(const std::vector<std::size_t>& chosen, Grids& grids) const;
-    void measureOther(std::size_t site, Grids& grids) const;
+    /// Stands for the mixture of a site's experts where an expert's number stands for one of them.
+    static constexpr std::int64_t mixture = -1;
+    void measureLowRank(const std::vector<std::size_t>& chosen, const RoutingMeasures::MeanWeights& weights,
+                        Grids& grids) const;
+    void measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const;
     void recordShapes(Grids& grids) const;
     void recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const;
+    /// Updates that are measured of a site: its experts and their mixture.
+    [[nodiscard]] std::size_t updates(std::size_t site) const;
     [[nodiscard]] Grids makeGrids() const;
 
     const adapter::Adapter& m_adapter;
@@ -43,8 +48,12 @@ private:
     RoutingMeasures m_routing;
     std::vector<adapter::DeltaSite> m_sites;
     std::vector<bool> m_lowRank; ///< of each site: is its update low-rank?
+    /// Of each site: are its experts measured one by one? Not where each has rank one: every measure of it is 1.
+    std::vector<bool> m_eachExpert;
     std::vector<std::string> m_modules;
-    std::int64_t m_experts = 1;
+    std::int64_t m_experts = 0;  ///< of the site with the most that are measured; 0: none are
+    std::int64_t m_spectrum = 0; ///< singular values recorded of each update
+    bool m_mixtures = false;     ///< is there a site with several experts?
     std::int64_t m_cores = 0; ///< of MPO updates; 0: there are none
     std::size_t m_next = 0;   ///< the site whose turn it is
     std::size_t m_lastMeasured = 0;

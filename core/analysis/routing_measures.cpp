@@ -24,6 +24,15 @@ at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, s
     return at::zeros({tasks, experts}, share.options()).index_add_(0, task, share).t().contiguous();
 }
 
+/// The weights of all tokens together, [N] float64: the sum of Routing::dense() over the tokens without making it.
+at::Tensor summedWeights(const adapter::Routing& routing, const at::Tensor& weights)
+{
+    if (!routing.choice.defined())
+        return weights.sum(0);
+    return at::zeros({routing.experts()}, weights.options())
+        .index_add_(0, routing.choice.reshape({-1}), weights.reshape({-1}));
+}
+
 } // namespace
 
 RoutingMeasures::RoutingMeasures(std::int64_t layers, std::vector<std::string> tasks)
@@ -47,10 +56,22 @@ void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass
         const at::Tensor load = loadByTask(trace.routing, task, tasks + 1);
         router.load = router.load.defined() ? router.load + load : load;
         const at::Tensor weights = trace.routing.weights.to(at::kDouble);
+        const at::Tensor sum = summedWeights(trace.routing, weights);
+        router.weights = router.weights.defined() ? router.weights + sum : sum;
         const at::Tensor logs = weights.clamp_min(std::numeric_limits<double>::min()).log();
         router.entropy -= (weights * logs).sum().item<double>();
         router.tokens += static_cast<double>(weights.size(0));
     }
+}
+
+RoutingMeasures::MeanWeights RoutingMeasures::meanWeights() const
+{
+    MeanWeights result;
+    for (const auto& [key, router] : m_seen) {
+        if (router.tokens > 0)
+            result[key] = router.weights.cpu() / router.tokens;
+    }
+    return result;
 }
 
 std::vector<Measured> RoutingMeasures::take()

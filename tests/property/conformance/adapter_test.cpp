@@ -8,6 +8,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <algorithm>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <cmath>
 #include <set>
@@ -148,6 +149,25 @@ TEST_P(Conformance, MeasuresItselfOnTheAxesItNames)
         EXPECT_EQ(measure.values.size(), cells) << measure.name;
         EXPECT_TRUE(std::ranges::any_of(measure.values, [](float value) { return std::isfinite(value); }))
             << measure.name << " measures nothing";
+    }
+}
+
+TEST_P(Conformance, MixesItsExpertsAsTheirWeightedSum)
+{
+    const at::NoGradGuard guard;
+    const Subject subject = attach(GetParam());
+    disturb(*subject.adapter, 100);
+    for (const auto& site : subject.adapter->deltaSites()) {
+        const at::Tensor weights =
+            randomLike(at::zeros({site.experts}, at::TensorOptions(at::kDouble)), 31).abs();
+        at::Tensor expected;
+        for (std::int64_t expert = 0; expert < site.experts; ++expert) {
+            const at::Tensor one =
+                adapter::denseDelta(subject.adapter->delta(site.layer, site.module, expert)) * weights[expert];
+            expected = expected.defined() ? expected + one : one;
+        }
+        EXPECT_LT(distance(adapter::denseDelta(subject.adapter->meanDelta(site, weights)), expected), rounding)
+            << site.layer << ' ' << site.module;
     }
 }
 
