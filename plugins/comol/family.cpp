@@ -11,8 +11,10 @@
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/mm.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -25,7 +27,8 @@ struct ComolOptions {
     explicit ComolOptions(const Settings& settings)
         : pair{settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
                settings.number("bLearningRateFactor")},
-          experts(settings.integer("experts")), coreRouting(settings.boolean("coreRouting")),
+          experts(settings.integer("experts")),
+          coreRouting(settings.boolean("coreRouting")),
           merged(settings.text("path") == "merged")
     {
     }
@@ -35,12 +38,14 @@ class ComolSite : public ModuleSite
 {
 public:
     ComolSite(ParameterStore& store, const checkpoint::LinearShape& shape, const ComolOptions& options)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in}, Init::kaimingUniform())),
-          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank}, Init::zeros(),
-                        options.pair.bLearningRateFactor)),
-          m_cores(store.add(tensorName(shape.path, "cores"), {options.experts, options.pair.rank, options.pair.rank},
-                            Init::kaimingUniform())),
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in},
+                        Init::kaimingUniform())),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank},
+                        Init::zeros(), options.pair.bLearningRateFactor)),
+          m_cores(store.add(tensorName(shape.path, "cores"),
+                            {options.experts, options.pair.rank, options.pair.rank}, Init::kaimingUniform())),
           m_router(store.add(tensorName(shape.path, "router.weight"),
                              {options.experts, options.coreRouting ? options.pair.rank : shape.in},
                              Init::kaimingUniform()))
@@ -53,15 +58,16 @@ public:
     {
         const double p = m_options.pair.dropout;
         const at::Tensor xh = kernels::lowRankDown(adapter::dropout(x, p, pass.training), m_a);
-        m_last = routeSoft(m_options.coreRouting ? at::mm(xh, m_router.t()) : kernels::lowRankDown(x, m_router));
-        const at::Tensor u = m_options.merged
-                                 ? mergedCore(m_last.weights, m_cores, xh, pass.training ? p : 0)
-                                 : separate(m_last.weights, xh);
+        m_last =
+            routeSoft(m_options.coreRouting ? at::mm(xh, m_router.t()) : kernels::lowRankDown(x, m_router));
+        const at::Tensor u = m_options.merged ? mergedCore(m_last.weights, m_cores, xh, pass.training ? p : 0)
+                                              : separate(m_last.weights, xh);
         return kernels::lowRankUp(x, base.weight, base.bias, adapter::dropout(u, p, pass.training), m_b,
                                   m_options.pair.scale());
     }
 
-    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x, const model::FrozenLinear& base) override
+    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
+                             const model::FrozenLinear& base) override
     {
         const at::Tensor u = at::mm(kernels::lowRankDown(x, m_a), m_cores[expert].t());
         return kernels::lowRankUp(x, base.weight, base.bias, u, m_b, m_options.pair.scale());
@@ -118,14 +124,15 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {sites().measure({"comol/core_singular_values",
-                                 "Singular values of the cores",
-                                 "",
-                                 "Singular values of each expert's core matrix M_j, largest first.",
-                                 {ModuleSites::numberedAxis("expert", m_options.experts),
-                                  ModuleSites::numberedAxis("index", m_options.pair.rank)},
-                                 {}},
-                                [](const ModuleSite& site) { return static_cast<const ComolSite&>(site).coreSpectra(); })};
+        return {sites().measure(
+            {"comol/core_singular_values",
+             "Singular values of the cores",
+             "",
+             "Singular values of each expert's core matrix M_j, largest first.",
+             {ModuleSites::numberedAxis("expert", m_options.experts),
+              ModuleSites::numberedAxis("index", m_options.pair.rank)},
+             {}},
+            [](const ModuleSite& site) { return static_cast<const ComolSite&>(site).coreSpectra(); })};
     }
 
 private:
@@ -135,7 +142,8 @@ private:
 class ComolFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const ComolOptions options(settings);
@@ -145,8 +153,9 @@ public:
         for (const auto& shape : linears)
             plan.trainable += options.experts * (rank * rank + (options.coreRouting ? rank : shape.in));
         // The merged path keeps no product of experts and ranks.
-        plan.activationsPerToken = static_cast<std::int64_t>(linears.size()) *
-                                   (2 * rank + 2 * options.experts + (options.merged ? 0 : options.experts * rank));
+        plan.activationsPerToken =
+            static_cast<std::int64_t>(linears.size()) *
+            (2 * rank + 2 * options.experts + (options.merged ? 0 : options.experts * rank));
         return plan;
     }
 

@@ -12,8 +12,10 @@
 #include <mutex>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -23,19 +25,24 @@ class Pieces
 {
 public:
     Pieces(const at::Tensor& weights, const at::Tensor& cores, double dropout, std::uint64_t seed)
-        : m_weights(weights), m_flat(cores.reshape({cores.size(0), -1})), m_rank(cores.size(1)), m_dropout(dropout),
+        : m_weights(weights),
+          m_flat(cores.reshape({cores.size(0), -1})),
+          m_rank(cores.size(1)),
+          m_dropout(dropout),
           m_generator(at::make_generator<at::CPUGeneratorImpl>(seed)),
           m_length(std::max<std::int64_t>(1, (std::int64_t{1} << 20) / (m_rank * m_rank)))
     {
     }
 
-    /// Calls body(start, count, merged [count, r, r], mask [count, r, r] or undefined); `merged` is masked already.
+    /// Calls body(start, count, merged [count, r, r], mask [count, r, r] or undefined); `merged` is masked
+    /// already.
     template <typename Body>
     void forEach(const Body& body)
     {
         for (std::int64_t start = 0; start < m_weights.size(0); start += m_length) {
             const std::int64_t count = std::min(m_length, m_weights.size(0) - start);
-            at::Tensor merged = at::mm(m_weights.narrow(0, start, count), m_flat).view({count, m_rank, m_rank});
+            at::Tensor merged =
+                at::mm(m_weights.narrow(0, start, count), m_flat).view({count, m_rank, m_rank});
             at::Tensor mask;
             if (m_dropout > 0) {
                 // Drawn on the CPU, so that a seed gives one mask wherever the adapter lies.
@@ -67,9 +74,11 @@ public:
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor u = at::empty_like(x);
         Pieces(weights, cores, dropout, static_cast<std::uint64_t>(seed))
-            .forEach([&](std::int64_t start, std::int64_t count, const at::Tensor& merged, const at::Tensor&) {
-                u.narrow(0, start, count).copy_(at::bmm(merged, x.narrow(0, start, count).unsqueeze(2)).squeeze(2));
-            });
+            .forEach(
+                [&](std::int64_t start, std::int64_t count, const at::Tensor& merged, const at::Tensor&) {
+                    u.narrow(0, start, count)
+                        .copy_(at::bmm(merged, x.narrow(0, start, count).unsqueeze(2)).squeeze(2));
+                });
         context->save_for_backward({weights, cores, x});
         context->saved_data["dropout"] = dropout;
         context->saved_data["seed"] = seed;
@@ -87,11 +96,11 @@ public:
         at::Tensor gradX = at::empty_like(x);
         Pieces(weights, cores, context->saved_data["dropout"].toDouble(),
                static_cast<std::uint64_t>(context->saved_data["seed"].toInt()))
-            .forEach([&](std::int64_t start, std::int64_t count, const at::Tensor& merged, const at::Tensor& mask) {
+            .forEach([&](std::int64_t start, std::int64_t count, const at::Tensor& merged,
+                         const at::Tensor& mask) {
                 const at::Tensor gradient = gradients[0].narrow(0, start, count);
                 const at::Tensor seen = x.narrow(0, start, count);
-                gradX.narrow(0, start, count)
-                    .copy_(at::bmm(gradient.unsqueeze(1), merged).squeeze(1));
+                gradX.narrow(0, start, count).copy_(at::bmm(gradient.unsqueeze(1), merged).squeeze(1));
                 at::Tensor gradMerged = gradient.unsqueeze(2) * seen.unsqueeze(1);
                 if (mask.defined())
                     gradMerged.mul_(mask);

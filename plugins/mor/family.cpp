@@ -12,8 +12,10 @@
 #include <ATen/ops/mm.h>
 #include <c10/core/GradMode.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -29,10 +31,13 @@ struct MorOptions {
     explicit MorOptions(const Settings& settings)
         : pair{settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
                settings.number("bLearningRateFactor")},
-          experts(settings.integer("experts")), initStd(settings.number("vectorInitStd"))
+          experts(settings.integer("experts")),
+          initStd(settings.number("vectorInitStd"))
     {
         const std::string name = settings.text("router");
-        router = name == "mean" ? MorRouter::Mean : name == "balanced" ? MorRouter::Balanced : MorRouter::Soft;
+        router = name == "mean"       ? MorRouter::Mean
+                 : name == "balanced" ? MorRouter::Balanced
+                                      : MorRouter::Soft;
         if (router == MorRouter::Balanced)
             balanceCoefficient = settings.number("balanceCoefficient");
     }
@@ -42,11 +47,14 @@ class MorSite : public ModuleSite
 {
 public:
     MorSite(ParameterStore& store, const checkpoint::LinearShape& shape, const MorOptions& options)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in}, Init::kaimingUniform())),
-          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank}, Init::zeros(),
-                        options.pair.bLearningRateFactor)),
-          m_la(vectors(store, "lambda_a", options.pair.rank)), m_lb(vectors(store, "lambda_b", shape.out))
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in},
+                        Init::kaimingUniform())),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank},
+                        Init::zeros(), options.pair.bLearningRateFactor)),
+          m_la(vectors(store, "lambda_a", options.pair.rank)),
+          m_lb(vectors(store, "lambda_b", shape.out))
     {
         if (options.router != MorRouter::Mean)
             m_router = store.add(tensorName(shape.path, "router.weight"), {options.experts, shape.in},
@@ -58,7 +66,8 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         m_last = route(x);
-        const at::Tensor h = kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training), m_a);
+        const at::Tensor h =
+            kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training), m_a);
         // One product of rank N r instead of N outputs of the linear's width:
         // sum_jk (lb_j[o] la_j[k] B[o, k]) (G_j h[k]).
         const std::int64_t ranks = m_options.experts * m_options.pair.rank;
@@ -68,7 +77,8 @@ public:
                                   m_options.pair.scale());
     }
 
-    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x, const model::FrozenLinear& base) override
+    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
+                             const model::FrozenLinear& base) override
     {
         const at::Tensor u = kernels::lowRankDown(x, m_a) * m_la[expert];
         const at::Tensor update = at::mm(u, m_b.t()) * m_lb[expert] * m_options.pair.scale();
@@ -77,14 +87,15 @@ public:
 
     [[nodiscard]] Delta delta(std::int64_t expert) const override
     {
-        return LowRankDelta{m_b.detach() * m_lb.detach()[expert].unsqueeze(1), m_a.detach(), m_la.detach()[expert],
-                            m_options.pair.scale()};
+        return LowRankDelta{m_b.detach() * m_lb.detach()[expert].unsqueeze(1), m_a.detach(),
+                            m_la.detach()[expert], m_options.pair.scale()};
     }
 
     /// All experts share A: B * (sum_j w_j lb_j la_j^T) A has rank r whatever N is.
     [[nodiscard]] Delta meanDelta(const at::Tensor& weights) const override
     {
-        const at::Tensor mixed = at::mm(m_lb.detach().t(), weights.to(m_la.options()).unsqueeze(1) * m_la.detach());
+        const at::Tensor mixed =
+            at::mm(m_lb.detach().t(), weights.to(m_la.options()).unsqueeze(1) * m_la.detach());
         return LowRankDelta{m_b.detach() * mixed, m_a.detach(), {}, m_options.pair.scale()};
     }
 
@@ -108,8 +119,8 @@ public:
 private:
     at::Tensor vectors(ParameterStore& store, const char* name, std::int64_t width) const
     {
-        const at::Tensor tensor =
-            store.add(tensorName(shape().path, name), {m_options.experts, width}, Init::normal(m_options.initStd));
+        const at::Tensor tensor = store.add(tensorName(shape().path, name), {m_options.experts, width},
+                                            Init::normal(m_options.initStd));
         const at::NoGradGuard guard;
         at::Tensor(tensor).add_(1);
         return tensor;
@@ -121,7 +132,8 @@ private:
             return routeSoft(kernels::lowRankDown(x, m_router));
         const at::Tensor share =
             at::full({1, m_options.experts}, 1.0 / static_cast<double>(m_options.experts),
-                     m_a.options().requires_grad(false)).expand({x.size(0), m_options.experts});
+                     m_a.options().requires_grad(false))
+                .expand({x.size(0), m_options.experts});
         return {share, {}, {}, share};
     }
 
@@ -163,19 +175,24 @@ public:
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
         return {norms("mor/la_norm", "Norm of the input vectors",
-                      "L2 norm of la_j, the vector by which expert j scales the r numbers after A; sqrt(r) at the start.",
+                      "L2 norm of la_j, the vector by which expert j scales the r numbers after A; sqrt(r) "
+                      "at the start.",
                       false),
                 norms("mor/lb_norm", "Norm of the output vectors",
-                      "L2 norm of lb_j, the vector by which expert j scales the linear's outputs; sqrt(out) at the start.",
+                      "L2 norm of lb_j, the vector by which expert j scales the linear's outputs; sqrt(out) "
+                      "at the start.",
                       true)};
     }
 
 private:
-    [[nodiscard]] InsideMeasure norms(const char* name, const char* title, const char* definition, bool output) const
+    [[nodiscard]] InsideMeasure norms(const char* name, const char* title, const char* definition,
+                                      bool output) const
     {
         return sites().measure(
             {name, title, "", definition, {ModuleSites::numberedAxis("expert", m_options.experts)}, {}},
-            [output](const ModuleSite& site) { return static_cast<const MorSite&>(site).vectorNorms(output); });
+            [output](const ModuleSite& site) {
+                return static_cast<const MorSite&>(site).vectorNorms(output);
+            });
     }
 
     MorOptions m_options;
@@ -184,17 +201,19 @@ private:
 class MorFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const MorOptions options(settings);
         Plan plan;
         plan.trainable = LowRankSite::count(linears, options.pair.rank);
         for (const auto& shape : linears)
-            plan.trainable += options.experts *
-                              (shape.out + options.pair.rank + (options.router == MorRouter::Mean ? 0 : shape.in));
-        plan.activationsPerToken = static_cast<std::int64_t>(linears.size()) *
-                                   (options.experts * options.pair.rank + options.pair.rank + options.experts);
+            plan.trainable += options.experts * (shape.out + options.pair.rank +
+                                                 (options.router == MorRouter::Mean ? 0 : shape.in));
+        plan.activationsPerToken =
+            static_cast<std::int64_t>(linears.size()) *
+            (options.experts * options.pair.rank + options.pair.rank + options.experts);
         return plan;
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SMoRA: every rank of one LoRA pair is an expert. y = W x + s B (G * (A x)), G zero but for the k chosen ranks.
+// SMoRA: every rank of one LoRA pair is an expert. y = W x + s B (G * (A x)), G zero but for the k chosen
+// ranks.
 #include "core/adapter/family.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
@@ -8,20 +9,26 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 struct SmoraOptions {
     LowRankOptions pair;
-    bool released = false;       ///< the gate of the authors' code
+    bool released = false; ///< the gate of the authors' code
     std::int64_t topK = 8;
-    std::int64_t partition = 1;  ///< ranks that share one score
+    std::int64_t partition = 1; ///< ranks that share one score
     double balanceRate = 1e-5;
 
-    /// The paper scales as LoRA does; the code by alpha / k, so that k ranks of a uniform gate act as LoRA's would.
-    [[nodiscard]] double scale() const { return released ? pair.alpha / static_cast<double>(topK) : pair.scale(); }
+    /// The paper scales as LoRA does; the code by alpha / k, so that k ranks of a uniform gate act as LoRA's
+    /// would.
+    [[nodiscard]] double scale() const
+    {
+        return released ? pair.alpha / static_cast<double>(topK) : pair.scale();
+    }
     [[nodiscard]] std::int64_t scores() const { return pair.rank / partition; }
 
     static Result<SmoraOptions> read(const Settings& settings)
@@ -37,8 +44,9 @@ struct SmoraOptions {
             return fail("topK is " + std::to_string(options.topK) + ", but there are only " +
                         std::to_string(options.pair.rank) + " ranks; choose at most that many");
         if (options.pair.rank % options.partition != 0)
-            return fail("rankPartition is " + std::to_string(options.partition) + ", but must divide the rank " +
-                        std::to_string(options.pair.rank) + " without remainder");
+            return fail("rankPartition is " + std::to_string(options.partition) +
+                        ", but must divide the rank " + std::to_string(options.pair.rank) +
+                        " without remainder");
         return options;
     }
 };
@@ -47,10 +55,12 @@ class SmoraSite : public ModuleSite
 {
 public:
     SmoraSite(ParameterStore& store, const checkpoint::LinearShape& shape, const SmoraOptions& options)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in}, Init::kaimingUniform())),
-          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank}, Init::zeros(),
-                        options.pair.bLearningRateFactor)),
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.pair.rank, shape.in},
+                        Init::kaimingUniform())),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.pair.rank},
+                        Init::zeros(), options.pair.bLearningRateFactor)),
           m_router(store.add(tensorName(shape.path, "router.weight"), {options.scores(), shape.in},
                              Init::kaimingUniform())),
           m_bias(store.addBuffer(tensorName(shape.path, "balance_bias"), {options.pair.rank}, Init::zeros()))
@@ -67,13 +77,15 @@ public:
             const at::Tensor load = m_last.load();
             m_load = m_load.defined() ? m_load + load : load;
         }
-        // All r ranks in two dense products and a mask between them: several times faster than gathering k rows of A and
-        // k columns of B for each token, which moves k (in + out) numbers a token through memory.
+        // All r ranks in two dense products and a mask between them: several times faster than gathering k
+        // rows of A and k columns of B for each token, which moves k (in + out) numbers a token through
+        // memory.
         const at::Tensor h = kernels::lowRankDown(seen, m_a) * m_last.dense();
         return kernels::lowRankUp(x, base.weight, base.bias, h, m_b, m_options.scale());
     }
 
-    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x, const model::FrozenLinear& base) override
+    at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
+                             const model::FrozenLinear& base) override
     {
         return kernels::lowRankLinear(x, {}, base.weight, base.bias, m_a.narrow(0, expert, 1),
                                       m_b.narrow(1, expert, 1), m_options.scale());
@@ -81,13 +93,14 @@ public:
 
     [[nodiscard]] Delta delta(std::int64_t expert) const override
     {
-        return LowRankDelta{m_b.detach().narrow(1, expert, 1), m_a.detach().narrow(0, expert, 1), {},
-                            m_options.scale()};
+        return LowRankDelta{
+            m_b.detach().narrow(1, expert, 1), m_a.detach().narrow(0, expert, 1), {}, m_options.scale()};
     }
 
     [[nodiscard]] Delta meanDelta(const at::Tensor& weights) const override
     {
-        return LowRankDelta{m_b.detach(), m_a.detach(), weights.to(m_a.options().requires_grad(false)), m_options.scale()};
+        return LowRankDelta{m_b.detach(), m_a.detach(), weights.to(m_a.options().requires_grad(false)),
+                            m_options.scale()};
     }
 
     void beginPass() override { m_last = Routing{}; }
@@ -139,14 +152,15 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {sites().measure({"smora/balance_bias",
-                                 "Balance bias",
-                                 "",
-                                 "b_j, added to the score of rank j: it falls by u after a step in which the rank was used "
-                                 "more than the average, else it rises.",
-                                 {ModuleSites::numberedAxis("rank", m_options.pair.rank)},
-                                 {}},
-                                [](const ModuleSite& site) { return static_cast<const SmoraSite&>(site).bias(); })};
+        return {sites().measure(
+            {"smora/balance_bias",
+             "Balance bias",
+             "",
+             "b_j, added to the score of rank j: it falls by u after a step in which the rank was used "
+             "more than the average, else it rises.",
+             {ModuleSites::numberedAxis("rank", m_options.pair.rank)},
+             {}},
+            [](const ModuleSite& site) { return static_cast<const SmoraSite&>(site).bias(); })};
     }
 
 private:
@@ -156,7 +170,8 @@ private:
 class SmoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, SmoraOptions::read(settings));

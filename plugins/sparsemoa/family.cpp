@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SparseMoA: adapters of different kinds on each decoder layer, LoRA pairs and a bottleneck beside the MLP, that one router
-// of the layer switches on for each token.
+// SparseMoA: adapters of different kinds on each decoder layer, LoRA pairs and a bottleneck beside the MLP,
+// that one router of the layer switches on for each token.
 #include "core/adapter/family.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
@@ -14,14 +14,17 @@
 #include <algorithm>
 #include <limits>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 struct MoaOptions {
     std::vector<checkpoint::LinearShape> linears;
-    std::vector<std::string> modules; ///< of the linears: adapter j is on modules[j], the last one is the bottleneck
+    std::vector<std::string>
+        modules; ///< of the linears: adapter j is on modules[j], the last one is the bottleneck
     LowRankOptions pair;
     std::int64_t bottleneck = 16;
     double bottleneckGain = 1e-4;
@@ -53,8 +56,12 @@ class GatedPair : public ModuleSite
 public:
     GatedPair(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options,
               const LayerRouter& router, std::int64_t index)
-        : ModuleSite(shape), m_options(options), m_router(router), m_index(index),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in}, Init::kaimingUniform())),
+        : ModuleSite(shape),
+          m_options(options),
+          m_router(router),
+          m_index(index),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
+                        Init::kaimingUniform())),
           m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
                         options.bLearningRateFactor))
     {
@@ -62,10 +69,12 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        return m_router.add(base.forward(x), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
-            const at::Tensor h = kernels::lowRankDown(adapter::dropout(rows, m_options.dropout, pass.training), m_a);
-            return at::mm(h * (weight * m_options.scale()), m_b.t());
-        });
+        return m_router.add(
+            base.forward(x), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
+                const at::Tensor h =
+                    kernels::lowRankDown(adapter::dropout(rows, m_options.dropout, pass.training), m_a);
+                return at::mm(h * (weight * m_options.scale()), m_b.t());
+            });
     }
 
     at::Tensor expertForward(std::int64_t, const at::Tensor& x, const model::FrozenLinear& base) override
@@ -90,10 +99,15 @@ private:
 class ParallelBottleneck : public model::MlpAdapter
 {
 public:
-    ParallelBottleneck(ParameterStore& store, std::int64_t layer, const MoaOptions& options, const LayerRouter& router)
-        : m_router(router), m_index(options.router.adapters - 1), m_dropout(options.pair.dropout)
+    ParallelBottleneck(ParameterStore& store, std::int64_t layer, const MoaOptions& options,
+                       const LayerRouter& router)
+        : m_router(router),
+          m_index(options.router.adapters - 1),
+          m_dropout(options.pair.dropout)
     {
-        auto name = [&](const char* tensor) { return tensorName(mlpPath(layer), std::string("bottleneck.") + tensor); };
+        auto name = [&](const char* tensor) {
+            return tensorName(mlpPath(layer), std::string("bottleneck.") + tensor);
+        };
         const std::int64_t hidden = options.router.hidden;
         const Init small = Init::xavierUniform(options.bottleneckGain);
         m_down = store.add(name("down.weight"), {options.bottleneck, hidden}, small);
@@ -104,20 +118,21 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::MlpBlock& block, const model::Pass& pass) override
     {
-        return m_router.add(block.forwardLinears(x, pass), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
-            const at::Tensor seen = adapter::dropout(rows, m_dropout, pass.training);
-            const at::Tensor inner = at::silu(kernels::lowRankDown(seen, m_down) + m_downBias);
-            return weight * at::linear(inner, m_up, m_upBias);
-        });
+        return m_router.add(
+            block.forwardLinears(x, pass), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
+                const at::Tensor seen = adapter::dropout(rows, m_dropout, pass.training);
+                const at::Tensor inner = at::silu(kernels::lowRankDown(seen, m_down) + m_downBias);
+                return weight * at::linear(inner, m_up, m_upBias);
+            });
     }
 
 private:
     const LayerRouter& m_router;
     std::int64_t m_index;
     double m_dropout;
-    at::Tensor m_down;     ///< [size, hidden]
+    at::Tensor m_down; ///< [size, hidden]
     at::Tensor m_downBias;
-    at::Tensor m_up;       ///< [hidden, size]
+    at::Tensor m_up; ///< [hidden, size]
     at::Tensor m_upBias;
 };
 
@@ -125,7 +140,9 @@ class MoaAdapter : public Adapter
 {
 public:
     MoaAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store, const MoaOptions& options)
-        : Adapter(std::move(store)), m_model(model), m_options(options)
+        : Adapter(std::move(store)),
+          m_model(model),
+          m_options(options)
     {
         for (auto& layer : model.layers()) {
             m_routers.push_back(std::make_unique<LayerRouter>(parameters(), layer.index, options.router));
@@ -135,8 +152,10 @@ public:
             layer.mlp.adapter = m_bottlenecks.back().get();
         }
         m_pairs = std::make_unique<ModuleSites>(
-            model, parameters(), options.linears, [&](ParameterStore& tensors, const model::FrozenLinear& base) {
-                const auto index = std::find(options.modules.begin(), options.modules.end(), base.shape.module);
+            model, parameters(), options.linears,
+            [&](ParameterStore& tensors, const model::FrozenLinear& base) {
+                const auto index =
+                    std::find(options.modules.begin(), options.modules.end(), base.shape.module);
                 return std::make_unique<GatedPair>(tensors, base.shape, options.pair,
                                                    *m_routers.at(static_cast<std::size_t>(base.shape.layer)),
                                                    index - options.modules.begin());
@@ -165,7 +184,8 @@ public:
             site.router = "layer";
         return sites;
     }
-    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const override
+    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module,
+                              std::int64_t expert) const override
     {
         return m_pairs->find(layer, module)->delta(expert);
     }
@@ -191,29 +211,35 @@ public:
         std::vector<std::string> adapters = m_options.modules;
         adapters.emplace_back("bottleneck");
         const auto layers = ModuleSites::numberedAxis("layer", m_model.config().layers);
-        InsideMeasure kept{"sparsemoa/kept_fraction",
-                           "Kept fraction",
-                           "",
-                           "Share of the last pass's tokens on which the adapter acts: whose weight reaches the "
-                           "token's threshold.",
-                           {layers, {"adapter", adapters}},
-                           {}};
-        InsideMeasure weight{"sparsemoa/mean_weight",
-                             "Mean weight",
-                             "",
-                             "Mean over the last pass's tokens of the weight that the adapter acts with; 0 where "
-                             "it does not.",
-                             {layers, {"adapter", adapters}},
-                             {}};
+        InsideMeasure kept{
+            "sparsemoa/kept_fraction",
+            "Kept fraction",
+            "",
+            "Share of the last pass's tokens on which the adapter acts: whose weight reaches the "
+            "token's threshold.",
+            {layers, {"adapter", adapters}},
+            {}};
+        InsideMeasure weight{
+            "sparsemoa/mean_weight",
+            "Mean weight",
+            "",
+            "Mean over the last pass's tokens of the weight that the adapter acts with; 0 where "
+            "it does not.",
+            {layers, {"adapter", adapters}},
+            {}};
         for (const auto& router : m_routers) {
             const Routing& last = router->routing();
             const bool ran = last.probabilities.defined() && last.probabilities.size(0) > 0;
-            const at::Tensor loads = ran ? (last.load() / static_cast<double>(last.probabilities.size(0))).cpu() : at::Tensor();
-            const at::Tensor weights = ran ? last.weights.detach().to(at::kDouble).mean(0).cpu() : at::Tensor();
+            const at::Tensor loads =
+                ran ? (last.load() / static_cast<double>(last.probabilities.size(0))).cpu() : at::Tensor();
+            const at::Tensor weights =
+                ran ? last.weights.detach().to(at::kDouble).mean(0).cpu() : at::Tensor();
             for (std::size_t j = 0; j < adapters.size(); ++j) {
                 constexpr float unmeasured = std::numeric_limits<float>::quiet_NaN();
-                kept.values.push_back(ran ? static_cast<float>(loads.const_data_ptr<double>()[j]) : unmeasured);
-                weight.values.push_back(ran ? static_cast<float>(weights.const_data_ptr<double>()[j]) : unmeasured);
+                kept.values.push_back(ran ? static_cast<float>(loads.const_data_ptr<double>()[j])
+                                          : unmeasured);
+                weight.values.push_back(ran ? static_cast<float>(weights.const_data_ptr<double>()[j])
+                                            : unmeasured);
             }
         }
         return {std::move(kept), std::move(weight)};
@@ -230,7 +256,8 @@ private:
 class SparseMoaFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto options, MoaOptions::read(model, settings));
         Plan plan;
@@ -239,8 +266,8 @@ public:
         // A pair keeps its ranks and a copy of the inputs of the tokens it acts on.
         for (const auto& shape : options.linears)
             plan.activationsPerToken += 2 * options.pair.rank + shape.in;
-        plan.activationsPerToken +=
-            model.layers * (2 * model.hidden + 3 * options.bottleneck + 4 * options.router.inner() + 3 * options.router.adapters);
+        plan.activationsPerToken += model.layers * (2 * model.hidden + 3 * options.bottleneck +
+                                                    4 * options.router.inner() + 3 * options.router.adapters);
         return plan;
     }
 

@@ -11,7 +11,8 @@
 #include <ATen/ops/silu.h>
 #include <cmath>
 
-namespace rankscope::plugins {
+namespace rankscope::plugins
+{
 
 using adapter::Init;
 
@@ -21,10 +22,13 @@ std::int64_t LayerRouter::Shape::count() const
     return 2 * (hidden * c + c) + c * adapters + adapters + (sparse ? hidden + 1 : 0);
 }
 
-LayerRouter::LayerRouter(adapter::ParameterStore& store, std::int64_t layer, const Shape& shape) : m_shape(shape)
+LayerRouter::LayerRouter(adapter::ParameterStore& store, std::int64_t layer, const Shape& shape)
+    : m_shape(shape)
 {
     const std::string path = "model.layers." + std::to_string(layer);
-    auto name = [&](const char* tensor) { return adapter::tensorName(path, std::string("router.") + tensor); };
+    auto name = [&](const char* tensor) {
+        return adapter::tensorName(path, std::string("router.") + tensor);
+    };
     const std::int64_t c = shape.inner();
     m_gate = store.add(name("w1.weight"), {c, shape.hidden}, Init::kaimingUniform());
     m_gateBias = store.add(name("w1.bias"), {c}, Init::zeros());
@@ -46,12 +50,14 @@ void LayerRouter::enter(const at::Tensor& normed, const model::Pass&)
                              (kernels::lowRankDown(normed, m_up) + m_upBias);
     at::Tensor threshold;
     if (m_shape.sparse)
-        threshold = m_shape.thresholdMaximum *
-                    at::sigmoid(at::linear(normed.detach().to(m_threshold.scalar_type()), m_threshold, m_thresholdBias));
+        threshold =
+            m_shape.thresholdMaximum * at::sigmoid(at::linear(normed.detach().to(m_threshold.scalar_type()),
+                                                              m_threshold, m_thresholdBias));
     m_last = adapter::routeSigmoidThreshold(at::linear(inner, m_down, m_downBias), threshold);
 }
 
-at::Tensor LayerRouter::add(at::Tensor output, const at::Tensor& x, std::int64_t index, const Change& change) const
+at::Tensor LayerRouter::add(at::Tensor output, const at::Tensor& x, std::int64_t index,
+                            const Change& change) const
 {
     const at::Tensor weight = m_last.weights.select(1, index).unsqueeze(1);
     const auto down = [&](const at::Tensor& update) { return update.to(output.scalar_type()); };

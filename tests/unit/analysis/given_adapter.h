@@ -17,9 +17,12 @@ class GivenAdapter : public adapter::Adapter
 public:
     GivenAdapter() : Adapter(std::make_unique<adapter::ParameterStore>(at::kDouble, at::kCPU, 1)) {}
 
-    void add(std::int64_t layer, const std::string& module, std::vector<adapter::Delta> experts)
+    /// `router`: of the traces that mix the experts; empty: the module's own.
+    void add(std::int64_t layer, const std::string& module, std::vector<adapter::Delta> experts,
+             const std::string& router = {})
     {
-        m_sites.push_back({layer, module, static_cast<std::int64_t>(experts.size()), module});
+        m_sites.push_back(
+            {layer, module, static_cast<std::int64_t>(experts.size()), router.empty() ? module : router});
         m_deltas[{layer, module}] = std::move(experts);
     }
 

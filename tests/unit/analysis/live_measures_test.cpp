@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is measured while training, and that a budget turns it into a rotation that leaves nothing out.
 #include "core/analysis/live_measures.h"
+#include "core/analysis/rank_measures.h"
 #include "tests/unit/analysis/given_adapter.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_svdvals.h>
+#include <ATen/ops/zeros.h>
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -94,6 +97,98 @@ TEST(LiveMeasures, LowRankUpdatesGoTogether)
             seen[cell] = true;
     }
     EXPECT_EQ(std::count(seen.begin(), seen.end(), true), 40);
+}
+
+/// A pass of `tokens` tokens in one row without a task.
+model::Pass passOf(std::int64_t tokens)
+{
+    return model::makePass({std::vector<std::int32_t>(static_cast<std::size_t>(tokens), 1)}, true);
+}
+
+adapter::LowRankDelta pair(std::int64_t rank, std::uint64_t seed, double scale = 1)
+{
+    return {normal({6, rank}, seed), normal({rank, 5}, seed + 1), {}, scale};
+}
+
+/// The measures of sum_j weights[j] experts[j], from the dense matrix's own decomposition.
+RankMeasures ofMixture(const std::vector<adapter::Delta>& experts, const at::Tensor& weights)
+{
+    at::Tensor total = at::zeros({6, 5}, at::TensorOptions(at::kDouble));
+    for (std::size_t j = 0; j < experts.size(); ++j)
+        total += weights[static_cast<std::int64_t>(j)] * adapter::denseDelta(experts[j]);
+    return rankMeasures(at::linalg_svdvals(total));
+}
+
+TEST(LiveMeasures, MixturesAreTheUpdateWithTheRoutersMeanWeights)
+{
+    const std::vector<adapter::Delta> low{pair(2, 1), pair(2, 3, 0.5), pair(2, 5)};
+    const std::vector<adapter::Delta> dense{adapter::DenseDelta{normal({6, 5}, 7)},
+                                            adapter::DenseDelta{normal({6, 5}, 8)},
+                                            adapter::DenseDelta{normal({6, 5}, 9)}};
+    GivenAdapter adapter;
+    adapter.add(0, "up_proj", low, "mlp");
+    adapter.add(0, "down_proj", dense, "mlp");
+    adapter.add(0, "q_proj", {pair(3, 11)});
+    adapter.add(1, "up_proj", low, "mlp");
+    LiveMeasures live(adapter, 2, {}, 1);
+    at::Tensor sum = at::zeros({3}, at::TensorOptions(at::kDouble));
+    for (std::uint64_t pass = 0; pass < 2; ++pass) {
+        const std::int64_t tokens = pass == 0 ? 4 : 9;
+        const adapter::Routing routing = adapter::routeTopK(normal({tokens, 3}, 20 + pass), 2);
+        adapter.traces = {{0, "mlp", routing}};
+        live.observe(passOf(tokens));
+        sum += routing.dense().sum(0);
+    }
+    const auto all = live.measure(1e9);
+    const Measured& entropy = *find(all, "rank/mixture_entropy");
+    ASSERT_EQ(entropy.info.axes.size(), 2U);
+    EXPECT_EQ(entropy.info.axes[1].name, "module");
+    EXPECT_EQ(measuredCells(all, "rank/mixture_entropy"), (std::vector<std::size_t>{0, 1}))
+        << "not one adapter alone, not what no token has met";
+    for (std::size_t cell = 0; cell < 2; ++cell) {
+        const RankMeasures expected = ofMixture(cell == 0 ? low : dense, sum / 13);
+        EXPECT_NEAR(entropy.values[cell], expected.entropy, 1e-5);
+        EXPECT_NEAR(find(all, "rank/mixture_stable")->values[cell], expected.stable, 1e-5);
+        EXPECT_NEAR(find(all, "rank/mixture_nuclear")->values[cell], expected.nuclear, 1e-5);
+    }
+    // Weights are those since the last record.
+    EXPECT_TRUE(measuredCells(live.measure(1e9), "rank/mixture_entropy").empty());
+    adapter.traces = {{0, "mlp", adapter::routeSoft(normal({5, 3}, 40))}};
+    live.observe(passOf(5));
+    EXPECT_NEAR(find(live.measure(1e9), "rank/mixture_stable")->values[0],
+                ofMixture(low, adapter.traces[0].routing.weights.mean(0)).stable, 1e-5);
+}
+
+TEST(LiveMeasures, RanksThatAreExpertsAreMeasuredAsAMixtureAlone)
+{
+    GivenAdapter adapter;
+    std::vector<adapter::Delta> ranks;
+    for (std::uint64_t j = 0; j < 4; ++j)
+        ranks.emplace_back(pair(1, 2 * j));
+    adapter.add(0, "up_proj", ranks);
+    LiveMeasures live(adapter, 1, {}, 1);
+    adapter.traces = {{0, "up_proj", adapter::routeSoft(at::zeros({3, 4}, at::TensorOptions(at::kDouble)))}};
+    live.observe(passOf(3));
+    const auto all = live.measure(1e9);
+    EXPECT_EQ(find(all, "rank/entropy"), nullptr) << "each is 1 by definition";
+    EXPECT_EQ(find(all, "spectrum/singular_values"), nullptr);
+    EXPECT_NEAR(find(all, "rank/mixture_entropy")->values[0],
+                ofMixture(ranks, adapter.traces[0].routing.weights.mean(0)).entropy, 1e-5);
+}
+
+TEST(LiveMeasures, SpectraAreAsLongAsTheLargestRank)
+{
+    auto length = [](const std::vector<adapter::Delta>& experts) {
+        GivenAdapter adapter;
+        adapter.add(0, "q_proj", {pair(1, 1)});
+        adapter.add(0, "up_proj", experts);
+        LiveMeasures live(adapter, 1, {}, 1);
+        return find(live.measure(1e9), "spectrum/singular_values")->info.axes[3].labels.size();
+    };
+    EXPECT_EQ(length({pair(3, 1), pair(3, 3)}), 3U);
+    EXPECT_EQ(length({pair(9, 1)}), 5U) << "the matrix has no more";
+    EXPECT_EQ(length({identity(40)}), 32U);
+    EXPECT_EQ(length({pair(1, 1), pair(1, 3)}), 1U);
 }
 
 TEST(LiveMeasures, OfOperatorsShowShapesSpectraAndDrift)

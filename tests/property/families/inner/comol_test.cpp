@@ -31,11 +31,12 @@ TEST(Comol, IsItsFormulaOnBothPaths)
 {
     const at::NoGradGuard guard;
     EXPECT_TRUE(rc::check("y = W x + s B (sum_j G_j M_j) A x", [] {
-        const Variant own = variant("comol", {{"rank", *rc::gen::inRange(1, 7)},
-                                              {"experts", *rc::gen::inRange(1, 6)},
-                                              {"alpha", *rc::gen::inRange(1, 20)},
-                                              {"coreRouting", *rc::gen::arbitrary<bool>()},
-                                              {"path", *rc::gen::element<std::string>("separate", "merged")}});
+        const Variant own =
+            variant("comol", {{"rank", *rc::gen::inRange(1, 7)},
+                              {"experts", *rc::gen::inRange(1, 6)},
+                              {"alpha", *rc::gen::inRange(1, 20)},
+                              {"coreRouting", *rc::gen::arbitrary<bool>()},
+                              {"path", *rc::gen::element<std::string>("separate", "merged")}});
         const Subject subject = attach(own, *rc::gen::inRange<std::uint64_t>(1, 1000));
         disturb(*subject.adapter, 60);
         const at::Tensor x = tokens(*rc::gen::inRange(1, 6), 48, 4);
@@ -67,7 +68,8 @@ TEST(Comol, OneIdentityCoreIsLora)
     EXPECT_LT(distance(comol.run(someRows()), lora.run(someRows())), rounding);
 }
 
-/// The core's mask is drawn anew in the backward pass: only the same one makes the gradient that of this very loss.
+/// The core's mask is drawn anew in the backward pass: only the same one makes the gradient that of this very
+/// loss.
 TEST(Comol, TheMergedPathDropsTheSameCoreForwardAndBackward)
 {
     base::Json settings = variant("comol", {{"path", "merged"}, {"experts", 3}, {"rank", 5}}).settings;
@@ -94,7 +96,8 @@ TEST(Comol, TheMergedPathDropsTheSameCoreForwardAndBackward)
             values[index] = kept - 1e-6;
             const double below = loss().item<double>();
             values[index] = kept;
-            EXPECT_NEAR((above - below) / 2e-6, claimed.const_data_ptr<double>()[index], 1e-5) << name << ' ' << index;
+            EXPECT_NEAR((above - below) / 2e-6, claimed.const_data_ptr<double>()[index], 1e-5)
+                << name << ' ' << index;
         }
     }
 }
@@ -102,17 +105,19 @@ TEST(Comol, TheMergedPathDropsTheSameCoreForwardAndBackward)
 TEST(Comol, TheMergedPathDropsCoresThatTheSeparateOneDoesNot)
 {
     const at::NoGradGuard guard;
-    // With one rank and one expert the core is one number: of many tokens, the merged path loses a share p of those that
-    // the dropped input and output leave.
+    // With one rank and one expert the core is one number: of many tokens, the merged path loses a share p of
+    // those that the dropped input and output leave.
     auto nonZero = [](const char* path) {
         base::Json settings =
-            variant("comol", {{"path", path}, {"experts", 1}, {"rank", 1}, {"targets", {"down_proj"}}}).settings;
+            variant("comol", {{"path", path}, {"experts", 1}, {"rank", 1}, {"targets", {"down_proj"}}})
+                .settings;
         settings["dropout"] = 0.3;
         const Subject subject = attach({"comol", "llama", path, settings});
         disturb(*subject.adapter, 60);
         at::manual_seed(5);
         const at::Tensor x = tokens(4000, 48, 4);
-        const at::Tensor y = adapted(subject, 0, "down_proj", x, true) - subject.model->linear(0, "down_proj")->base.forward(x);
+        const at::Tensor y = adapted(subject, 0, "down_proj", x, true) -
+                             subject.model->linear(0, "down_proj")->base.forward(x);
         return (y.abs().sum(1) > 0).to(at::kDouble).mean().item<double>();
     };
     EXPECT_NEAR(nonZero("separate"), 0.7, 0.03);
@@ -127,7 +132,8 @@ TEST(Comol, ShowsTheSpectraOfItsCores)
     ASSERT_EQ(inside[0].values.size(), 2U * 5U * 2U * 3U);
     const at::Tensor expected = at::linalg_svdvals(tensorOf(subject, down, "cores")[1]);
     for (std::int64_t i = 0; i < 3; ++i) // layer 0, the fifth module, expert 1
-        EXPECT_NEAR(inside[0].values[static_cast<std::size_t>((4 * 2 + 1) * 3 + i)], expected[i].item<double>(), 1e-5);
+        EXPECT_NEAR(inside[0].values[static_cast<std::size_t>((4 * 2 + 1) * 3 + i)],
+                    expected[i].item<double>(), 1e-5);
 }
 
 } // namespace

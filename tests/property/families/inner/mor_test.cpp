@@ -8,7 +8,8 @@ namespace
 {
 
 /// s sum_j G_j * lb_j * (B (la_j * (A x))) for one token.
-at::Tensor change(const Subject& subject, const std::string& path, const base::Json& settings, const at::Tensor& x)
+at::Tensor change(const Subject& subject, const std::string& path, const base::Json& settings,
+                  const at::Tensor& x)
 {
     const auto experts = settings.at("experts").get<std::int64_t>();
     const double scale = settings.at("alpha").get<double>() / settings.at("rank").get<double>();
@@ -30,10 +31,11 @@ TEST(Mor, IsItsFormula)
 {
     const at::NoGradGuard guard;
     EXPECT_TRUE(rc::check("y = W x + s sum_j G_j lb_j (B (la_j (A x)))", [] {
-        const Variant own = variant("mor", {{"rank", *rc::gen::inRange(1, 6)},
-                                            {"experts", *rc::gen::inRange(1, 7)},
-                                            {"alpha", *rc::gen::inRange(1, 20)},
-                                            {"router", *rc::gen::element<std::string>("soft", "mean", "balanced")}});
+        const Variant own =
+            variant("mor", {{"rank", *rc::gen::inRange(1, 6)},
+                            {"experts", *rc::gen::inRange(1, 7)},
+                            {"alpha", *rc::gen::inRange(1, 20)},
+                            {"router", *rc::gen::element<std::string>("soft", "mean", "balanced")}});
         const Subject subject = attach(own, *rc::gen::inRange<std::uint64_t>(1, 1000));
         disturb(*subject.adapter, 50);
         const at::Tensor x = tokens(*rc::gen::inRange(1, 6), 32, 4);
@@ -46,7 +48,7 @@ TEST(Mor, IsItsFormula)
 
 TEST(Mor, StartsWithVectorsOfOnes)
 {
-    const Subject subject = attach(variant("mor", {}));
+    const Subject subject = attach(variant("mor", base::Json::object()));
     EXPECT_TRUE((tensorOf(subject, "model.layers.0.mlp.gate_proj", "lambda_a") == 1).all().item<bool>());
     EXPECT_TRUE((tensorOf(subject, "model.layers.0.mlp.gate_proj", "lambda_b") == 1).all().item<bool>());
     const Subject spread = attach(variant("mor", {{"vectorInitStd", 0.1}}));
@@ -73,7 +75,8 @@ TEST(Mor, WithVectorsOfOnesIsLoraWhateverItsRouterDoes)
 
 TEST(Mor, BalancesAsSwitchDoes)
 {
-    const Variant own = variant("mor", {{"router", "balanced"}, {"experts", 3}, {"balanceCoefficient", 0.25}});
+    const Variant own =
+        variant("mor", {{"router", "balanced"}, {"experts", 3}, {"balanceCoefficient", 0.25}});
     const Subject subject = attach(own);
     disturb(*subject.adapter, 20);
     subject.run(someRows(), true);
@@ -84,11 +87,12 @@ TEST(Mor, BalancesAsSwitchDoes)
             double first = 0;
             for (std::int64_t t = 0; t < p.size(0); ++t)
                 first += p[t].argmax().item<std::int64_t>() == j ? 1 : 0;
-            expected += 0.25 * 3 * first / static_cast<double>(p.size(0)) * p.select(1, j).mean().item<double>();
+            expected +=
+                0.25 * 3 * first / static_cast<double>(p.size(0)) * p.select(1, j).mean().item<double>();
         }
     }
     EXPECT_NEAR(subject.adapter->auxiliaryLoss().item<double>(), expected, rounding);
-    EXPECT_FALSE(attach(variant("mor", {})).adapter->auxiliaryLoss().defined());
+    EXPECT_FALSE(attach(variant("mor", base::Json::object())).adapter->auxiliaryLoss().defined());
 }
 
 TEST(Mor, ShowsTheNormsOfItsVectors)

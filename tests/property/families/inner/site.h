@@ -42,8 +42,8 @@ inline model::Pass passOf(std::int64_t count, bool training = false)
     return model::makePass({std::vector<std::int32_t>(static_cast<std::size_t>(count), 1)}, training);
 }
 
-inline at::Tensor adapted(const Subject& subject, std::int64_t layer, const std::string& module, const at::Tensor& x,
-                          bool training = false)
+inline at::Tensor adapted(const Subject& subject, std::int64_t layer, const std::string& module,
+                          const at::Tensor& x, bool training = false)
 {
     const auto pass = passOf(x.size(0), training);
     subject.adapter->beginPass(pass);
@@ -51,8 +51,8 @@ inline at::Tensor adapted(const Subject& subject, std::int64_t layer, const std:
 }
 
 /// W x + bias, and on top what `change` says for each token alone.
-inline at::Tensor byToken(const Subject& subject, std::int64_t layer, const std::string& module, const at::Tensor& x,
-                          const std::function<at::Tensor(const at::Tensor&)>& change)
+inline at::Tensor byToken(const Subject& subject, std::int64_t layer, const std::string& module,
+                          const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& change)
 {
     const auto& base = subject.model->linear(layer, module)->base;
     std::vector<at::Tensor> rows;

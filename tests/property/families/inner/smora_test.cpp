@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SMoRA against its formula, gathering the chosen ranks of each token: the sparse computation that the dense one must equal.
+// SMoRA against its formula, gathering the chosen ranks of each token: the sparse computation that the dense
+// one must equal.
 #include "tests/property/families/inner/site.h"
 
 #include <algorithm>
@@ -14,7 +15,8 @@ namespace
 const std::string up = "model.layers.1.mlp.up_proj";
 
 /// The chosen ranks, best first, lower index first on ties, and their weights.
-std::vector<std::pair<std::int64_t, double>> chosen(const Subject& subject, const base::Json& settings, const at::Tensor& x)
+std::vector<std::pair<std::int64_t, double>> chosen(const Subject& subject, const base::Json& settings,
+                                                    const at::Tensor& x)
 {
     const auto rank = settings.at("rank").get<std::int64_t>();
     const auto k = settings.at("topK").get<std::int64_t>();
@@ -29,14 +31,16 @@ std::vector<std::pair<std::int64_t, double>> chosen(const Subject& subject, cons
     }
     std::vector<std::int64_t> order(static_cast<std::size_t>(rank));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return score[a] > score[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::int64_t a, std::int64_t b) { return score[a] > score[b]; });
     order.resize(static_cast<std::size_t>(k));
     double total = 0;
     for (const std::int64_t j : order)
         total += released ? score[j] : std::exp(score[j]);
     std::vector<std::pair<std::int64_t, double>> result;
     for (const std::int64_t j : order)
-        result.emplace_back(j, released ? score[j] / total * static_cast<double>(k) : std::exp(score[j]) / total);
+        result.emplace_back(j, released ? score[j] / total * static_cast<double>(k)
+                                        : std::exp(score[j]) / total);
     return result;
 }
 
@@ -88,7 +92,8 @@ TEST(Smora, IsItsFormula)
 TEST(Smora, ReleasedWithAllRanksAndEqualScoresIsLora)
 {
     const at::NoGradGuard guard;
-    const Subject smora = attach(variant("smora", {{"rank", 6}, {"topK", 6}, {"alpha", 12}, {"gate", "released"}}));
+    const Subject smora =
+        attach(variant("smora", {{"rank", 6}, {"topK", 6}, {"alpha", 12}, {"gate", "released"}}));
     const Subject lora = attach(variant("lora", {{"rank", 6}, {"alpha", 12}}));
     for (const auto& parameter : smora.adapter->parameters().all()) {
         if (parameter.name.ends_with("router.weight"))
@@ -108,7 +113,8 @@ TEST(Smora, MovesItsBiasAgainstTheLoadOfTrainingPasses)
     const Subject subject = attach(variant("smora", {{"rank", 5}, {"topK", 2}, {"balanceRate", 0.5}}));
     subject.run(someRows(), false);
     subject.adapter->afterStep();
-    EXPECT_EQ(tensorOf(subject, up, "balance_bias").abs().sum().item<double>(), 0) << "evaluation counts nothing";
+    EXPECT_EQ(tensorOf(subject, up, "balance_bias").abs().sum().item<double>(), 0)
+        << "evaluation counts nothing";
     at::Tensor load;
     for (int pass = 0; pass < 2; ++pass) { // two passes of one step
         subject.run(pass == 0 ? someRows() : Rows{{4, 8, 15, 16}, {23}}, true);
@@ -129,18 +135,21 @@ TEST(Smora, MovesItsBiasAgainstTheLoadOfTrainingPasses)
     ASSERT_EQ(inside.size(), 1U);
     EXPECT_EQ(inside[0].name, "smora/balance_bias");
     ASSERT_EQ(inside[0].values.size(), 2U * 7U * 5U);
-    EXPECT_EQ(inside[0].values[(1 * 7 + 5) * 5 + 3], expected[3].item<float>()); // up_proj is the sixth module
+    EXPECT_EQ(inside[0].values[(1 * 7 + 5) * 5 + 3],
+              expected[3].item<float>()); // up_proj is the sixth module
 }
 
 TEST(Smora, SaysWhatCannotBe)
 {
     auto told = [](const base::Json& settings) {
-        const auto plan = plugin("smora").family->plan(smallModel("llama"),
-                                                       adapter::Settings(variant("smora", settings).settings));
+        const auto plan = plugin("smora").family->plan(
+            smallModel("llama"), adapter::Settings(variant("smora", settings).settings));
         return plan ? std::string() : plan.error().message;
     };
-    EXPECT_NE(told({{"rank", 4}, {"topK", 5}}).find("topK is 5, but there are only 4 ranks"), std::string::npos);
-    EXPECT_NE(told({{"rank", 10}, {"topK", 2}, {"rankPartition", 4}}).find("rankPartition is 4, but must divide the rank 10"),
+    EXPECT_NE(told({{"rank", 4}, {"topK", 5}}).find("topK is 5, but there are only 4 ranks"),
+              std::string::npos);
+    EXPECT_NE(told({{"rank", 10}, {"topK", 2}, {"rankPartition", 4}})
+                  .find("rankPartition is 4, but must divide the rank 10"),
               std::string::npos);
     EXPECT_EQ(told({{"rank", 10}, {"topK", 2}, {"rankPartition", 5}}), "");
 }

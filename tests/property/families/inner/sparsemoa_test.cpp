@@ -9,7 +9,7 @@ namespace rankscope::conformance
 namespace
 {
 
-at::Tensor silu(const at::Tensor& x)
+at::Tensor swish(const at::Tensor& x)
 {
     return x * at::sigmoid(x);
 }
@@ -22,7 +22,7 @@ at::Tensor gates(const Subject& subject, const base::Json& settings, std::int64_
         return at::mv(tensorOf(subject, path, "router." + name + ".weight"), input) +
                tensorOf(subject, path, "router." + name + ".bias");
     };
-    const at::Tensor q = at::sigmoid(linear("w2", silu(linear("w1", x)) * linear("w3", x)));
+    const at::Tensor q = at::sigmoid(linear("w2", swish(linear("w1", x)) * linear("w3", x)));
     if (settings.at("selection") == "soft")
         return q;
     const double threshold =
@@ -47,12 +47,14 @@ TEST(SparseMoa, IsItsFormula)
     double kept = 0;
     double all = 0;
     EXPECT_TRUE(rc::check("every adapter adds its weighted change", [&] {
-        const base::Json targets = *rc::gen::element<base::Json>({"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"},
-                                                                 {"o_proj"}, {"gate_proj", "q_proj"});
-        const Variant own = variant("sparsemoa", {{"rank", *rc::gen::inRange(1, 5)},
-                                                  {"bottleneck", *rc::gen::inRange(1, 9)},
-                                                  {"targets", targets},
-                                                  {"selection", *rc::gen::element<std::string>("sparse", "soft")}});
+        const base::Json targets = *rc::gen::elementOf(std::vector<base::Json>{
+            base::Json::array({"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"}),
+            base::Json::array({"o_proj"}), base::Json::array({"q_proj", "gate_proj"})});
+        const Variant own =
+            variant("sparsemoa", {{"rank", *rc::gen::inRange(1, 5)},
+                                  {"bottleneck", *rc::gen::inRange(1, 9)},
+                                  {"targets", targets},
+                                  {"selection", *rc::gen::element<std::string>("sparse", "soft")}});
         const Subject subject = attach(own, *rc::gen::inRange<std::uint64_t>(1, 1000));
         spread(subject);
         const std::int64_t count = *rc::gen::inRange(1, 7);
@@ -90,8 +92,8 @@ TEST(SparseMoa, IsItsFormula)
         const at::Tensor block = layer.mlp.forwardLinears(x, pass);
         std::vector<at::Tensor> rows;
         for (std::int64_t t = 0; t < count; ++t) {
-            const at::Tensor inner = silu(at::mv(tensorOf(subject, mlp, "bottleneck.down.weight"), x[t]) +
-                                          tensorOf(subject, mlp, "bottleneck.down.bias"));
+            const at::Tensor inner = swish(at::mv(tensorOf(subject, mlp, "bottleneck.down.weight"), x[t]) +
+                                           tensorOf(subject, mlp, "bottleneck.down.bias"));
             rows.push_back(block[t] + gate[static_cast<std::size_t>(t)][index] *
                                           (at::mv(tensorOf(subject, mlp, "bottleneck.up.weight"), inner) +
                                            tensorOf(subject, mlp, "bottleneck.up.bias")));
@@ -108,23 +110,25 @@ TEST(SparseMoa, IsItsFormula)
 
 TEST(SparseMoa, StartsWithASmallBottleneckAndLetsNoGradientReachItsThreshold)
 {
-    const Subject subject = attach(variant("sparsemoa", {}));
+    const Subject subject = attach(variant("sparsemoa", base::Json::object()));
     const at::Tensor down = tensorOf(subject, "model.layers.0.mlp", "bottleneck.down.weight");
     const double bound = 1e-4 * std::sqrt(6.0 / (32 + 16));
     EXPECT_LE(down.abs().max().item<double>(), bound);
     EXPECT_GT(down.abs().max().item<double>(), 0.9 * bound);
     subject.run(someRows(), true).sum().backward();
     for (const auto& parameter : subject.adapter->parameters().all())
-        EXPECT_EQ(parameter.tensor.grad().defined(), parameter.name.find("threshold") == std::string::npos) << parameter.name;
+        EXPECT_EQ(parameter.tensor.grad().defined(), parameter.name.find("threshold") == std::string::npos)
+            << parameter.name;
     const Subject soft = attach(variant("sparsemoa", {{"selection", "soft"}}));
-    EXPECT_EQ(soft.adapter->parameters().trainableElements() + 2 * 33, subject.adapter->parameters().trainableElements())
+    EXPECT_EQ(soft.adapter->parameters().trainableElements() + 2 * 33,
+              subject.adapter->parameters().trainableElements())
         << "soft selection has no threshold to count";
 }
 
 TEST(SparseMoa, ShowsWhatItKeeps)
 {
     const at::NoGradGuard guard;
-    const Variant own = variant("sparsemoa", {});
+    const Variant own = variant("sparsemoa", base::Json::object());
     const Subject subject = attach(own);
     spread(subject);
     subject.run(someRows());
@@ -137,7 +141,8 @@ TEST(SparseMoa, ShowsWhatItKeeps)
     const at::Tensor weights = traces[1].routing.dense();
     for (std::int64_t j = 0; j < 6; ++j) {
         const auto cell = static_cast<std::size_t>(6 + j);
-        EXPECT_NEAR(inside[0].values[cell], (weights.select(1, j) > 0).to(at::kDouble).mean().item<double>(), 1e-6);
+        EXPECT_NEAR(inside[0].values[cell], (weights.select(1, j) > 0).to(at::kDouble).mean().item<double>(),
+                    1e-6);
         EXPECT_NEAR(inside[1].values[cell], weights.select(1, j).mean().item<double>(), 1e-6);
     }
 }
