@@ -7,8 +7,8 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
-#include <algorithm>
 #include <ATen/ops/zeros.h>
+#include <algorithm>
 #include <c10/core/GradMode.h>
 #include <cmath>
 #include <set>
