@@ -47,18 +47,6 @@ SettingSchema choice(const char* name, const char* title, const char* descriptio
     return schema;
 }
 
-SettingSchema flag(const char* name, const char* title, const char* description, bool standard)
-{
-    SettingSchema schema;
-    schema.name = name;
-    schema.title = title;
-    schema.description = description;
-    schema.type = SettingType::Boolean;
-    schema.defaultValue = standard;
-    schema.advanced = true;
-    return schema;
-}
-
 } // namespace
 
 std::vector<SettingSchema> dataSettings()
