@@ -19,6 +19,7 @@ struct Pass {
     std::vector<std::int64_t> positions; ///< [T]: of each token in its own row (after what a cache already holds)
     std::vector<std::int64_t> tasks;  ///< [B]: task of each row; -1: none
     std::vector<std::int64_t> promptLengths; ///< [B]: tokens of the row that belong to its prompt; empty: unknown
+                                             ///< (while decoding: all of the first pass, which holds the whole prompt)
     bool training = false;            ///< dropout, jitter and balance updates happen only in training
     KvCache* cache = nullptr;         ///< keys and values of earlier tokens, while decoding
 

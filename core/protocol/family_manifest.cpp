@@ -155,6 +155,42 @@ Result<SettingSchema> readSetting(const std::string& name, const base::Json& jso
     return schema;
 }
 
+Status readCondition(base::ObjectReader& reader, const char* key, SettingCondition& condition)
+{
+    const base::Json* value = reader.any(key);
+    if (!value)
+        return {};
+    if (value->is_boolean()) {
+        condition.always = value->get<bool>();
+        return {};
+    }
+    const std::string shape = std::string(key) + " must be true, false or a list of {setting: [values]}";
+    if (!value->is_array())
+        return fail(shape);
+    for (const auto& one : *value) {
+        if (!one.is_object() || one.empty())
+            return fail(shape);
+        auto& all = condition.anyOf.emplace_back();
+        for (const auto& item : one.items()) {
+            if (!item.value().is_array() || item.value().empty())
+                return fail(shape);
+            all.emplace_back(item.key(), item.value().get<std::vector<base::Json>>());
+        }
+    }
+    return {};
+}
+
+Status checkCondition(const SettingCondition& condition, const char* key, const FamilyManifest& manifest)
+{
+    for (const auto& all : condition.anyOf) {
+        for (const auto& [name, values] : all) {
+            if (!manifest.setting(name))
+                return fail(std::string(key) + " names '" + name + "', which is not a setting of this family");
+        }
+    }
+    return {};
+}
+
 Status readSettings(const base::Json& json, const base::OrderedJson& ordered,
                     std::vector<SettingSchema>& settings)
 {
@@ -210,6 +246,9 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         .boolean("mergeable", manifest.mergeable);
     reader.any("$schema");
     reader.any("$comment");
+    RANKSCOPE_CHECK(readCondition(reader, "nonCausal", manifest.nonCausal));
+    RANKSCOPE_CHECK(readCondition(reader, "hardEvaluation", manifest.hardEvaluation));
+    RANKSCOPE_CHECK(readCondition(reader, "stopsGradient", manifest.stopsGradient));
     const base::Json* settings = reader.object("settings");
     if (const base::Json* training = reader.object("training"))
         manifest.training = *training;
@@ -228,10 +267,22 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         RANKSCOPE_CHECK(readSettings(*settings, ordered.at("settings"), manifest.settings));
     if (const auto complete = manifest.complete(manifest.small); !complete)
         return fail("small: " + complete.error().message);
+    RANKSCOPE_CHECK(checkCondition(manifest.nonCausal, "nonCausal", manifest));
+    RANKSCOPE_CHECK(checkCondition(manifest.hardEvaluation, "hardEvaluation", manifest));
+    RANKSCOPE_CHECK(checkCondition(manifest.stopsGradient, "stopsGradient", manifest));
     return manifest;
 }
 
 } // namespace
+
+bool SettingCondition::holds(const base::Json& settings) const
+{
+    return always || std::ranges::any_of(anyOf, [&](const auto& all) {
+               return std::ranges::all_of(all, [&](const auto& one) {
+                   return std::ranges::find(one.second, settings.at(one.first)) != one.second.end();
+               });
+           });
+}
 
 Result<FamilyManifest> FamilyManifest::read(const std::filesystem::path& familyJson)
 {

@@ -35,6 +35,16 @@ struct SettingSchema {
     std::vector<std::pair<std::string, std::vector<base::Json>>> showWhen;
 };
 
+/// Settings under which a statement about a family holds: false, true, or a list of settings any of which is enough,
+/// each as in showWhen ({"pool": ["sequence"], "level": ["sequence"]}: both together).
+struct SettingCondition {
+    bool always = false;
+    std::vector<std::vector<std::pair<std::string, std::vector<base::Json>>>> anyOf;
+
+    /// Does it hold under these settings? They are complete.
+    [[nodiscard]] bool holds(const base::Json& settings) const;
+};
+
 /// A family as its family.json describes it.
 struct FamilyManifest {
     std::filesystem::path folder; ///< holds family.json and the library
@@ -51,6 +61,10 @@ struct FamilyManifest {
     std::string routing;          ///< "none", "token", "sequence", "task", "rank", "layer"
     std::string initialOutput;    ///< "exact", "rounding" or "changed": is the base model's output kept at init?
     bool mergeable = false;
+    /// Statements that most families need not make; none of them holds where family.json is silent.
+    SettingCondition nonCausal;      ///< what a token receives depends on later tokens of its row
+    SettingCondition hardEvaluation; ///< evaluation routes otherwise than training, with all noise off too
+    SettingCondition stopsGradient;  ///< the definition cuts a path out of the gradient: it is no slope of the loss
     std::vector<SettingSchema> settings; ///< in the order of the file
     base::Json training;          ///< suggested training settings ("learningRate", ...); may be empty
     /// Settings that replace defaults which a toy model cannot take (a width of 32, two layers): used by tests that run

@@ -212,7 +212,9 @@ TEST(Mixtures, AllExpertsOfTopKAreASoftMixture)
     for (const auto& plugin : plugins()) {
         if (!plugin.manifest.setting("topK") || !plugin.manifest.setting("experts"))
             continue;
-        const Subject subject = attach(variant(plugin.manifest.name, {{"experts", 4}, {"topK", 4}}));
+        base::Json settings = shown(plugin.manifest, "topK");
+        settings.update({{"experts", 4}, {"topK", 4}});
+        const Subject subject = attach(variant(plugin.manifest.name, settings));
         disturb(*subject.adapter, 100);
         subject.run(someRows());
         for (const auto& trace : subject.adapter->routing())
@@ -226,8 +228,10 @@ TEST(Mixtures, MoreChoicesThanExpertsAreRefused)
     for (const auto& plugin : plugins()) {
         if (!plugin.manifest.setting("topK") || !plugin.manifest.setting("experts"))
             continue;
-        const auto settings = plugin.manifest.complete({{"experts", 2}, {"topK", 3}});
-        const auto plan = plugin.family->plan(smallModel("llama"), adapter::Settings(settings.value()));
+        base::Json settings = shown(plugin.manifest, "topK");
+        settings.update({{"experts", 2}, {"topK", 3}});
+        const auto plan = plugin.family->plan(smallModel("llama"),
+                                              adapter::Settings(plugin.manifest.complete(settings).value()));
         ASSERT_FALSE(plan) << plugin.manifest.name;
         EXPECT_NE(plan.error().message.find("topK"), std::string::npos);
     }

@@ -52,6 +52,14 @@ std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest)
     return names;
 }
 
+base::Json shown(const protocol::FamilyManifest& manifest, const std::string& name)
+{
+    base::Json settings = base::Json::object();
+    for (const auto& [other, values] : manifest.setting(name)->showWhen)
+        settings[other] = values.front();
+    return settings;
+}
+
 std::string Variant::name() const
 {
     std::string text = family + "_" + architecture + "_" + changed;
@@ -107,7 +115,9 @@ std::vector<Variant> variants()
             result.back().architecture = architecture;
         }
         auto change = [&](const std::string& name, const base::Json& value, const std::string& text) {
-            result.push_back(variant(family, {{name, value}}));
+            base::Json settings = shown(plugin.manifest, name);
+            settings[name] = value;
+            result.push_back(variant(family, settings));
             result.back().changed = name + "=" + text;
         };
         for (const auto& schema : plugin.manifest.settings) {

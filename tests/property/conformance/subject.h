@@ -48,6 +48,8 @@ const adapter::Plugin& plugin(const std::string& name);
 std::vector<Variant> variants();
 /// Names of the settings that make a training pass random: dropout, jitter, noise.
 std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest);
+/// Settings under which `name` is shown and used; empty if it always is.
+base::Json shown(const protocol::FamilyManifest& manifest, const std::string& name);
 /// These settings over the family's defaults (its manifest's "small" where it has one), dropout and the like off.
 Variant variant(const std::string& family, const base::Json& settings);
 

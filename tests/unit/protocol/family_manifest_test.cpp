@@ -108,6 +108,22 @@ TEST_F(Manifest, NamesTheSettingThatIsWrong)
               std::string::npos);
 }
 
+TEST_F(Manifest, SaysWhereAStatementHolds)
+{
+    base::Json json = base::parseJson(wellFormed).value();
+    const base::Json settings{{"router", "topk"}, {"shared", true}};
+    auto holds = [&](const base::Json& condition) {
+        json["stopsGradient"] = condition;
+        return read(json).value().stopsGradient.holds(settings);
+    };
+    EXPECT_FALSE(read(std::string(wellFormed)).value().stopsGradient.holds(settings));
+    EXPECT_TRUE(holds(true));
+    EXPECT_FALSE(holds(false));
+    EXPECT_TRUE(holds(base::parseJson(R"([{"router": ["soft", "topk"]}])").value()));
+    EXPECT_FALSE(holds(base::parseJson(R"([{"router": ["topk"], "shared": [false]}])").value()));
+    EXPECT_TRUE(holds(base::parseJson(R"([{"router": ["soft"]}, {"shared": [true]}])").value()));
+}
+
 TEST_F(Manifest, RefusesABrokenFile)
 {
     const auto changed = [](const char* pointer, const base::Json& value) {
@@ -127,6 +143,9 @@ TEST_F(Manifest, RefusesABrokenFile)
     EXPECT_EQ(errorOf(changed("/small", {{"rank", 2}})), "accepted");
     EXPECT_NE(errorOf(changed("/small", {{"rank", 0}})).find("small: rank is 0, but must be at least 1"),
               std::string::npos);
+    EXPECT_NE(errorOf(changed("/nonCausal", {{{"ruoter", {"topk"}}}})).find("nonCausal names 'ruoter'"),
+              std::string::npos);
+    EXPECT_NE(errorOf(changed("/nonCausal", "router")).find("nonCausal must be"), std::string::npos);
     EXPECT_NE(errorOf(changed("/settings/properties/k/showWhen", {{"ruoter", {"topk"}}})).find("'ruoter'"),
               std::string::npos);
     EXPECT_NE(errorOf(changed("/settings/properties/rank/minimum", 9000)).find("minimum above its maximum"),
