@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/topk.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <cmath>
@@ -41,6 +42,16 @@ at::Tensor ParameterStore::make(const std::vector<std::int64_t>& shape, const In
         values = at::empty(shape, options);
         values.normal_(0, init.value, m_generator);
         break;
+    case Init::Kind::SparseNormal: {
+        // The places of the smallest of random numbers: any set of that many is as likely as any other.
+        values = at::empty(shape, options);
+        values.uniform_(0, 1, m_generator);
+        const at::Tensor places = std::get<1>(at::topk(values, init.nonZeros, -1, /*largest=*/false));
+        at::Tensor drawn = at::empty(places.sizes(), options);
+        drawn.normal_(0, init.value, m_generator);
+        values.zero_().scatter_(-1, places, drawn);
+        break;
+    }
     case Init::Kind::Given:
         TORCH_CHECK(init.given.sizes() == at::IntArrayRef(shape), "the given tensor has another shape");
         values = init.given.detach().clone();

@@ -17,10 +17,11 @@ namespace rankscope::adapter {
 
 /// How a tensor starts (families.md section 0).
 struct Init {
-    enum class Kind { Zeros, Ones, KaimingUniform, Normal, Uniform, XavierUniform, Given };
+    enum class Kind { Zeros, Ones, KaimingUniform, Normal, Uniform, XavierUniform, SparseNormal, Given };
     Kind kind = Kind::Zeros;
     double value = 0;  ///< standard deviation, half-width or gain
     at::Tensor given;  ///< for Given
+    std::int64_t nonZeros = 0; ///< of each row, for SparseNormal
 
     static Init zeros() { return {Kind::Zeros, 0, {}}; }
     static Init ones() { return {Kind::Ones, 0, {}}; }
@@ -30,6 +31,8 @@ struct Init {
     static Init uniform(double halfWidth) { return {Kind::Uniform, halfWidth, {}}; }
     /// U(-g sqrt(6/(in+out)), ...) over the last two dimensions.
     static Init xavierUniform(double gain) { return {Kind::XavierUniform, gain, {}}; }
+    /// N(0, std) at `nonZeros` random places of each row of a matrix, 0 elsewhere.
+    static Init sparseNormal(double std, std::int64_t nonZeros) { return {Kind::SparseNormal, std, {}, nonZeros}; }
     static Init from(const at::Tensor& tensor) { return {Kind::Given, 0, tensor}; }
 };
 

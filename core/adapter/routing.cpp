@@ -3,12 +3,16 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bincount.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
 namespace rankscope::adapter {
@@ -109,6 +113,44 @@ Routing routeSigmoidThreshold(const at::Tensor& logits, const at::Tensor& thresh
     return {q, {}, kept, q * kept.to(q.scalar_type())};
 }
 
+Routing routeThreshold(const at::Tensor& logits, const at::Tensor& threshold)
+{
+    const at::Tensor p = at::softmax(logits, -1);
+    const at::Tensor above = p - threshold;
+    const at::Tensor kept = above.detach() >= 0;
+    const at::Tensor weights = above * kept.to(p.scalar_type());
+    const at::Tensor sum = weights.sum(-1, true);
+    return {p, {}, kept, weights / at::where(sum == 0, at::ones_like(sum), sum)};
+}
+
+Routing routeGumbel(const at::Tensor& logits, double temperature, double noise, bool training)
+{
+    if (!training) {
+        const at::Tensor p = at::softmax(logits, -1);
+        const at::Tensor choice = stableTopK(logits, 1);
+        return {p, choice, {}, at::ones_like(choice, p.options().requires_grad(false))};
+    }
+    at::Tensor scores = at::log_softmax(logits, -1);
+    const at::Tensor p = scores.exp();
+    if (noise != 0) {
+        const at::Tensor g = at::empty(logits.sizes(), logits.options().device(at::kCPU)).exponential_().log().neg();
+        scores = scores + noise * g.to(logits.device());
+    }
+    return {p, {}, {}, at::softmax(scores / temperature, -1)};
+}
+
+Routing routeImplicitTopK(const at::Tensor& score, std::int64_t k)
+{
+    const at::Tensor choice = stableTopK(score, k);
+    return {score.detach(), choice, {}, at::ones_like(choice, score.options().requires_grad(false))};
+}
+
+Routing routeRows(const at::Tensor& rows, const at::Tensor& row)
+{
+    const at::Tensor weights = rows.index_select(0, row);
+    return {weights, {}, {}, weights};
+}
+
 at::Tensor jitter(const at::Tensor& x, double e, bool training)
 {
     if (!training || e == 0)
@@ -119,6 +161,12 @@ at::Tensor jitter(const at::Tensor& x, double e, bool training)
 at::Tensor balanceLoss(const at::Tensor& probabilities, const at::Tensor& load)
 {
     const at::Tensor share = (load / static_cast<double>(probabilities.size(0))).to(probabilities.scalar_type());
+    return static_cast<double>(probabilities.size(-1)) * (share * probabilities.mean(0)).sum();
+}
+
+at::Tensor normalisedBalanceLoss(const at::Tensor& probabilities, const at::Tensor& load)
+{
+    const at::Tensor share = (load / load.sum()).to(probabilities.scalar_type());
     return static_cast<double>(probabilities.size(-1)) * (share * probabilities.mean(0)).sum();
 }
 
