@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// FlyLoRA: every rank is an expert and A its own router. v = A x with a frozen sparse A; y = W x + s B (v * 1_T), T the k
+// ranks with the largest v + d; d balances their use and is never in the output.
+#include "core/adapter/low_rank_site.h"
+#include "core/adapter/module_adapter.h"
+#include "core/adapter/targets.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <c10/core/GradMode.h>
+
+namespace rankscope::plugins {
+namespace {
+
+using namespace rankscope::adapter;
+
+struct FlyOptions {
+    std::int64_t rank = 32;
+    std::int64_t k = 8;
+    double scale = 2;
+    double dropout = 0;
+    bool signedScores = false; ///< select by v + d, not |v + d|
+    bool gradThroughA = false;
+    double balanceRate = 1e-3;
+    double bLearningRateFactor = 1;
+
+    /// Non-zeros of each row of A.
+    [[nodiscard]] std::int64_t nonZeros(const checkpoint::LinearShape& shape) const { return shape.in * k / rank; }
+
+    static Result<FlyOptions> read(const std::vector<checkpoint::LinearShape>& linears, const Settings& settings)
+    {
+        FlyOptions options;
+        options.rank = settings.integer("rank");
+        options.k = settings.integer("k");
+        options.scale = settings.number("alpha") / static_cast<double>(options.rank);
+        options.dropout = settings.number("dropout");
+        options.signedScores = settings.text("select") == "signed";
+        options.gradThroughA = settings.boolean("gradThroughA");
+        options.balanceRate = settings.number("balanceRate");
+        options.bLearningRateFactor = settings.number("bLearningRateFactor");
+        if (options.k > options.rank)
+            return fail("k is " + std::to_string(options.k) + ", but there are only " + std::to_string(options.rank) +
+                        " ranks to choose from; choose at most that many");
+        for (const auto& shape : linears) {
+            if (options.nonZeros(shape) < 1)
+                return fail("rank is " + std::to_string(options.rank) + ", which leaves no non-zero in a row of A for " +
+                            shape.path + " with its " + std::to_string(shape.in) +
+                            " inputs; choose a smaller rank or a larger k");
+        }
+        return options;
+    }
+};
+
+class FlySite : public ModuleSite
+{
+public:
+    FlySite(ParameterStore& store, const checkpoint::LinearShape& shape, const FlyOptions& options)
+        : ModuleSite(shape), m_options(options),
+          m_a(store.addBuffer(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
+                              Init::sparseNormal(1 / static_cast<double>(options.rank), options.nonZeros(shape)))),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
+                        options.bLearningRateFactor)),
+          m_balance(store.addBuffer(tensorName(shape.path, "balance_bias"), {options.rank}, Init::zeros()))
+    {
+    }
+
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
+    {
+        const at::Tensor v = hidden(x, pass);
+        const at::Tensor score = v.detach() + m_balance;
+        m_last = routeImplicitTopK(m_options.signedScores ? score : at::abs(score), m_options.k);
+        if (pass.training) {
+            const at::Tensor load = m_last.load();
+            m_counts = m_counts.defined() ? m_counts + load : load;
+        }
+        return kernels::lowRankUp(x, base.weight, base.bias, v * m_last.dense(), m_b, m_options.scale);
+    }
+
+    [[nodiscard]] std::int64_t experts() const override { return m_options.rank; }
+    [[nodiscard]] Delta delta(std::int64_t expert) const override
+    {
+        return LowRankDelta{m_b.detach().narrow(1, expert, 1), m_a.narrow(0, expert, 1), {}, m_options.scale};
+    }
+    [[nodiscard]] Delta meanDelta(const at::Tensor& weights) const override
+    {
+        return LowRankDelta{m_b.detach(), m_a, weights.detach().to(m_a.options()), m_options.scale};
+    }
+    [[nodiscard]] at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
+                                           const model::FrozenLinear& base) override
+    {
+        return kernels::lowRankLinear(x, {}, base.weight, base.bias, m_a.narrow(0, expert, 1),
+                                      m_b.narrow(1, expert, 1), m_options.scale);
+    }
+
+    void beginPass() override { m_last = Routing{}; }
+    [[nodiscard]] const Routing* routing() const override { return &m_last; }
+    /// d_j += u sign(mean(c) - c_j), c the choices of the step's training passes.
+    void afterStep() override
+    {
+        if (m_counts.defined() && m_options.balanceRate > 0)
+            updateBalanceBias(m_balance, m_counts, m_options.balanceRate);
+        m_counts = at::Tensor();
+    }
+    [[nodiscard]] const at::Tensor& balance() const { return m_balance; }
+
+private:
+    /// A drop(x); a constant for the backward pass unless gradThroughA.
+    [[nodiscard]] at::Tensor hidden(const at::Tensor& x, const model::Pass& pass) const
+    {
+        const at::Tensor seen = adapter::dropout(x, m_options.dropout, pass.training);
+        if (m_options.gradThroughA)
+            return kernels::lowRankDown(seen, m_a);
+        const at::NoGradGuard guard;
+        return kernels::lowRankDown(seen, m_a);
+    }
+
+    FlyOptions m_options;
+    at::Tensor m_a;       ///< [r, in], frozen
+    at::Tensor m_b;       ///< [out, r]
+    at::Tensor m_balance; ///< [r]
+    Routing m_last;
+    at::Tensor m_counts;  ///< [r] float64, since the last step
+};
+
+class FlyLora : public ModuleAdapter
+{
+public:
+    using ModuleAdapter::ModuleAdapter;
+
+    [[nodiscard]] std::vector<InsideMeasure> inside() const override
+    {
+        if (sites().all().empty() || !sites().all().front()->routing()->choice.defined())
+            return {};
+        const auto ranks = ModuleSites::numberedAxis("rank", sites().all().front()->experts());
+        return {sites().measure({"flylora/selections", "Selections", "tokens",
+                                 "Tokens of the last pass whose k selected ranks include this one.",
+                                 {ranks},
+                                 {}},
+                                [](const ModuleSite& site) { return site.routing()->load(); }),
+                sites().measure({"flylora/balance", "Balance term", "",
+                                 "d_j: raised for ranks selected less often than the mean, lowered for the others; it "
+                                 "moves the selection only.",
+                                 {ranks},
+                                 {}},
+                                [](const ModuleSite& site) { return static_cast<const FlySite&>(site).balance(); })};
+    }
+};
+
+class FlyLoraFamily : public Family
+{
+public:
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    {
+        RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
+        RANKSCOPE_TRY(const auto options, FlyOptions::read(linears, settings));
+        Plan plan;
+        for (const auto& shape : linears) {
+            plan.trainable += options.rank * shape.out;
+            plan.buffers += options.rank * (shape.in + 1);
+            plan.activationsPerToken += 3 * options.rank;
+        }
+        return plan;
+    }
+
+    [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
+                                                          const AttachOptions& attach) const override
+    {
+        RANKSCOPE_TRY(const auto linears, resolveTargets(model.config(), settings.texts("targets")));
+        RANKSCOPE_TRY(const auto options, FlyOptions::read(linears, settings));
+        auto store = std::make_unique<ParameterStore>(attach.dtype, model.device(), attach.seed);
+        return std::make_unique<FlyLora>(model, std::move(store), linears,
+                                         [&](ParameterStore& tensors, const model::FrozenLinear& base) {
+                                             return std::make_unique<FlySite>(tensors, base.shape, options);
+                                         });
+    }
+};
+
+} // namespace
+} // namespace rankscope::plugins
+
+RANKSCOPE_FAMILY(rankscope::plugins::FlyLoraFamily)
