@@ -60,8 +60,9 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
         return wrong(status.error(), 1);
     const train::Evaluator evaluator(*session->model, *session->tokenizer, session->chat, session->job);
     base::OrderedJson result{{"checkpoint", located->checkpoint.string()}, {"tasks", base::OrderedJson::object()}};
-    for (const auto& file : session->data.test) {
-        const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; });
+    for (std::size_t i = 0; i < session->data.test.size(); ++i) {
+        const auto& file = session->data.test[i];
+        const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; }, session->data.testTask[i]);
         result["tasks"][file.task] = {{"accuracy", score->accuracy}, {"loss", score->loss}, {"rows", score->rows}};
         if (!json)
             std::cout << std::left << std::setw(24) << file.task << std::right << std::fixed << std::setprecision(1)

@@ -44,18 +44,31 @@ at::Tensor lastTokens(const at::Tensor& hidden, const model::Pass& pass)
     return hidden.index_select(0, at::tensor(last, at::kLong).to(hidden.device()));
 }
 
-} // namespace
-
-text::Example Evaluator::example(const text::Row& row) const
+/// Of each row with its candidates.
+std::vector<std::int64_t> tasksOf(const std::vector<std::vector<text::Example>>& examples)
 {
-    return text::makeExample(row, m_tokenizer, m_chat, m_job.data.maxLength);
+    std::vector<std::int64_t> tasks;
+    for (const auto& candidates : examples)
+        tasks.push_back(candidates.front().task);
+    return tasks;
 }
 
-std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const Progress& progress) const
+} // namespace
+
+text::Example Evaluator::example(const text::Row& row, std::int64_t task) const
+{
+    text::Example result = text::makeExample(row, m_tokenizer, m_chat, m_job.data.maxLength);
+    result.task = static_cast<std::int32_t>(task);
+    return result;
+}
+
+std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const Progress& progress,
+                                             std::int64_t task) const
 {
     const at::NoGradGuard guard;
     const bool listed = std::any_of(file.rows.begin(), file.rows.end(), [](const text::Row& row) { return !row.choices.empty(); });
-    return !file.choices.empty() || listed ? evaluateChoices(file, progress) : evaluateOpen(file, progress);
+    return !file.choices.empty() || listed ? evaluateChoices(file, progress, task)
+                                           : evaluateOpen(file, progress, task);
 }
 
 Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>>& examples,
@@ -72,6 +85,7 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
     // The prompt once, then all its candidates behind copies of its keys and values.
     model::KvCache cache = makeCache(m_model, prompts, longestAnswer);
     model::Pass pass = model::makePass(prompts, false, m_model.device());
+    pass.tasks = tasksOf(examples);
     pass.cache = &cache;
     const at::Tensor first = at::log_softmax(m_model.logits(lastTokens(m_model.forward(pass), pass)), -1);
 
@@ -100,6 +114,8 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
     if (!positions.empty()) {
         cache.select(rowOf);
         model::Pass extension = model::makePass(inputs, false, m_model.device());
+        for (const std::int64_t row : rowOf)
+            extension.tasks.push_back(pass.tasks[static_cast<std::size_t>(row)]);
         extension.cache = &cache;
         const at::Tensor hidden = m_model.forward(extension);
         const at::Tensor chosen = hidden.index_select(0, at::tensor(positions, at::kLong).to(hidden.device()));
@@ -125,7 +141,8 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
     return result;
 }
 
-std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, const Progress& progress) const
+std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, const Progress& progress,
+                                                    std::int64_t task) const
 {
     std::vector<std::vector<text::Example>> candidates;
     std::vector<std::size_t> gold;
@@ -136,12 +153,12 @@ std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, 
         for (std::size_t c = 0; c < choices.size(); ++c) {
             text::Row candidate = row;
             candidate.output = choices[c];
-            examples.push_back(example(candidate));
+            examples.push_back(example(candidate, task));
             if (choices[c] == row.output)
                 right = c;
         }
         if (right == choices.size())
-            examples.push_back(example(row)); // an output that the list forgot is a candidate all the same
+            examples.push_back(example(row, task)); // an output that the list forgot is a candidate all the same
         gold.push_back(right);
         candidates.push_back(std::move(examples));
     }
@@ -182,11 +199,12 @@ std::pair<double, std::int64_t> Evaluator::answerLoss(const std::vector<text::Ex
     return {sum.item<double>(), supervised.labels.size(0)};
 }
 
-std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, const Progress& progress) const
+std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, const Progress& progress,
+                                                 std::int64_t task) const
 {
     std::vector<text::Example> examples;
     for (const auto& row : file.rows)
-        examples.push_back(example(row));
+        examples.push_back(example(row, task));
     const auto order = byLength(examples.size(), [&](std::size_t i) { return examples[i].promptLength; });
     TaskScore score;
     std::int64_t tokens = 0;
@@ -203,7 +221,7 @@ std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, con
         const auto [loss, count] = answerLoss(rows);
         score.loss += loss;
         tokens += count;
-        const auto texts = generate(prompts);
+        const auto texts = generate(prompts, task);
         for (std::size_t i = 0; i < texts.size(); ++i)
             score.accuracy += text::answers(texts[i], file.rows[order[start + i]]) ? 1 : 0;
         score.rows += static_cast<std::int64_t>(texts.size());
@@ -215,7 +233,8 @@ std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, con
     return score;
 }
 
-std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text::TokenId>>& prompts) const
+std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text::TokenId>>& prompts,
+                                             std::int64_t task) const
 {
     const at::NoGradGuard guard;
     std::vector<text::TokenId> ends{m_tokenizer.endOfText()};
@@ -228,6 +247,7 @@ std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text:
     std::vector<std::vector<text::TokenId>> inputs = prompts;
     for (std::int64_t step = 0; step < m_job.evaluation.maxNewTokens && !active.empty(); ++step) {
         model::Pass pass = model::makePass(inputs, false, m_model.device());
+        pass.tasks.assign(inputs.size(), task);
         pass.cache = &cache;
         const at::Tensor next = m_model.logits(lastTokens(m_model.forward(pass), pass)).argmax(-1).cpu();
         std::vector<std::int64_t> kept;

@@ -33,11 +33,14 @@ public:
     /// Called with the rows done; false ends the evaluation early.
     using Progress = std::function<bool(std::int64_t rows)>;
 
-    /// One task's rows. nullopt if `progress` ended it.
-    [[nodiscard]] std::optional<TaskScore> evaluate(const text::TaskFile& file, const Progress& progress) const;
+    /// One task's rows. `task`: its number among the run's tasks, which routers may read; -1: none. nullopt if `progress`
+    /// ended it.
+    [[nodiscard]] std::optional<TaskScore> evaluate(const text::TaskFile& file, const Progress& progress,
+                                                    std::int64_t task = -1) const;
 
     /// Greedy continuations of these prompts, up to the end of the turn.
-    [[nodiscard]] std::vector<std::string> generate(const std::vector<std::vector<text::TokenId>>& prompts) const;
+    [[nodiscard]] std::vector<std::string> generate(const std::vector<std::vector<text::TokenId>>& prompts,
+                                                    std::int64_t task = -1) const;
 
 private:
     /// Rows whose answers are compared by likelihood: the chosen candidate of each, and the loss of the right one.
@@ -51,9 +54,11 @@ private:
                                 const std::vector<std::size_t>& gold) const;
     /// Summed loss and number of the answers' tokens.
     [[nodiscard]] std::pair<double, std::int64_t> answerLoss(const std::vector<text::Example>& examples) const;
-    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file, const Progress& progress) const;
-    [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress) const;
-    [[nodiscard]] text::Example example(const text::Row& row) const;
+    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file, const Progress& progress,
+                                                           std::int64_t task) const;
+    [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress,
+                                                        std::int64_t task) const;
+    [[nodiscard]] text::Example example(const text::Row& row, std::int64_t task) const;
 
     const model::Decoder& m_model;
     const text::Tokenizer& m_tokenizer;

@@ -196,7 +196,7 @@ Result<bool> Trainer::evaluate(std::int64_t step)
                                         rate * static_cast<double>(total - done - rows) + remainingSeconds(step));
             }
             return !m_stop.load() && failed.has_value();
-        });
+        }, m_session.data.testTask[i]);
         RANKSCOPE_CHECK(failed);
         if (!score)
             return false;

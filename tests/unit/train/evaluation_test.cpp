@@ -178,6 +178,36 @@ TEST_F(EvaluatorTest, AnAnswerThatFillsTheWholeLengthStillHasSomethingToBePredic
     EXPECT_EQ(evaluate(file).rows, 2);
 }
 
+/// Sees the tasks of every pass.
+class TaskSpy : public model::LinearAdapter
+{
+public:
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
+    {
+        EXPECT_EQ(pass.tasks, std::vector<std::int64_t>(static_cast<std::size_t>(pass.rows()), 5));
+        ++passes;
+        return base.forward(x);
+    }
+    int passes = 0;
+};
+
+TEST_F(EvaluatorTest, EveryPassSaysWhichTaskItsRowsBelongTo)
+{
+    text::TaskFile choices;
+    choices.choices = {"yes", "never at all"};
+    choices.rows = {row("Is water wet?", "yes"), row("Do cats bark?", "never at all"), row("Is it?", "yes")};
+    text::TaskFile open;
+    open.rows = {row("Say hi.", "hi"), row("Count to three.", "1 2 3")};
+    const Evaluator evaluator(*decoder, *tokenizer, chat, m_job);
+    TaskSpy spy;
+    decoder->linear(0, "q_proj")->adapter = &spy;
+    EXPECT_TRUE(evaluator.evaluate(choices, [](std::int64_t) { return true; }, 5));
+    EXPECT_EQ(spy.passes, 4); // two batches of prompt and candidates
+    EXPECT_TRUE(evaluator.evaluate(open, [](std::int64_t) { return true; }, 5));
+    decoder->linear(0, "q_proj")->adapter = nullptr;
+    EXPECT_GT(spy.passes, 5);
+}
+
 TEST_F(EvaluatorTest, StopsWhenAsked)
 {
     text::TaskFile file;
