@@ -248,6 +248,7 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
     reader.any("$comment");
     RANKSCOPE_CHECK(readCondition(reader, "nonCausal", manifest.nonCausal));
     RANKSCOPE_CHECK(readCondition(reader, "hardEvaluation", manifest.hardEvaluation));
+    RANKSCOPE_CHECK(readCondition(reader, "mergesExperts", manifest.mergesExperts));
     RANKSCOPE_CHECK(readCondition(reader, "stopsGradient", manifest.stopsGradient));
     const base::Json* settings = reader.object("settings");
     if (const base::Json* training = reader.object("training"))
@@ -269,6 +270,7 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         return fail("small: " + complete.error().message);
     RANKSCOPE_CHECK(checkCondition(manifest.nonCausal, "nonCausal", manifest));
     RANKSCOPE_CHECK(checkCondition(manifest.hardEvaluation, "hardEvaluation", manifest));
+    RANKSCOPE_CHECK(checkCondition(manifest.mergesExperts, "mergesExperts", manifest));
     RANKSCOPE_CHECK(checkCondition(manifest.stopsGradient, "stopsGradient", manifest));
     return manifest;
 }

@@ -64,6 +64,7 @@ struct FamilyManifest {
     /// Statements that most families need not make; none of them holds where family.json is silent.
     SettingCondition nonCausal;      ///< what a token receives depends on later tokens of its row
     SettingCondition hardEvaluation; ///< evaluation routes otherwise than training, with all noise off too
+    SettingCondition mergesExperts;  ///< parameters are averaged, not outputs: the mean update is no sum of the experts'
     SettingCondition stopsGradient;  ///< the definition cuts a path out of the gradient: it is no slope of the loss
     std::vector<SettingSchema> settings; ///< in the order of the file
     base::Json training;          ///< suggested training settings ("learningRate", ...); may be empty
