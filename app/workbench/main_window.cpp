@@ -12,6 +12,7 @@
 #include "core/base/paths.h"
 #include "views/base/view.h"
 #include "views/effective_rank/rank_view.h"
+#include "views/inside/inside_view.h"
 #include "views/mpo/mpo_view.h"
 #include "views/plot/format.h"
 #include "views/routing/routing_view.h"
@@ -132,7 +133,8 @@ void MainWindow::makeViews()
     m_dockArea->setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
     m_dockArea->setDocumentMode(true);
     m_views = {new views::TrainingView(m_selection), new views::RankView(m_selection),
-               new views::RoutingView(m_selection), new views::MpoView(m_selection)};
+               new views::RoutingView(m_selection), new views::MpoView(m_selection),
+               new views::InsideView(m_selection)};
     for (views::View* view : m_views) {
         auto* dock = new QDockWidget(view->title(), m_dockArea);
         dock->setObjectName(QStringLiteral("view-") + view->key());

@@ -116,11 +116,11 @@ LiveMeasures::Grids LiveMeasures::makeGrids() const
         const std::string averaged = " Of the update as tokens meet it on average: the experts' updates summed with the mean "
                                      "weights that the router gave them since the last record.";
         grids.mixtureEntropy =
-            unmeasured({"rank/mixture_entropy", "Entropy effective rank of the mixture", "",
+            unmeasured({"rank/mixture_entropy", "Mixture's entropy rank", "",
                         "exp(-sum p ln p) with p = sigma / sum sigma (Roy & Vetterli 2007)." + averaged, {layer, module}});
-        grids.mixtureStable = unmeasured({"rank/mixture_stable", "Stable rank of the mixture", "",
+        grids.mixtureStable = unmeasured({"rank/mixture_stable", "Mixture's stable rank", "",
                                           "||dW||_F^2 / ||dW||_2^2." + averaged, {layer, module}});
-        grids.mixtureNuclear = unmeasured({"rank/mixture_nuclear", "Nuclear ratio of the mixture", "",
+        grids.mixtureNuclear = unmeasured({"rank/mixture_nuclear", "Mixture's nuclear ratio", "",
                                            "sum sigma / sigma_max." + averaged, {layer, module}});
     }
     if (m_cores > 0) {

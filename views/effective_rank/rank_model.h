@@ -19,7 +19,7 @@ enum class CurveStyle { Automatic, Lines, Band };
 class RankModel
 {
 public:
-    /// Names of the rank measures that the run has, in the order entropy, stable, nuclear.
+    /// Names of the rank measures that the run has, in the order entropy, stable, nuclear, then the same of the mixture.
     [[nodiscard]] static QStringList measures(const record::RunRecord* run);
 
     void setRun(const record::RunRecord* run);

@@ -40,10 +40,12 @@ RankView::RankView(Selection* selection, QWidget* parent)
     connectLayerChart(m_chart);
 
     auto* controls = new ControlRow(content);
-    m_measure = controls->addChoice(tr("Measure"),
-                                    tr("Which effective rank: entropy (Roy and Vetterli 2007), stable "
-                                       "(squared Frobenius over squared spectral norm) or nuclear (sum "
-                                       "of the singular values over the largest)"));
+    m_measure = controls->addChoice(
+        tr("Measure"),
+        tr("Which effective rank: entropy (Roy and Vetterli 2007), stable "
+           "(squared Frobenius over squared spectral norm) or nuclear (sum "
+           "of the singular values over the largest), of each expert's update or of their mixture "
+           "as tokens meet it on average"));
     m_module = controls->addChoice(tr("Module"), tr("The adapted module whose layers the curves show"));
     m_expert =
         controls->addChoice(tr("Expert"), tr("One expert, or the mean over the measured experts (default)"));
@@ -118,6 +120,7 @@ void RankView::fillControls()
     if (m_model.experts().size() > 1)
         experts << m_model.experts();
     setChoices(m_expert, experts);
+    m_expert->setEnabled(experts.size() > 1);
 }
 
 void RankView::rebuild()

@@ -31,6 +31,11 @@ std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
     for (const auto& [name, index] : where)
         if (const auto place = info.axis(name))
             wanted[*place] = index;
+    return positionsAt(info, wanted);
+}
+
+std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std::vector<int>& wanted)
+{
     // Axis by axis: each known start is continued by the chosen index, or by all of them.
     std::vector<std::size_t> positions{0};
     for (std::size_t a = 0; a < info.axes.size(); ++a) {

@@ -25,6 +25,9 @@ int axisIndex(const record::Measure* measure, const char* axis, const QString& l
 std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
                                         std::initializer_list<std::pair<const char*, int>> where);
 
+/// The same with an index (or -1) for every axis, in their order.
+std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std::vector<int>& wanted);
+
 /// The newest measured value of each position at or before `step`; looks back only as far as needed.
 std::vector<float> latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions,
                             std::int64_t step);

@@ -332,8 +332,11 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         low = m_logarithmic ? 0.1 : 0;
         high = 1;
     }
-    if (plot.fromZero && !m_logarithmic)
+    if (plot.fromZero && !m_logarithmic) {
         low = std::min(low, 0.0);
+        if (high <= low) // nothing but zeros
+            high = low + 1;
+    }
     m_scale = plot.yFactor;
     setAxes(plot, style, low, high);
     const auto scaled = [this](QList<QPointF> points) {

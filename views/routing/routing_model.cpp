@@ -136,6 +136,18 @@ void RoutingModel::setScale(HeatMap& map, bool automatic) const
     map.emptyText = QStringLiteral("No load has been recorded at or before this step");
 }
 
+void RoutingModel::trimExperts(HeatMap& map)
+{
+    // The axis is as long as the router with the most experts needs it.
+    while (map.rows() > 1 && map.hasValues()) {
+        const auto last = map.values.end() - map.columns();
+        if (std::any_of(last, map.values.end(), [](float value) { return std::isfinite(value); }))
+            return;
+        map.values.erase(last, map.values.end());
+        map.rowLabels.removeLast();
+    }
+}
+
 HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool automatic) const
 {
     HeatMap map;
@@ -160,6 +172,7 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
                                                                                       {"router", router},
                                                                                       {"expert", expert},
                                                                                       {"task", taskIndex}})));
+    trimExperts(map);
     map.selectedColumns = m_selection.layers;
     map.selectedRows = m_selection.experts;
     setScale(map, automatic);
@@ -194,6 +207,7 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
                         where.push_back(position);
             map.values.push_back(measuredMean(latest, where));
         }
+    trimExperts(map);
     map.selectedRows = m_selection.experts;
     const int chosen = static_cast<int>(tasks().indexOf(m_selection.task));
     if (!m_selection.task.isEmpty() && chosen >= 0)

@@ -47,6 +47,8 @@ public:
 private:
     void makePlot(Chart chart);
     void setScale(HeatMap& map, bool automatic) const;
+    /// Leaves out the experts at the end that the chosen router does not have.
+    static void trimExperts(HeatMap& map);
     [[nodiscard]] const record::Measure* chartMeasure(Chart chart) const;
 
     const record::RunRecord* m_run = nullptr;

@@ -13,6 +13,8 @@
 #include <QToolTip>
 #include <QVBoxLayout>
 
+#include <cmath>
+
 namespace rankscope::views
 {
 
@@ -116,11 +118,18 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
     connect(m_byTask, &HeatMapWidget::cellHovered, this,
             [this, tell](int row, int column, const QPoint& place) {
                 const HeatMap& map = m_byTask->map();
-                tell(row < 0 ? QString()
-                             : tr("expert %1, %2\nload %3 % (uniform: %4 %)")
-                                   .arg(map.rowLabels[row], map.columnLabels[column])
-                                   .arg(map.value(row, column) * 100, 0, 'f', 1)
-                                   .arg(100.0 / map.rows(), 0, 'f', 1),
+                if (row < 0) {
+                    tell({}, place, m_byTask);
+                    return;
+                }
+                const float load = map.value(row, column);
+                tell(tr("expert %1, %2\nload %3")
+                         .arg(map.rowLabels[row], map.columnLabels[column],
+                              std::isfinite(load) ? tr("%1 % (uniform over %2 experts: %3 %)")
+                                                        .arg(load * 100, 0, 'f', 1)
+                                                        .arg(map.rows())
+                                                        .arg(100.0 / map.rows(), 0, 'f', 1)
+                                                  : tr("not measured")),
                      place, m_byTask);
             });
     m_imbalance->setPlot(&m_model.plot(RoutingModel::Imbalance));
@@ -180,6 +189,9 @@ void RoutingView::refreshMaps()
 void RoutingView::selectionChanged()
 {
     m_model.setSelection(m_selection->state());
+    // Where each module has a router of its own, one chosen module chooses its router.
+    if (m_selection->modules().size() == 1 && m_model.routers().contains(m_selection->modules().first()))
+        m_router->setCurrentText(m_selection->modules().first());
     fillControls();
     refreshCharts();
     refreshMaps();
