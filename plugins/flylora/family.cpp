@@ -137,7 +137,7 @@ public:
                                  {ranks},
                                  {}},
                                 [](const ModuleSite& site) { return site.routing()->load(); }),
-                sites().measure({"flylora/balance", "Balance term", "",
+                sites().measure({"flylora/balance_bias", "Balance term", "",
                                  "d_j: raised for ranks selected less often than the mean, lowered for the others; it "
                                  "moves the selection only.",
                                  {ranks},

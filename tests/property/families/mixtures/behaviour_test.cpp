@@ -377,7 +377,7 @@ TEST(Inside, EveryMeasureHasAValueForEachCell)
         {"hydralora", {"hydralora/head_use"}},
         {"adamole", {"adamole/threshold", "adamole/active_experts"}},
         {"smear", {"smear/pooled_weights", "smear/weight_spread"}},
-        {"flylora", {"flylora/selections", "flylora/balance"}}};
+        {"flylora", {"flylora/selections", "flylora/balance_bias"}}};
     for (const auto& [family, names] : named) {
         const Subject subject = attach(variant(family, base::Json::object()));
         disturb(*subject.adapter, 100);
