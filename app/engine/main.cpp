@@ -21,7 +21,7 @@ using engine::ExitCode;
 /// A command that is the worker's own, with the same arguments.
 bool isWorkerCommand(const std::string& command)
 {
-    return command == "evaluate";
+    return command == "evaluate" || command == "export";
 }
 
 ExitCode becomeWorker(int argc, char** argv)
@@ -45,6 +45,8 @@ public:
         addQueue();
         addQuestions();
         m_app.add_subcommand("evaluate", "Per-task accuracy: evaluate RUN_OR_CHECKPOINT --data FILE...");
+        m_app.add_subcommand("export", "A trained adapter for other programs: export RUN_OR_CHECKPOINT "
+                                       "--format merged|peft --out FOLDER");
     }
 
     int execute(int argc, char** argv)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/worker/evaluate_command.h"
 
+#include "app/worker/located_checkpoint.h"
 #include "core/base/paths.h"
-#include "core/record/run_directory.h"
 #include "core/train/checkpoint.h"
 #include "core/train/evaluation.h"
 #include "core/train/job_session.h"
@@ -11,41 +11,13 @@
 #include <iostream>
 
 namespace rankscope::worker {
-namespace {
-
-struct Located {
-    protocol::Job job;
-    std::filesystem::path checkpoint;
-};
-
-/// The checkpoint meant by a path, and the job of the run it belongs to.
-Result<Located> locate(const std::filesystem::path& path)
-{
-    const bool isCheckpoint = std::filesystem::exists(path / "adapter_model.safetensors");
-    const auto folder = isCheckpoint ? std::filesystem::absolute(path).lexically_normal().parent_path().parent_path() : path;
-    RANKSCOPE_TRY(const auto directory, record::RunDirectory::open(folder));
-    Located located;
-    RANKSCOPE_TRY(located.job, protocol::Job::read(directory.job()));
-    if (isCheckpoint) {
-        located.checkpoint = path;
-    } else {
-        const auto last = directory.lastCheckpoint();
-        if (!last)
-            return fail("the run " + folder.string() + " has no complete checkpoint to evaluate");
-        located.checkpoint = last->folder;
-    }
-    return located;
-}
-
-} // namespace
-
 int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vector<std::string>& data, bool json)
 {
     auto wrong = [](const Error& error, int status) {
         std::cerr << error.message << '\n';
         return status;
     };
-    auto located = locate(runOrCheckpoint);
+    auto located = LocatedCheckpoint::find(runOrCheckpoint);
     if (!located)
         return wrong(located.error(), 2);
     if (!data.empty())
@@ -56,10 +28,10 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
         return wrong(session.error(), 2);
     if (session->data.test.empty())
         return wrong(Error{"there is nothing to evaluate on: name files with --data"}, 2);
-    if (const auto status = train::loadAdapter(located->checkpoint, session->adapter->parameters()); !status)
+    if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
         return wrong(status.error(), 1);
     const train::Evaluator evaluator(*session->model, *session->tokenizer, session->chat, session->job);
-    base::OrderedJson result{{"checkpoint", located->checkpoint.string()}, {"tasks", base::OrderedJson::object()}};
+    base::OrderedJson result{{"checkpoint", located->folder.string()}, {"tasks", base::OrderedJson::object()}};
     for (std::size_t i = 0; i < session->data.test.size(); ++i) {
         const auto& file = session->data.test[i];
         const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; }, session->data.testTask[i]);

@@ -2,6 +2,7 @@
 // rankscope-worker: one job. Started by rankscope-engine; the only program that links LibTorch.
 #include "app/worker/describe_commands.h"
 #include "app/worker/evaluate_command.h"
+#include "app/worker/export_command.h"
 #include "app/worker/train_command.h"
 
 #include <CLI/CLI.hpp>
@@ -39,6 +40,14 @@ int main(int argc, char** argv)
     auto* evaluate = app.add_subcommand("evaluate", "Per-task accuracy of a run or checkpoint");
     evaluate->add_option("run", target, "A run directory or a checkpoint in it")->required();
     evaluate->add_option("--data", data, "Files of test rows; without it the run's own");
+    rankscope::worker::ExportRequest request;
+    auto* exporting = app.add_subcommand("export", "Write a trained adapter for other programs");
+    exporting->add_option("run", request.runOrCheckpoint, "A run directory or a checkpoint in it")->required();
+    exporting->add_option("--format", request.format, "merged: a Hugging Face model; peft: a PEFT adapter")
+        ->check(CLI::IsMember({"merged", "peft"}));
+    exporting->add_option("--dtype", request.dtype, "Of a merged model; auto: as the base is stored")
+        ->check(CLI::IsMember({"auto", "f32", "bf16", "f16"}));
+    exporting->add_option("-o,--out", request.folder, "The folder to write")->required();
     for (auto* command : {plan, families, evaluate})
         command->add_flag("--json", json, "Print one JSON object");
     try {
@@ -54,5 +63,7 @@ int main(int argc, char** argv)
         return serve ? rankscope::worker::servePlans() : rankscope::worker::planCommand(jobFile);
     if (*families)
         return rankscope::worker::familiesCommand();
+    if (*exporting)
+        return rankscope::worker::exportCommand(request);
     return rankscope::worker::evaluateCommand(target, data, json);
 }

@@ -59,6 +59,9 @@ struct ModelConfig {
     /// From a Hugging Face config.json. Errors: a missing or impossible number, an architecture not known.
     static Result<ModelConfig> fromHuggingFace(const base::Json& config);
 
+    /// The same as a config.json of a decoder (not DeBERTa), without a type of its weights.
+    [[nodiscard]] base::OrderedJson toHuggingFace() const;
+
     /// Are the numbers possible and do they fit together? Every reader of a config ends with this.
     [[nodiscard]] Status check() const;
 

@@ -186,23 +186,37 @@ Result<PreTokenizer> PreTokenizer::fromJson(const base::Json& json)
     return result;
 }
 
+Result<base::Json> PreTokenizer::jsonForGgufName(const std::string& name)
+{
+    const auto byteLevel = [](bool expression) {
+        return base::Json{
+            {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", expression}};
+    };
+    const auto sequence = [](base::Json first, base::Json second) {
+        return base::Json{{"type", "Sequence"},
+                          {"pretokenizers", base::Json::array({std::move(first), std::move(second)})}};
+    };
+    const auto split = [](const char* expression) {
+        return base::Json{{"type", "Split"},
+                          {"pattern", {{"Regex", expression}}},
+                          {"behavior", "Isolated"},
+                          {"invert", false}};
+    };
+    if (name == "smollm") // every digit first, then GPT-2's pattern on what is left
+        return sequence({{"type", "Digits"}, {"individual_digits", true}}, byteLevel(true));
+    if (name == "gpt-2")
+        return byteLevel(true);
+    if (name == "llama-bpe" || name == "llama3" || name == "llama-v3")
+        return sequence(split(llama3), byteLevel(false));
+    if (name == "qwen2")
+        return sequence(split(qwen2), byteLevel(false));
+    return fail("tokenizer.ggml.pre is '" + name + "', but supported are smollm, gpt-2, llama-bpe and qwen2");
+}
+
 Result<PreTokenizer> PreTokenizer::fromGgufName(const std::string& name)
 {
-    PreTokenizer result;
-    if (name == "smollm") { // every digit first, then GPT-2's pattern on what is left
-        RANKSCOPE_CHECK(result.addStep(eachDigit));
-        RANKSCOPE_CHECK(result.addStep(gpt2));
-    } else if (name == "gpt-2") {
-        RANKSCOPE_CHECK(result.addStep(gpt2));
-    } else if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") {
-        RANKSCOPE_CHECK(result.addStep(llama3));
-    } else if (name == "qwen2") {
-        RANKSCOPE_CHECK(result.addStep(qwen2));
-    } else {
-        return fail("tokenizer.ggml.pre is '" + name +
-                    "', but supported are smollm, gpt-2, llama-bpe and qwen2");
-    }
-    return result;
+    RANKSCOPE_TRY(const base::Json json, jsonForGgufName(name));
+    return fromJson(json);
 }
 
 void PreTokenizer::splitOnce(const Step& step, std::string_view text, std::vector<std::string_view>& pieces)

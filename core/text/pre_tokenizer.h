@@ -23,6 +23,8 @@ public:
     /// From a GGUF's `tokenizer.ggml.pre`: "smollm", "gpt-2", "llama-bpe", "qwen2" and their published
     /// aliases.
     static Result<PreTokenizer> fromGgufName(const std::string& name);
+    /// The same as a tokenizer.json's `pre_tokenizer`.
+    static Result<base::Json> jsonForGgufName(const std::string& name);
 
     /// The pieces in order; together they are the text (less what a Split removes). Bytes that are not valid
     /// UTF-8 match no pattern and come out as they are.

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else ".").resolve()
 
 # Bottom-up, after docs/architecture.md. Folders of one entry may depend on each other, but not in a circle.
 LAYERS = [["core/base"], ["core/protocol"], ["core/record", "core/checkpoint"], ["core/text"], ["kernels"], ["core/model"],
-          ["core/adapter"], ["core/analysis"], ["core/train"], ["plugins"], ["app/worker"], ["app/engine"], ["views"],
+          ["core/adapter"], ["core/analysis", "core/interchange"], ["core/train"], ["plugins"], ["app/worker"], ["app/engine"], ["views"],
           ["app/workbench"]]
 WITHOUT_QT = ("core/", "kernels/", "plugins/", "app/engine/", "app/worker/")
 WITHOUT_TORCH = ("core/base/", "core/protocol/", "core/record/", "core/checkpoint/", "core/text/", "app/workbench/",
