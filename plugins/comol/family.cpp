@@ -126,7 +126,7 @@ public:
     {
         return {sites().measure(
             {"comol/core_singular_values",
-             "Singular values of the cores",
+             "Core singular values",
              "",
              "Singular values of each expert's core matrix M_j, largest first.",
              {ModuleSites::numberedAxis("expert", m_options.experts),

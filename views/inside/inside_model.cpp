@@ -228,7 +228,7 @@ QString InsideModel::placesText(int drawn, int alsoDrawn) const
     }
     return averaged.isEmpty()
                ? text
-               : text + QStringLiteral(", mean over ") + averaged.join(QStringLiteral(" and "));
+               : text + QStringLiteral(", mean over ") + averaged.join(QStringLiteral(", "));
 }
 
 void InsideModel::makeCurves()
@@ -332,11 +332,11 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
     map.unit = QString::fromStdString(info.unit);
     map.selectedRows = selectedOn(m_down);
     if (m_across == steps) {
-        map.title = QStringLiteral("%1 up to step %2").arg(QString::fromStdString(info.title)).arg(step) +
+        map.title = QStringLiteral("%1, up to step %2").arg(QString::fromStdString(info.title)).arg(step) +
                     placesText(m_down, -1);
         fillSteps(map, step);
     } else {
-        map.title = QStringLiteral("%1 at step %2").arg(QString::fromStdString(info.title)).arg(step) +
+        map.title = QStringLiteral("%1, step %2").arg(QString::fromStdString(info.title)).arg(step) +
                     placesText(m_down, m_across);
         map.columnLabels = labels(m_across);
         map.selectedColumns = selectedOn(m_across);
