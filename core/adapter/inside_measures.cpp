@@ -111,11 +111,11 @@ std::vector<InsideMeasure> magnitudeDrift(const ModuleSites& sites,
                                           const std::function<const Magnitude&(const ModuleSite&)>& of)
 {
     return {siteMeasure(sites,
-                        {"magnitude/drift_mean", "Magnitude drift, mean",
+                        {"dora/magnitude_drift_mean", "Magnitude drift, mean",
                          "Mean over the outputs of |m - m0| / m0, m0 the row norms of the base weight."},
                         {}, [&](const ModuleSite& site) { return of(site).drift().mean(); }),
             siteMeasure(sites,
-                        {"magnitude/drift_max", "Magnitude drift, largest",
+                        {"dora/magnitude_drift_max", "Magnitude drift, largest",
                          "Largest of the outputs' |m - m0| / m0, m0 the row norms of the base weight."},
                         {}, [&](const ModuleSite& site) { return of(site).drift().max(); })};
 }

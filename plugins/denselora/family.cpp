@@ -106,11 +106,11 @@ public:
             factors.push_back(coders.encoder);
             factors.push_back(coders.decoder);
         }
-        return {spectraOf({"shared/singular_values", "Singular values of the shared tensors",
+        return {spectraOf({"denselora/coder_singular_values", "Singular values of the shared tensors",
                            "Largest singular values of the encoder [r, in] and the decoder [out, r] of all layers."},
                           {modules, {"tensor", {"encoder", "decoder"}}}, factors),
                 siteSpectra(sites(),
-                            {"core/singular_values", "Singular values of the cores",
+                            {"denselora/core_singular_values", "Singular values of the cores",
                              "Largest singular values of each layer's core M [r, r]."},
                             [](const ModuleSite& site) { return static_cast<const DenseSite&>(site).core(); })};
     }

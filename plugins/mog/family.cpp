@@ -155,10 +155,10 @@ public:
         const InsideAxis group = numberedAxis("group", m_options.groups);
         std::vector<InsideMeasure> measures{
             siteMeasure(sites(),
-                        {"gates/a", "Gates of A", "softmax(sA): the share of each group's A in the layer's mixture."},
+                        {"mog/gates_a", "Gates of A", "softmax(sA): the share of each group's A in the layer's mixture."},
                         {group}, [](const ModuleSite& site) { return mog(site).gateA(); }),
             siteMeasure(sites(),
-                        {"gates/b", "Gates of B", "softmax(sB): the share of each group's B in the layer's mixture."},
+                        {"mog/gates_b", "Gates of B", "softmax(sB): the share of each group's B in the layer's mixture."},
                         {group}, [](const ModuleSite& site) { return mog(site).gateB(); })};
         InsideAxis modules{"module", {}};
         std::vector<at::Tensor> factors;
@@ -169,12 +169,12 @@ public:
                 factors.push_back(groups.b.detach()[g]);
             }
         }
-        measures.push_back(spectraOf({"shared/singular_values", "Singular values of the shared tensors",
+        measures.push_back(spectraOf({"mog/pair_singular_values", "Singular values of the shared tensors",
                                       "Largest singular values of each group's A and B."},
                                      {modules, group, {"tensor", {"A", "B"}}}, factors));
         if (m_options.form != Form::Pissa)
             measures.push_back(siteSpectra(sites(),
-                                           {"fusion/singular_values", "Singular values of the fusion",
+                                           {"mog/fusion_singular_values", "Singular values of the fusion",
                                             "Largest singular values of each layer's fusion matrix E [r, r]."},
                                            [](const ModuleSite& site) { return mog(site).fusion(); }));
         if (m_options.form == Form::Dora) {

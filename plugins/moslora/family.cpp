@@ -53,7 +53,7 @@ public:
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
         return {siteSpectra(sites(),
-                            {"mixer/singular_values", "Singular values of the mixer",
+                            {"moslora/mixer_singular_values", "Singular values of the mixer",
                              "Largest singular values of the mixer M [r, r] between A and B."},
                             [](const ModuleSite& site) { return static_cast<const MixedSite&>(site).mixer(); })};
     }

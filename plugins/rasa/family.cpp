@@ -114,7 +114,7 @@ public:
                 factors.push_back(pool.a);
                 factors.push_back(pool.b);
             }
-            measures.push_back(spectraOf({"shared/singular_values", "Singular values of the shared tensors",
+            measures.push_back(spectraOf({"rasa/pool_singular_values", "Singular values of the shared tensors",
                                           "Largest singular values of the pool's factors As and Bs."},
                                          {modules, {"tensor", {"As", "Bs"}}}, factors));
         }

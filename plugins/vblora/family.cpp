@@ -137,17 +137,17 @@ public:
         std::vector<at::Tensor> all;
         for (const auto& site : sites().all())
             all.push_back(static_cast<const BankSite&>(*site).choices());
-        return {measureOf({"bank/usage", "Use of the bank",
+        return {measureOf({"vblora/bank_usage", "Use of the bank",
                            "Share of the model's choices (K for each slice of each factor) that fall on the vector."},
                           {numberedAxis("vector", vectors)}, share(at::cat(all))),
                 siteMeasure(sites(),
-                            {"bank/vectors_used", "Bank vectors used",
+                            {"vblora/vectors_used", "Bank vectors used",
                              "Bank vectors that at least one slice of this linear's factors chooses."},
                             {},
                             [&](const ModuleSite& site) {
                                 return (share(static_cast<const BankSite&>(site).choices()) > 0).sum();
                             }),
-                spectraOf({"bank/singular_values", "Singular values of the bank",
+                spectraOf({"vblora/bank_singular_values", "Singular values of the bank",
                            "Largest singular values of the bank V [H, b]."},
                           {}, {m_bank})};
     }
