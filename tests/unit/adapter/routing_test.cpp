@@ -7,8 +7,10 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <numeric>
 
 namespace rankscope::adapter
 {
@@ -69,6 +71,27 @@ TEST(Routers, TiesGoToTheLowerIndex)
     near(routeTopKSoftmaxBias(row({0, 0, 0}), row({0, 1, 1}), 2).choice, {1, 2});
     near(routeSigmoidTopK(row({3, 3, 3}), at::zeros({3}, at::TensorOptions(at::kDouble)), 1).choice, {0});
     near(routeTopP(at::zeros({1, 4}, at::TensorOptions(at::kDouble)), 0.5).dense(), {0.5, 0.5, 0, 0});
+}
+
+TEST(Routers, TiesGoToTheLowerIndexAmongManyToo)
+{
+    // 40 to choose from, by an order of pairs that has no ties: larger first, then lower index.
+    for (const std::int64_t alike : {1, 2, 5, 40}) {
+        std::vector<double> values;
+        for (std::int64_t j = 0; j < 40; ++j)
+            values.push_back(static_cast<double>((j * 17) % 40 / alike));
+        std::vector<std::int64_t> order(40);
+        std::iota(order.begin(), order.end(), 0);
+        std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+            return std::pair(-values[static_cast<std::size_t>(a)], a) <
+                   std::pair(-values[static_cast<std::size_t>(b)], b);
+        });
+        const at::Tensor all = at::tensor(values, at::TensorOptions(at::kDouble)).unsqueeze(0);
+        for (const std::int64_t k : {1, 8, 39, 40}) {
+            const at::Tensor expected = at::tensor(order, at::TensorOptions(at::kLong)).narrow(0, 0, k);
+            EXPECT_TRUE(stableTopK(all, k)[0].equal(expected)) << alike << ' ' << k;
+        }
+    }
 }
 
 TEST(Routers, TopPTakesTheFewestThatReachTheShare)
