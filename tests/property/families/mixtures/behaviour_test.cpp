@@ -251,7 +251,7 @@ TEST(Smear, RemembersEachRowsPromptWhenRowsLeave)
                              config.headDim, at::kDouble, at::kCPU);
         auto pass = model::makePass(prompts, false);
         pass.cache = &cache;
-        subject.model->forward(pass);
+        static_cast<void>(subject.model->forward(pass));
         cache.select(kept);
         auto step = model::makePass(next, false);
         step.cache = &cache;
