@@ -1,57 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parameter counts printed in the literature, from shapes alone. The percentages of REMoE come out to their
-// printed digit if both totals are rounded to whole millions before the ratio is taken.
-#include "core/adapter/family.h"
-#include "core/adapter/plugin_loader.h"
+// REMoE's savings against MixLoRA, from shapes alone. They come out to their printed digit if both totals are rounded to
+// whole millions before the ratio is taken.
+#include "tests/unit/plan/published_row.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <gtest/gtest.h>
-#include <ostream>
 
-namespace rankscope
+namespace rankscope::plans
 {
 namespace
 {
 
-using base::Json;
-
-adapter::PluginLoader& loader()
-{
-    static adapter::PluginLoader found({std::getenv("RANKSCOPE_PLUGINS")});
-    return found;
-}
-
-checkpoint::ModelConfig model(const std::string& name)
-{
-    const auto json = base::readJsonFile(std::filesystem::path(std::getenv("RANKSCOPE_SOURCE")) /
-                                         "tests/data/configs" / name / "config.json");
-    const auto config = checkpoint::ModelConfig::fromHuggingFace(json.value());
-    return config.value();
-}
-
-double trainable(const std::string& family, const std::string& base, const Json& settings)
-{
-    const auto plugin = loader().load(family);
-    EXPECT_TRUE(plugin) << plugin.error().message;
-    const auto complete = plugin.value()->manifest.complete(settings);
-    EXPECT_TRUE(complete) << complete.error().message;
-    const auto plan = plugin.value()->family->plan(model(base), adapter::Settings(*complete));
-    EXPECT_TRUE(plan) << plan.error().message;
-    return plan ? static_cast<double>(plan->trainable) : 0;
-}
-
 double wholeMillions(double count)
 {
     return std::round(count / 1e6);
-}
-
-/// A number as printed: with `digits` decimals.
-std::string printed(double value, int digits)
-{
-    char text[32];
-    std::snprintf(text, sizeof text, "%.*f", digits, value);
-    return text;
 }
 
 const Json mixLora8{{"rank", 8}};
@@ -166,53 +128,16 @@ INSTANTIATE_TEST_SUITE_P(Phi4AllAttention, RemoeSavings,
                                          Saving{"T1", "sharedlora", "phi4-14b", shared12, "-6.98", ""},
                                          Saving{"T1", "opera", "phi4-14b", phi14b, "-45.93", ""}));
 
-struct Total {
-    const char* table;
-    const char* family;
-    const char* base;
-    Json settings;
-    int digits;       ///< decimals of `ours`
-    const char* ours; ///< millions
-    double printed;   ///< millions, with the precision below
-    double precision; ///< half a unit of the last printed digit; one unit where the paper truncates
-
-    friend std::ostream& operator<<(std::ostream& out, const Total& row)
-    {
-        return out << row.table << ' ' << row.family << ' ' << row.base;
-    }
-};
-
-class Totals : public testing::TestWithParam<Total>
+class RemoeTotals : public testing::TestWithParam<Total>
 {
 };
 
-TEST_P(Totals, AreReproduced)
+TEST_P(RemoeTotals, AreReproduced)
 {
-    const Total& row = GetParam();
-    const double millions = trainable(row.family, row.base, row.settings) / 1e6;
-    EXPECT_EQ(printed(millions, row.digits), row.ours);
-    EXPECT_NEAR(millions, row.printed, row.precision);
+    check(GetParam());
 }
 
-Json lora(int rank, std::vector<std::string> targets)
-{
-    return {{"rank", rank}, {"targets", targets}};
-}
-
-const std::vector<std::string> coMoL{"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"};
-const std::vector<std::string> mlp{"gate_proj", "up_proj", "down_proj"};
-
-INSTANTIATE_TEST_SUITE_P(
-    Lora, Totals,
-    testing::Values(Total{"CoMoL T2/T4", "lora", "qwen3-8b", lora(16, coMoL), 3, "24.773", 24.77, 0.005},
-                    Total{"CoMoL T3", "lora", "qwen3-14b", lora(16, coMoL), 3, "35.389", 35.39, 0.005},
-                    Total{"CoMoL T4", "lora", "llama3-8b", lora(16, coMoL), 3, "23.069", 23.06, 0.01},
-                    Total{"MoR T1", "lora", "llama2-7b", lora(8, mlp), 3, "11.600", 11.6, 0.05},
-                    Total{"MoR T1", "lora", "llama2-7b", lora(16, mlp), 3, "23.200", 23.2, 0.05},
-                    Total{"SMoRA Fig. 9", "lora", "llama2-7b", lora(64, {"all-linear"}), 1, "159.9", 159.9,
-                          0.05}));
-
-INSTANTIATE_TEST_SUITE_P(OperA, Totals,
+INSTANTIATE_TEST_SUITE_P(OperA, RemoeTotals,
                          testing::Values(Total{"REMoE", "opera", "llama3-8b", llama8b, 0, "173", 173, 0.5},
                                          Total{"REMoE", "opera", "llama3.2-3b", llama3b, 0, "92", 92, 0.5},
                                          Total{"REMoE", "opera", "qwen2.5-3b", qwen3b, 0, "74", 74, 0.5},
@@ -220,44 +145,5 @@ INSTANTIATE_TEST_SUITE_P(OperA, Totals,
                                          Total{"REMoE", "opera", "phi4-14b", outputOnly(phi14b), 0, "182",
                                                182, 0.5}));
 
-/// 100 * trainable / (base + trainable).
-struct Share {
-    const char* table;
-    const char* family;
-    const char* base;
-    Json settings;
-    const char* ours;
-    int digits;
-    const char* printed;
-
-    friend std::ostream& operator<<(std::ostream& out, const Share& row)
-    {
-        return out << row.table << ' ' << row.family << ' ' << row.base;
-    }
-};
-
-class Shares : public testing::TestWithParam<Share>
-{
-};
-
-TEST_P(Shares, AreReproduced)
-{
-    const Share& row = GetParam();
-    const double count = trainable(row.family, row.base, row.settings);
-    const double percent = 100 * count / (static_cast<double>(model(row.base).parameters()) + count);
-    EXPECT_EQ(printed(percent, 3), row.ours);
-    EXPECT_EQ(printed(percent, row.digits), row.printed);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    OfTheWholeModel, Shares,
-    testing::Values(Share{"MoG T3", "lora", "llama3-8b",
-                          lora(32, {"q_proj", "k_proj", "v_proj", "up_proj", "down_proj"}), "0.700", 2,
-                          "0.70"},
-                    Share{"MoG T4/T5", "lora", "llama2-7b", lora(32, {"all-linear"}), "1.173", 2, "1.17"},
-                    Share{"MoG T4/T5", "lora", "llama3-8b", lora(32, {"all-linear"}), "1.034", 2, "1.03"},
-                    Share{"MoG T6", "lora", "deberta-v3-base", lora(8, {"all-linear"}), "0.714", 2, "0.71"},
-                    Share{"MixLoRA", "mixlora", "llama2-7b", {{"rank", 16}}, "2.930", 1, "2.9"}));
-
 } // namespace
-} // namespace rankscope
+} // namespace rankscope::plans
