@@ -79,23 +79,22 @@ InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes, 
     return measure;
 }
 
-InsideMeasure siteMeasure(const ModuleSites& sites, const InsideTitle& title, std::vector<InsideAxis> axes,
-                          const OfSite& of)
+InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const OfSite& of)
 {
     const at::NoGradGuard guard;
     const SiteGrid grid(sites);
     std::size_t each = 1;
-    for (const auto& axis : axes)
+    for (const auto& axis : info.axes)
         each *= axis.second.size();
-    InsideMeasure measure{title.name, title.title, "", title.definition, {grid.layers, grid.modules}, {}};
-    measure.axes.insert(measure.axes.end(), axes.begin(), axes.end());
-    measure.values.assign(grid.cells() * each, unmeasured);
+    info.values.assign(grid.cells() * each, unmeasured);
     for (const auto& site : sites.all()) {
         const at::Tensor values = of(*site).detach().to(at::kCPU, at::kFloat).contiguous();
-        std::copy_n(values.const_data_ptr<float>(), values.numel(),
-                    measure.values.begin() + static_cast<std::ptrdiff_t>(grid.cell(*site) * each));
+        TORCH_CHECK(values.numel() == static_cast<std::int64_t>(each), info.name, ": one value for each label of its axes");
+        std::copy_n(values.const_data_ptr<float>(), each,
+                    info.values.begin() + static_cast<std::ptrdiff_t>(grid.cell(*site) * each));
     }
-    return measure;
+    info.axes.insert(info.axes.begin(), {grid.layers, grid.modules});
+    return info;
 }
 
 InsideMeasure siteSpectra(const ModuleSites& sites, const InsideTitle& title, const OfSite& of)
@@ -111,13 +110,13 @@ std::vector<InsideMeasure> magnitudeDrift(const ModuleSites& sites,
                                           const std::function<const Magnitude&(const ModuleSite&)>& of)
 {
     return {siteMeasure(sites,
-                        {"dora/magnitude_drift_mean", "Magnitude drift, mean",
-                         "Mean over the outputs of |m - m0| / m0, m0 the row norms of the base weight."},
-                        {}, [&](const ModuleSite& site) { return of(site).drift().mean(); }),
+                        {"dora/magnitude_drift_mean", "Magnitude drift, mean", "",
+                         "Mean over the outputs of |m - m0| / m0, m0 the row norms of the base weight.", {}, {}},
+                        [&](const ModuleSite& site) { return of(site).drift().mean(); }),
             siteMeasure(sites,
-                        {"dora/magnitude_drift_max", "Magnitude drift, largest",
-                         "Largest of the outputs' |m - m0| / m0, m0 the row norms of the base weight."},
-                        {}, [&](const ModuleSite& site) { return of(site).drift().max(); })};
+                        {"dora/magnitude_drift_max", "Magnitude drift, largest", "",
+                         "Largest of the outputs' |m - m0| / m0, m0 the row norms of the base weight.", {}, {}},
+                        [&](const ModuleSite& site) { return of(site).drift().max(); })};
 }
 
 } // namespace rankscope::adapter

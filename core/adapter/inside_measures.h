@@ -32,9 +32,9 @@ InsideMeasure measureOf(const InsideTitle& title, std::vector<InsideAxis> axes, 
 InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes, const std::vector<at::Tensor>& matrices);
 
 using OfSite = std::function<at::Tensor(const ModuleSite&)>;
-/// Axes layer, module, then `axes`: of every site the values that `of` gives.
-InsideMeasure siteMeasure(const ModuleSites& sites, const InsideTitle& title, std::vector<InsideAxis> axes,
-                          const OfSite& of);
+/// A measure by layer, module and then the axes of `info`, which comes without values: `of` gives one site's, of as many
+/// elements as these axes have. NaN where a layer does not have the module.
+InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const OfSite& of);
 /// The same for the spectrum of each site's matrix.
 InsideMeasure siteSpectra(const ModuleSites& sites, const InsideTitle& title, const OfSite& of);
 /// How far DoRA's magnitudes have moved at each site, on average and at most.

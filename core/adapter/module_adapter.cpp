@@ -3,7 +3,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <algorithm>
-#include <limits>
 
 namespace rankscope::adapter {
 
@@ -67,39 +66,6 @@ std::vector<RoutingTrace> ModuleSites::routing() const
             traces.push_back({site->shape().layer, site->shape().module, last->detached()});
     }
     return traces;
-}
-
-InsideMeasure ModuleSites::measure(InsideMeasure info, const std::function<at::Tensor(const ModuleSite&)>& values) const
-{
-    std::vector<std::string> modules;
-    for (const auto& site : m_sites) {
-        if (std::find(modules.begin(), modules.end(), site->shape().module) == modules.end())
-            modules.push_back(site->shape().module);
-    }
-    std::size_t each = 1;
-    for (const auto& axis : info.axes)
-        each *= axis.second.size();
-    const std::int64_t layers = m_model.config().layers;
-    info.values.assign(static_cast<std::size_t>(layers) * modules.size() * each, std::numeric_limits<float>::quiet_NaN());
-    for (const auto& site : m_sites) {
-        const at::Tensor own = values(*site).to(at::kCPU, at::kFloat).contiguous();
-        TORCH_CHECK(own.numel() == static_cast<std::int64_t>(each), info.name, ": one value for each label of its axes");
-        const auto place = static_cast<std::size_t>(
-            std::find(modules.begin(), modules.end(), site->shape().module) - modules.begin());
-        std::copy_n(own.const_data_ptr<float>(), each,
-                    info.values.begin() + static_cast<std::ptrdiff_t>(
-                                              (static_cast<std::size_t>(site->shape().layer) * modules.size() + place) * each));
-    }
-    info.axes.insert(info.axes.begin(), {numberedAxis("layer", layers), {"module", modules}});
-    return info;
-}
-
-std::pair<std::string, std::vector<std::string>> ModuleSites::numberedAxis(const std::string& name, std::int64_t count)
-{
-    std::pair<std::string, std::vector<std::string>> axis{name, {}};
-    for (std::int64_t i = 0; i < count; ++i)
-        axis.second.push_back(std::to_string(i));
-    return axis;
 }
 
 ModuleAdapter::ModuleAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,

@@ -63,12 +63,6 @@ public:
     [[nodiscard]] std::vector<DeltaSite> deltaSites() const;
     [[nodiscard]] at::Tensor expertForward(ModuleSite& site, std::int64_t expert, const at::Tensor& x) const;
     [[nodiscard]] std::vector<RoutingTrace> routing() const;
-    /// A family's own measure by layer and module: `info` without values, with the axes that follow those two; `values`
-    /// gives one site's, of as many elements as these axes have. NaN where a layer does not have the module.
-    [[nodiscard]] InsideMeasure measure(InsideMeasure info,
-                                        const std::function<at::Tensor(const ModuleSite&)>& values) const;
-    /// An axis of numbered things: "0", "1", ...
-    static std::pair<std::string, std::vector<std::string>> numberedAxis(const std::string& name, std::int64_t count);
 
 private:
     model::Decoder& m_model;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // AdaMoLE: a mixture of LoRA pairs whose number of experts is each token's own: those above a learned threshold.
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 #include "core/adapter/targets.h"
 
@@ -75,13 +76,13 @@ public:
     {
         if (sites().all().empty() || !sites().all().front()->routing()->kept.defined())
             return {};
-        return {sites().measure({"adamole/threshold", "Threshold", "",
+        return {siteMeasure(sites(), {"adamole/threshold", "Threshold", "",
                                  "Mean over the last pass's tokens of tau = tauMax sigmoid(Wt x + bt), which a router "
                                  "probability must reach.",
                                  {},
                                  {}},
                                 [](const ModuleSite& site) { return thresholdOf(site).detach().mean(); }),
-                sites().measure({"adamole/active_experts", "Active experts", "experts",
+                siteMeasure(sites(), {"adamole/active_experts", "Active experts", "experts",
                                  "Mean number of experts above the threshold, by token of the last pass.",
                                  {},
                                  {}},

@@ -2,6 +2,7 @@
 // CoMoL: N cores of r x r numbers between one A and one B, mixed for each token in the core space:
 // xh = A drop(x), y = W x + s B drop( sum_j G_j M_j xh ), G = softmax(Wg xh) or softmax(Wg x).
 #include "core/adapter/family.h"
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
@@ -124,13 +125,14 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {sites().measure(
+        return {siteMeasure(
+            sites(),
             {"comol/core_singular_values",
              "Core singular values",
              "",
              "Singular values of each expert's core matrix M_j, largest first.",
-             {ModuleSites::numberedAxis("expert", m_options.experts),
-              ModuleSites::numberedAxis("index", m_options.pair.rank)},
+             {numberedAxis("expert", m_options.experts),
+              numberedAxis("index", m_options.pair.rank)},
              {}},
             [](const ModuleSite& site) { return static_cast<const ComolSite&>(site).coreSpectra(); })};
     }

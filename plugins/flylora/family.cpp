@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FlyLoRA: every rank is an expert and A its own router. v = A x with a frozen sparse A; y = W x + s B (v * 1_T), T the k
 // ranks with the largest v + d; d balances their use and is never in the output.
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
@@ -131,13 +132,13 @@ public:
     {
         if (sites().all().empty() || !sites().all().front()->routing()->choice.defined())
             return {};
-        const auto ranks = ModuleSites::numberedAxis("rank", sites().all().front()->experts());
-        return {sites().measure({"flylora/selections", "Selections", "tokens",
+        const auto ranks = numberedAxis("rank", sites().all().front()->experts());
+        return {siteMeasure(sites(), {"flylora/selections", "Selections", "tokens",
                                  "Tokens of the last pass whose k selected ranks include this one.",
                                  {ranks},
                                  {}},
                                 [](const ModuleSite& site) { return site.routing()->load(); }),
-                sites().measure({"flylora/balance_bias", "Balance term", "",
+                siteMeasure(sites(), {"flylora/balance_bias", "Balance term", "",
                                  "d_j: raised for ranks selected less often than the mean, lowered for the others; it "
                                  "moves the selection only.",
                                  {ranks},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HydraLoRA: y = W x + s sum_j G_j B_j (A drop(x)), one A for all heads B_j, soft routing.
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 
 namespace rankscope::plugins {
@@ -16,8 +17,9 @@ public:
     {
         if (sites().all().empty() || !sites().all().front()->routing()->weights.defined())
             return {};
-        const auto heads = ModuleSites::numberedAxis("head", sites().all().front()->experts());
-        return {sites().measure(
+        const auto heads = numberedAxis("head", sites().all().front()->experts());
+        return {siteMeasure(
+            sites(),
             {"hydralora/head_use", "Use of the heads", "",
              "Mean routing weight G_j of head B_j over the tokens of the last pass; the heads share A.", {heads}, {}},
             [](const ModuleSite& site) { return site.routing()->weights.detach().mean(0); })};

@@ -155,11 +155,13 @@ public:
         const InsideAxis group = numberedAxis("group", m_options.groups);
         std::vector<InsideMeasure> measures{
             siteMeasure(sites(),
-                        {"mog/gates_a", "Gates of A", "softmax(sA): the share of each group's A in the layer's mixture."},
-                        {group}, [](const ModuleSite& site) { return mog(site).gateA(); }),
+                        {"mog/gates_a", "Gates of A", "", "softmax(sA): the share of each group's A in the layer's mixture.",
+                         {group}, {}},
+                        [](const ModuleSite& site) { return mog(site).gateA(); }),
             siteMeasure(sites(),
-                        {"mog/gates_b", "Gates of B", "softmax(sB): the share of each group's B in the layer's mixture."},
-                        {group}, [](const ModuleSite& site) { return mog(site).gateB(); })};
+                        {"mog/gates_b", "Gates of B", "", "softmax(sB): the share of each group's B in the layer's mixture.",
+                         {group}, {}},
+                        [](const ModuleSite& site) { return mog(site).gateB(); })};
         InsideAxis modules{"module", {}};
         std::vector<at::Tensor> factors;
         for (const auto& [module, groups] : m_groups) {

@@ -2,6 +2,7 @@
 // MoR: one LoRA pair on each linear, seen by N experts through vectors of their own:
 // y = W x + s sum_j G_j(x) * lb_j * (B (la_j * (A drop(x)))).
 #include "core/adapter/family.h"
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
@@ -188,8 +189,9 @@ private:
     [[nodiscard]] InsideMeasure norms(const char* name, const char* title, const char* definition,
                                       bool output) const
     {
-        return sites().measure(
-            {name, title, "", definition, {ModuleSites::numberedAxis("expert", m_options.experts)}, {}},
+        return siteMeasure(
+            sites(),
+            {name, title, "", definition, {numberedAxis("expert", m_options.experts)}, {}},
             [output](const ModuleSite& site) {
                 return static_cast<const MorSite&>(site).vectorNorms(output);
             });

@@ -103,9 +103,10 @@ public:
             ranks.second.push_back("pool " + std::to_string(i));
         std::vector<InsideMeasure> measures{
             siteMeasure(sites(),
-                        {"rasa/diagonal", "Weights of the ranks",
-                         "D of each layer: what it makes of its own ranks and of the pool's that all layers use."},
-                        {ranks}, [](const ModuleSite& site) { return static_cast<const RasaSite&>(site).diagonal(); })};
+                        {"rasa/diagonal", "Weights of the ranks", "",
+                         "D of each layer: what it makes of its own ranks and of the pool's that all layers use.",
+                         {ranks}, {}},
+                        [](const ModuleSite& site) { return static_cast<const RasaSite&>(site).diagonal(); })};
         if (m_options.pool() > 0) {
             InsideAxis modules{"module", {}};
             std::vector<at::Tensor> factors;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SMEAR: experts are merged before they are used, y = W x + s (sum_j g_j B_j) (sum_j g_j A_j) drop(x), with one g for all
 // tokens of a sequence.
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 #include "core/adapter/targets.h"
 #include "core/model/kv_cache.h"
@@ -169,14 +170,14 @@ public:
     {
         if (sites().all().empty() || !gatesOf(*sites().all().front()).defined())
             return {};
-        const auto experts = ModuleSites::numberedAxis("expert", sites().all().front()->experts());
-        return {sites().measure({"smear/pooled_weights", "Merging weights", "",
+        const auto experts = numberedAxis("expert", sites().all().front()->experts());
+        return {siteMeasure(sites(), {"smear/pooled_weights", "Merging weights", "",
                                  "Mean over the last pass's sequences (tokens with level = token) of g_j, the share of "
                                  "expert j in the merged pair.",
                                  {experts},
                                  {}},
                                 [](const ModuleSite& site) { return gatesOf(site).detach().mean(0); }),
-                sites().measure({"smear/weight_spread", "Spread of the merging weights", "",
+                siteMeasure(sites(), {"smear/weight_spread", "Spread of the merging weights", "",
                                  "Standard deviation of g_j between the sequences of the last pass; 0: every sequence "
                                  "merges alike.",
                                  {experts},

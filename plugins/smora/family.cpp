@@ -2,6 +2,7 @@
 // SMoRA: every rank of one LoRA pair is an expert. y = W x + s B (G * (A x)), G zero but for the k chosen
 // ranks.
 #include "core/adapter/family.h"
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
@@ -152,13 +153,14 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {sites().measure(
+        return {siteMeasure(
+            sites(),
             {"smora/balance_bias",
              "Balance bias",
              "",
              "b_j, added to the score of rank j: it falls by u after a step in which the rank was used "
              "more than the average, else it rises.",
-             {ModuleSites::numberedAxis("rank", m_options.pair.rank)},
+             {numberedAxis("rank", m_options.pair.rank)},
              {}},
             [](const ModuleSite& site) { return static_cast<const SmoraSite&>(site).bias(); })};
     }

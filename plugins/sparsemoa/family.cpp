@@ -2,6 +2,7 @@
 // SparseMoA: adapters of different kinds on each decoder layer, LoRA pairs and a bottleneck beside the MLP,
 // that one router of the layer switches on for each token.
 #include "core/adapter/family.h"
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
@@ -210,7 +211,7 @@ public:
     {
         std::vector<std::string> adapters = m_options.modules;
         adapters.emplace_back("bottleneck");
-        const auto layers = ModuleSites::numberedAxis("layer", m_model.config().layers);
+        const auto layers = numberedAxis("layer", m_model.config().layers);
         InsideMeasure kept{
             "sparsemoa/kept_fraction",
             "Kept fraction",

@@ -141,9 +141,8 @@ public:
                            "Share of the model's choices (K for each slice of each factor) that fall on the vector."},
                           {numberedAxis("vector", vectors)}, share(at::cat(all))),
                 siteMeasure(sites(),
-                            {"vblora/vectors_used", "Bank vectors used",
-                             "Bank vectors that at least one slice of this linear's factors chooses."},
-                            {},
+                            {"vblora/vectors_used", "Bank vectors used", "vectors",
+                             "Bank vectors that at least one slice of this linear's factors chooses.", {}, {}},
                             [&](const ModuleSite& site) {
                                 return (share(static_cast<const BankSite&>(site).choices()) > 0).sum();
                             }),

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-3.0-or-later
+// SPDX-License-Identifier: Apache-2.0
 // What nearly every file of the window and its views reads, compiled once. Files still include what they use.
 #pragma once
 
