@@ -69,8 +69,9 @@ Error errorOf(const Captured& captured, const std::string& command)
 
 Result<WorkerProgram> WorkerProgram::find()
 {
-    // Threads of the worker wait for each other thousands of times a step. On a busy machine the default of spinning for
-    // milliseconds starves the thread that is waited for (three times slower when measured); a short spin then sleeps.
+    // Threads of the worker wait for each other thousands of times a step. On a busy machine the default of
+    // spinning for milliseconds starves the thread that is waited for (three times slower when measured); a
+    // short spin then sleeps.
     ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
     if (const char* named = std::getenv("RANKSCOPE_WORKER"); named && *named) {
         if (::access(named, X_OK) != 0)

@@ -29,7 +29,8 @@ Result<CommandLine> CommandLine::parse(const QStringList& arguments)
     const auto figures =
         option("figures", "Export every figure of the given run as PNG, SVG, PDF and CSV, and exit", "DIR");
     const auto screenshot = option("screenshot", "Save a picture of the window as PNG, and exit", "FILE.png");
-    const auto view = option("view", "View to show: training, effective_rank, routing, mpo, inside, new_run", "NAME");
+    const auto view =
+        option("view", "View to show: training, effective_rank, routing, mpo, inside, new_run", "NAME");
     const auto style = option("style", "light, dark or system", "STYLE");
     const auto size = option("size", "Size of the window", "WxH");
     const auto step = option("step", "Optimizer step to show", "N");

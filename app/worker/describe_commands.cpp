@@ -6,8 +6,10 @@
 
 #include <iostream>
 
-namespace rankscope::worker {
-namespace {
+namespace rankscope::worker
+{
+namespace
+{
 
 base::OrderedJson planJson(const train::JobPlan& plan)
 {
@@ -55,7 +57,8 @@ int servePlans()
             RANKSCOPE_TRY(const auto job, protocol::Job::fromJson(request.at("job")));
             return train::planJob(job, plugins);
         }();
-        const base::OrderedJson json = answer ? planJson(*answer) : base::OrderedJson{{"error", answer.error().message}};
+        const base::OrderedJson json =
+            answer ? planJson(*answer) : base::OrderedJson{{"error", answer.error().message}};
         std::cout << json.dump() << std::endl; // flushed: the other side waits for the line
     }
     return 0;

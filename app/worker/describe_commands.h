@@ -4,7 +4,8 @@
 
 #include <filesystem>
 
-namespace rankscope::worker {
+namespace rankscope::worker
+{
 
 /// 0, or 2 with one sentence on stderr.
 int checkCommand(const std::filesystem::path& jobFile);

@@ -10,8 +10,10 @@
 #include <iomanip>
 #include <iostream>
 
-namespace rankscope::worker {
-int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vector<std::string>& data, bool json)
+namespace rankscope::worker
+{
+int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vector<std::string>& data,
+                    bool json)
 {
     auto wrong = [](const Error& error, int status) {
         std::cerr << error.message << '\n';
@@ -31,15 +33,18 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
         return wrong(status.error(), 1);
     const train::Evaluator evaluator(*session->model, *session->tokenizer, session->chat, session->job);
-    base::OrderedJson result{{"checkpoint", located->folder.string()}, {"tasks", base::OrderedJson::object()}};
+    base::OrderedJson result{{"checkpoint", located->folder.string()},
+                             {"tasks", base::OrderedJson::object()}};
     for (std::size_t i = 0; i < session->data.test.size(); ++i) {
         const auto& file = session->data.test[i];
-        const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; }, session->data.testTask[i]);
-        result["tasks"][file.task] = {{"accuracy", score->accuracy}, {"loss", score->loss}, {"rows", score->rows}};
+        const auto score = evaluator.evaluate(
+            file, [](std::int64_t) { return true; }, session->data.testTask[i]);
+        result["tasks"][file.task] = {
+            {"accuracy", score->accuracy}, {"loss", score->loss}, {"rows", score->rows}};
         if (!json)
-            std::cout << std::left << std::setw(24) << file.task << std::right << std::fixed << std::setprecision(1)
-                      << std::setw(7) << 100 * score->accuracy << " %   loss " << std::setprecision(3) << score->loss
-                      << "   " << score->rows << " rows" << std::endl;
+            std::cout << std::left << std::setw(24) << file.task << std::right << std::fixed
+                      << std::setprecision(1) << std::setw(7) << 100 * score->accuracy << " %   loss "
+                      << std::setprecision(3) << score->loss << "   " << score->rows << " rows" << std::endl;
     }
     if (json)
         std::cout << result.dump() << '\n';

@@ -12,8 +12,10 @@
 #include <iostream>
 #include <unistd.h>
 
-namespace rankscope::worker {
-namespace {
+namespace rankscope::worker
+{
+namespace
+{
 
 /// One line that is written over: "merging: 120 of 272 tensors".
 class ProgressLine
@@ -80,8 +82,8 @@ Result<Opened> open(const ExportRequest& request, adapter::PluginLoader& plugins
 Result<std::vector<std::string>> write(const ExportRequest& request, const Opened& opened)
 {
     if (request.format == "peft") {
-        RANKSCOPE_CHECK(interchange::writePeft(opened.located.job, opened.base->config().linears(), *opened.adapter,
-                                               request.folder));
+        RANKSCOPE_CHECK(interchange::writePeft(opened.located.job, opened.base->config().linears(),
+                                               *opened.adapter, request.folder));
         return std::vector<std::string>{};
     }
     interchange::MergeOptions options;
@@ -110,9 +112,10 @@ int exportCommand(const ExportRequest& request)
         const auto opened = open(request, plugins);
         if (!opened)
             return refused(opened.error().message, 2);
-        const auto exportable = request.format == "peft"
-                                    ? interchange::checkPeft(opened->located.job.adapter.family, *opened->adapter)
-                                    : interchange::checkMergeable(opened->plugin->manifest, *opened->adapter);
+        const auto exportable =
+            request.format == "peft"
+                ? interchange::checkPeft(opened->located.job.adapter.family, *opened->adapter)
+                : interchange::checkMergeable(opened->plugin->manifest, *opened->adapter);
         if (!exportable)
             return refused(exportable.error().message, 2);
         const auto notes = write(request, *opened);

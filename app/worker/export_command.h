@@ -4,7 +4,8 @@
 #include <filesystem>
 #include <string>
 
-namespace rankscope::worker {
+namespace rankscope::worker
+{
 
 struct ExportRequest {
     std::filesystem::path runOrCheckpoint;
@@ -13,8 +14,8 @@ struct ExportRequest {
     std::filesystem::path folder;
 };
 
-/// Writes a run's last checkpoint (or a checkpoint folder inside a run) as a Hugging Face model with the adapter merged
-/// into it, or as a PEFT adapter.
+/// Writes a run's last checkpoint (or a checkpoint folder inside a run) as a Hugging Face model with the
+/// adapter merged into it, or as a PEFT adapter.
 int exportCommand(const ExportRequest& request);
 
 } // namespace rankscope::worker

@@ -3,12 +3,14 @@
 
 #include "core/record/run_directory.h"
 
-namespace rankscope::worker {
+namespace rankscope::worker
+{
 
 Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& path)
 {
     const bool isCheckpoint = std::filesystem::exists(path / "adapter_model.safetensors");
-    const auto folder = isCheckpoint ? std::filesystem::absolute(path).lexically_normal().parent_path().parent_path() : path;
+    const auto folder =
+        isCheckpoint ? std::filesystem::absolute(path).lexically_normal().parent_path().parent_path() : path;
     RANKSCOPE_TRY(const auto directory, record::RunDirectory::open(folder));
     LocatedCheckpoint located;
     RANKSCOPE_TRY(located.job, protocol::Job::read(directory.job()));

@@ -5,7 +5,8 @@
 
 #include <filesystem>
 
-namespace rankscope::worker {
+namespace rankscope::worker
+{
 
 /// A checkpoint and the job of the run it belongs to.
 struct LocatedCheckpoint {

@@ -8,9 +8,10 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
-// Activations of a step are freed and asked for again in the next one, in other sizes. glibc either gives each large block
-// back to the system and faults its pages in anew, or keeps them and fragments; jemalloc keeps and joins them: measured
-// on the sample job, a fifth less time and memory. It reads its options from this symbol when the program starts.
+// Activations of a step are freed and asked for again in the next one, in other sizes. glibc either gives
+// each large block back to the system and faults its pages in anew, or keeps them and fragments; jemalloc
+// keeps and joins them: measured on the sample job, a fifth less time and memory. It reads its options from
+// this symbol when the program starts.
 extern "C" {
 // NOLINTNEXTLINE(readability-identifier-naming)
 const char* malloc_conf = "oversize_threshold:0,narenas:1,dirty_decay_ms:30000,muzzy_decay_ms:0,thp:always";
@@ -42,7 +43,8 @@ int main(int argc, char** argv)
     evaluate->add_option("--data", data, "Files of test rows; without it the run's own");
     rankscope::worker::ExportRequest request;
     auto* exporting = app.add_subcommand("export", "Write a trained adapter for other programs");
-    exporting->add_option("run", request.runOrCheckpoint, "A run directory or a checkpoint in it")->required();
+    exporting->add_option("run", request.runOrCheckpoint, "A run directory or a checkpoint in it")
+        ->required();
     exporting->add_option("--format", request.format, "merged: a Hugging Face model; peft: a PEFT adapter")
         ->check(CLI::IsMember({"merged", "peft"}));
     exporting->add_option("--dtype", request.dtype, "Of a merged model; auto: as the base is stored")

@@ -12,8 +12,10 @@
 #include <iostream>
 #include <thread>
 
-namespace rankscope::worker {
-namespace {
+namespace rankscope::worker
+{
+namespace
+{
 
 std::atomic<bool> stopRequested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set from a signal handler");
@@ -25,7 +27,8 @@ void requestStop(int)
 
 void installSignalHandlers()
 {
-    struct sigaction action{};
+    struct sigaction action {
+    };
     action.sa_handler = requestStop;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
@@ -69,19 +72,22 @@ Result<protocol::RunDescribed> describe(const train::JobSession& session)
     return description;
 }
 
-Result<train::Outcome> trainJob(protocol::Job job, const record::RunDirectory& directory, train::RunLog& log, bool resume)
+Result<train::Outcome> trainJob(protocol::Job job, const record::RunDirectory& directory, train::RunLog& log,
+                                bool resume)
 {
     adapter::PluginLoader plugins(base::pluginFolders());
-    RANKSCOPE_TRY(auto session, train::JobSession::open(std::move(job), plugins, [&](std::int64_t done, std::int64_t total) {
-                      if (done % 32 == 0)
-                          (void)log.progress("loading", done, total, -1);
-                      return !stopRequested.load();
-                  }));
+    RANKSCOPE_TRY(auto session, train::JobSession::open(
+                                    std::move(job), plugins, [&](std::int64_t done, std::int64_t total) {
+                                        if (done % 32 == 0)
+                                            (void)log.progress("loading", done, total, -1);
+                                        return !stopRequested.load();
+                                    }));
     RANKSCOPE_TRY(const auto description, describe(session));
     RANKSCOPE_CHECK(log.describe(description));
     if (session.data.droppedBytes > 0)
-        RANKSCOPE_CHECK(log.notice("warning", std::to_string(session.data.droppedBytes) +
-                                                  " bytes of the data have no token in the model's vocabulary and are left out"));
+        RANKSCOPE_CHECK(log.notice(
+            "warning", std::to_string(session.data.droppedBytes) +
+                           " bytes of the data have no token in the model's vocabulary and are left out"));
     train::Trainer trainer(session, directory, log, stopRequested);
     return trainer.run(resume);
 }

@@ -6,8 +6,10 @@
 #include <ATen/ops/matmul.h>
 #include <algorithm>
 
-namespace rankscope::adapter {
-namespace {
+namespace rankscope::adapter
+{
+namespace
+{
 
 struct ToDense {
     at::Tensor operator()(const LowRankDelta& delta) const
@@ -35,7 +37,8 @@ at::Tensor MpoDelta::expertMatrix() const
 {
     const std::size_t centre = legs.centre();
     return kernels::mpoExpertMatrix(weight, leftBlock(cores, centre), rightBlock(cores, centre),
-                                    leftBlock(initial, centre), rightBlock(initial, centre), legs.grouping(transposed));
+                                    leftBlock(initial, centre), rightBlock(initial, centre),
+                                    legs.grouping(transposed));
 }
 
 Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights)

@@ -10,7 +10,8 @@
 #include <variant>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// scale * B C A: B [out, r], A [r, in]; C [r, r], or [r] for a diagonal, or undefined for the identity.
 struct LowRankDelta {
@@ -23,7 +24,8 @@ struct LowRankDelta {
     [[nodiscard]] at::Tensor down() const;
 };
 
-/// scale * (E - W) with E = (L_j L^T) W (R^T R_j), the matrix-product operator of these cores around W's own centre.
+/// scale * (E - W) with E = (L_j L^T) W (R^T R_j), the matrix-product operator of these cores around W's own
+/// centre.
 struct MpoDelta {
     MpoLegs legs;
     std::vector<at::Tensor> cores;   ///< [d_{k-1}, r_k, c_k, d_k]; the centre is undefined: it never changes
@@ -45,8 +47,8 @@ using Delta = std::variant<LowRankDelta, MpoDelta, DenseDelta>;
 /// The update as a matrix [out, in]. For small shapes and tests; live measures use the factors.
 at::Tensor denseDelta(const Delta& delta);
 
-/// sum_j weights[j] * deltas[j], low-rank where all of them are (as one pair with their ranks side by side), else dense.
-/// weights [N]. Errors: none; there is at least one.
+/// sum_j weights[j] * deltas[j], low-rank where all of them are (as one pair with their ranks side by side),
+/// else dense. weights [N]. Errors: none; there is at least one.
 Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights);
 
 /// A weight that the adapter changes, and in how many ways (one for each expert; 1 where there are none).
@@ -55,8 +57,8 @@ struct DeltaSite {
     std::string module;
     std::int64_t experts = 1;
     std::string router; ///< of the RoutingTrace that mixes these experts; without meaning for one expert
-    /// False: what the adapter adds is a curved function of x, and its delta is that function's derivative at x = 0. Such
-    /// an update cannot be merged into the weight.
+    /// False: what the adapter adds is a curved function of x, and its delta is that function's derivative at
+    /// x = 0. Such an update cannot be merged into the weight.
     bool linear = true;
 };
 

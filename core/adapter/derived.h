@@ -7,14 +7,15 @@
 #include <optional>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 template <class Value>
 class Derived
 {
 public:
-    /// The value that `make` gives for `sources` as they are now; the kept one where none of them has been written
-    /// since.
+    /// The value that `make` gives for `sources` as they are now; the kept one where none of them has been
+    /// written since.
     template <class Make>
     const Value& get(const std::vector<at::Tensor>& sources, const Make& make)
     {

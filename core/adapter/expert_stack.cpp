@@ -6,16 +6,18 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensordot.h>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
-ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& shape, const std::string& label,
-                         std::int64_t experts, std::int64_t rank)
+ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& shape,
+                         const std::string& label, std::int64_t experts, std::int64_t rank)
     : ExpertStack(store, shape, label, experts, rank, Options{})
 {
 }
 
-ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& shape, const std::string& label,
-                         std::int64_t experts, std::int64_t rank, const Options& options)
+ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& shape,
+                         const std::string& label, std::int64_t experts, std::int64_t rank,
+                         const Options& options)
     : m_a(store.add(tensorName(shape.path, label + "_A.weight"),
                     options.oneA ? std::vector<std::int64_t>{rank, shape.in}
                                  : std::vector<std::int64_t>{experts, rank, shape.in},
@@ -25,14 +27,14 @@ ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& s
 {
 }
 
-at::Tensor ExpertStack::down(const at::Tensor& x) const
+at::Tensor ExpertStack::down(const at::Tensor& x, double dropout) const
 {
-    return kernels::lowRankDown(x, m_a.flatten(0, -2)).view({x.size(0), -1, rank()});
+    return kernels::lowRankDown(x, m_a.flatten(0, -2), dropout).view({x.size(0), -1, rank()});
 }
 
-at::Tensor ExpertStack::down(const at::Tensor& x, std::int64_t expert) const
+at::Tensor ExpertStack::down(const at::Tensor& x, std::int64_t expert, double dropout) const
 {
-    return kernels::lowRankDown(x, expertA(expert));
+    return kernels::lowRankDown(x, expertA(expert), dropout);
 }
 
 at::Tensor ExpertStack::up(const at::Tensor& x, const model::FrozenLinear& base, const at::Tensor& h,

@@ -9,7 +9,8 @@
 
 #include <string>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// LoRA pairs of N experts on one linear: A [N, r, in] Kaiming-uniform, B [N, out, r] zero.
 class ExpertStack
@@ -35,15 +36,15 @@ public:
     [[nodiscard]] std::int64_t rank() const { return m_b.size(2); }
 
     /// base [M, out] + scale * B_e A_e x for rows sorted by expert (offsets [N + 1]).
-    [[nodiscard]] at::Tensor add(const at::Tensor& base, const at::Tensor& x, const std::vector<std::int64_t>& offsets,
-                                 double scale) const
+    [[nodiscard]] at::Tensor add(const at::Tensor& base, const at::Tensor& x,
+                                 const std::vector<std::int64_t>& offsets, double scale) const
     {
         return kernels::groupedLowRank(base, x, m_a, m_b, offsets, scale);
     }
-    /// Every expert's A x for every token, as one product: [T, N, r]; [T, 1, r] where they share A.
-    [[nodiscard]] at::Tensor down(const at::Tensor& x) const;
-    /// One expert's A x: [T, r].
-    [[nodiscard]] at::Tensor down(const at::Tensor& x, std::int64_t expert) const;
+    /// Every expert's A drop(x) for every token, as one product: [T, N, r]; [T, 1, r] where they share A.
+    [[nodiscard]] at::Tensor down(const at::Tensor& x, double dropout) const;
+    /// One expert's A drop(x): [T, r].
+    [[nodiscard]] at::Tensor down(const at::Tensor& x, std::int64_t expert, double dropout) const;
     /// W x + bias + scale * sum_j B_j h_j for h [T, N, r], as one product over all ranks.
     [[nodiscard]] at::Tensor up(const at::Tensor& x, const model::FrozenLinear& base, const at::Tensor& h,
                                 double scale) const;

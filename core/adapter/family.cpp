@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/adapter/family.h"
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 Delta Adapter::meanDelta(const DeltaSite& site, const at::Tensor& weights) const
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interface between the engine and an adapter family. A family is a plugin: one shared library with a family.json,
-// entered through rankscope_family (below). See docs/adding-a-family.md.
+// The interface between the engine and an adapter family. A family is a plugin: one shared library with a
+// family.json, entered through rankscope_family (below). See docs/adding-a-family.md.
 #pragma once
 
 #include "core/adapter/delta.h"
@@ -16,29 +16,30 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// Tensors of an adapter as planned from shapes alone.
 struct Plan {
     std::int64_t trainable = 0; ///< elements
     std::int64_t buffers = 0;   ///< elements saved but not trained
-    /// Elements that a forward pass must keep for the backward pass, for one token, beyond the base model's own: for the
-    /// memory estimate.
+    /// Elements that a forward pass must keep for the backward pass, for one token, beyond the base model's
+    /// own: for the memory estimate.
     std::int64_t activationsPerToken = 0;
 };
 
 /// Live measures beyond ranks and routing: a family's own look inside. Appended at each analysis.
 struct InsideMeasure {
-    std::string name;  ///< "gates/scores": as RunRecord measures are named
+    std::string name; ///< "gates/scores": as RunRecord measures are named
     std::string title;
     std::string unit;
     std::string definition;
     std::vector<std::pair<std::string, std::vector<std::string>>> axes; ///< name and labels
-    std::vector<float> values; ///< row-major; NaN: not measured
+    std::vector<float> values;                                          ///< row-major; NaN: not measured
 };
 
-/// An adapter attached to one base model. Owns its tensors and the objects at the model's sites; detaches when
-/// destroyed.
+/// An adapter attached to one base model. Owns its tensors and the objects at the model's sites; detaches
+/// when destroyed.
 class Adapter
 {
 public:
@@ -57,14 +58,15 @@ public:
     /// The weights this adapter changes.
     [[nodiscard]] virtual std::vector<DeltaSite> deltaSites() const = 0;
     /// What expert `expert` changes in the weight of `layer` and `module`, with the shared parts it uses.
-    [[nodiscard]] virtual Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const = 0;
-    /// The adapted linear as that expert alone would compute it, dropout off: x [T, in] -> [T, out]. The oracle's other
-    /// side: equals W x + delta x.
-    [[nodiscard]] virtual at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
-                                                   const at::Tensor& x) const = 0;
+    [[nodiscard]] virtual Delta delta(std::int64_t layer, const std::string& module,
+                                      std::int64_t expert) const = 0;
+    /// The adapted linear as that expert alone would compute it, dropout off: x [T, in] -> [T, out]. The
+    /// oracle's other side: equals W x + delta x.
+    [[nodiscard]] virtual at::Tensor expertForward(std::int64_t layer, const std::string& module,
+                                                   std::int64_t expert, const at::Tensor& x) const = 0;
 
-    /// The update as tokens meet it on average: the experts' updates summed with `weights` [N], a router's mean weights.
-    /// Families whose experts share a factor say it with fewer ranks than the general sum.
+    /// The update as tokens meet it on average: the experts' updates summed with `weights` [N], a router's
+    /// mean weights. Families whose experts share a factor say it with fewer ranks than the general sum.
     [[nodiscard]] virtual Delta meanDelta(const DeltaSite& site, const at::Tensor& weights) const;
 
     /// What every router did in the last pass; empty for families that do not route.
@@ -89,7 +91,8 @@ public:
     virtual ~Family() = default;
 
     /// Counts from shapes alone. Errors: settings that these shapes cannot take, as one sentence.
-    [[nodiscard]] virtual Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const = 0;
+    [[nodiscard]] virtual Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                            const Settings& settings) const = 0;
     /// Creates the tensors and puts itself on the model's sites. The model must outlive the adapter.
     [[nodiscard]] virtual Result<std::unique_ptr<Adapter>>
     attach(model::Decoder& model, const Settings& settings, const AttachOptions& options) const = 0;
@@ -105,12 +108,12 @@ struct RankscopeFamilyEntry {
 };
 
 /// Written once in a plugin: RANKSCOPE_FAMILY(LoraFamily)
-#define RANKSCOPE_FAMILY(Type)                                                                                         \
-    extern "C" __attribute__((visibility("default"))) const RankscopeFamilyEntry* rankscope_family()                   \
-    {                                                                                                                  \
-        static const RankscopeFamilyEntry entry{                                                                       \
-            ::rankscope::protocol::pluginApiVersion,                                                                   \
-            []() -> ::rankscope::adapter::Family* { return new Type; },                                                \
-            [](::rankscope::adapter::Family* family) { delete family; }};                                              \
-        return &entry;                                                                                                 \
+#define RANKSCOPE_FAMILY(Type)                                                                               \
+    extern "C" __attribute__((visibility("default"))) const RankscopeFamilyEntry* rankscope_family()         \
+    {                                                                                                        \
+        static const RankscopeFamilyEntry entry{                                                             \
+            ::rankscope::protocol::pluginApiVersion,                                                         \
+            []() -> ::rankscope::adapter::Family* { return new Type; },                                      \
+            [](::rankscope::adapter::Family* family) { delete family; }};                                    \
+        return &entry;                                                                                       \
     }

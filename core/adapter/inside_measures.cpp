@@ -8,8 +8,10 @@
 #include <c10/core/GradMode.h>
 #include <limits>
 
-namespace rankscope::adapter {
-namespace {
+namespace rankscope::adapter
+{
+namespace
+{
 
 constexpr std::int64_t spectrumLength = 32;
 constexpr float unmeasured = std::numeric_limits<float>::quiet_NaN();
@@ -33,7 +35,8 @@ struct SiteGrid {
     [[nodiscard]] std::size_t cell(const ModuleSite& site) const
     {
         const auto module = std::ranges::find(modules.second, site.shape().module) - modules.second.begin();
-        return static_cast<std::size_t>(site.shape().layer) * modules.second.size() + static_cast<std::size_t>(module);
+        return static_cast<std::size_t>(site.shape().layer) * modules.second.size() +
+               static_cast<std::size_t>(module);
     }
 };
 
@@ -42,7 +45,12 @@ at::Tensor singularValues(const at::Tensor& matrix)
 {
     const at::Tensor wide = matrix.size(0) <= matrix.size(1) ? matrix : matrix.t();
     const at::Tensor m = wide.detach().to(at::kDouble);
-    return at::linalg_eigvalsh(at::mm(m, m.t())).clamp_min(0).sqrt().flip(0).to(at::kCPU, at::kFloat).contiguous();
+    return at::linalg_eigvalsh(at::mm(m, m.t()))
+        .clamp_min(0)
+        .sqrt()
+        .flip(0)
+        .to(at::kCPU, at::kFloat)
+        .contiguous();
 }
 
 } // namespace
@@ -59,11 +67,12 @@ InsideMeasure measureOf(const InsideTitle& title, std::vector<InsideAxis> axes, 
 {
     const at::Tensor plain = values.detach().to(at::kCPU, at::kFloat).contiguous();
     const auto* data = plain.const_data_ptr<float>();
-    return {title.name, title.title, "", title.definition, std::move(axes),
-            std::vector<float>(data, data + plain.numel())};
+    return {title.name,       title.title,     "",
+            title.definition, std::move(axes), std::vector<float>(data, data + plain.numel())};
 }
 
-InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes, const std::vector<at::Tensor>& matrices)
+InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes,
+                        const std::vector<at::Tensor>& matrices)
 {
     const at::NoGradGuard guard;
     axes.push_back(numberedAxis("index", spectrumLength));
@@ -89,7 +98,8 @@ InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const Of
     info.values.assign(grid.cells() * each, unmeasured);
     for (const auto& site : sites.all()) {
         const at::Tensor values = of(*site).detach().to(at::kCPU, at::kFloat).contiguous();
-        TORCH_CHECK(values.numel() == static_cast<std::int64_t>(each), info.name, ": one value for each label of its axes");
+        TORCH_CHECK(values.numel() == static_cast<std::int64_t>(each), info.name,
+                    ": one value for each label of its axes");
         std::copy_n(values.const_data_ptr<float>(), each,
                     info.values.begin() + static_cast<std::ptrdiff_t>(grid.cell(*site) * each));
     }
@@ -110,12 +120,20 @@ std::vector<InsideMeasure> magnitudeDrift(const ModuleSites& sites,
                                           const std::function<const Magnitude&(const ModuleSite&)>& of)
 {
     return {siteMeasure(sites,
-                        {"dora/magnitude_drift_mean", "Magnitude drift, mean", "",
-                         "Mean over the outputs of |m - m0| / m0, m0 the row norms of the base weight.", {}, {}},
+                        {"dora/magnitude_drift_mean",
+                         "Magnitude drift, mean",
+                         "",
+                         "Mean over the outputs of |m - m0| / m0, m0 the row norms of the base weight.",
+                         {},
+                         {}},
                         [&](const ModuleSite& site) { return of(site).drift().mean(); }),
             siteMeasure(sites,
-                        {"dora/magnitude_drift_max", "Magnitude drift, largest", "",
-                         "Largest of the outputs' |m - m0| / m0, m0 the row norms of the base weight.", {}, {}},
+                        {"dora/magnitude_drift_max",
+                         "Magnitude drift, largest",
+                         "",
+                         "Largest of the outputs' |m - m0| / m0, m0 the row norms of the base weight.",
+                         {},
+                         {}},
                         [&](const ModuleSite& site) { return of(site).drift().max(); })};
 }
 

@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 using InsideAxis = std::pair<std::string, std::vector<std::string>>;
 
@@ -27,13 +28,14 @@ struct InsideTitle {
 InsideAxis numberedAxis(const std::string& name, std::int64_t count);
 /// Values of the axes' shape.
 InsideMeasure measureOf(const InsideTitle& title, std::vector<InsideAxis> axes, const at::Tensor& values);
-/// The 32 largest singular values of each matrix, by way of the smaller Gram matrix in float64. `matrices` follow the
-/// axes row by row; an undefined one is not measured.
-InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes, const std::vector<at::Tensor>& matrices);
+/// The 32 largest singular values of each matrix, by way of the smaller Gram matrix in float64. `matrices`
+/// follow the axes row by row; an undefined one is not measured.
+InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes,
+                        const std::vector<at::Tensor>& matrices);
 
 using OfSite = std::function<at::Tensor(const ModuleSite&)>;
-/// A measure by layer, module and then the axes of `info`, which comes without values: `of` gives one site's, of as many
-/// elements as these axes have. NaN where a layer does not have the module.
+/// A measure by layer, module and then the axes of `info`, which comes without values: `of` gives one site's,
+/// of as many elements as these axes have. NaN where a layer does not have the module.
 InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const OfSite& of);
 /// The same for the spectrum of each site's matrix.
 InsideMeasure siteSpectra(const ModuleSites& sites, const InsideTitle& title, const OfSite& of);

@@ -8,13 +8,15 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 using Mix = LoraMixtureOptions::Mix;
 
 LinearRouter::LinearRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts,
                            const Init& init, Rule rule)
-    : m_weight(store.add(tensorName(shape.path, "router.weight"), {experts, shape.in}, init)), m_rule(std::move(rule))
+    : m_weight(store.add(tensorName(shape.path, "router.weight"), {experts, shape.in}, init)),
+      m_rule(std::move(rule))
 {
 }
 
@@ -30,35 +32,37 @@ std::int64_t LoraMixtureOptions::count(const checkpoint::LinearShape& shape) con
     return ExpertStack::count(shape, experts, rank);
 }
 
-std::int64_t LoraMixtureOptions::activations(const checkpoint::LinearShape& shape) const
+std::int64_t LoraMixtureOptions::activations() const
 {
-    // Hidden numbers before and after the gates, the gates themselves; and an own copy of x for each expert that drops.
-    return experts * (2 * rank + 2) + (dropoutPerExpert && dropout > 0 ? experts * shape.in : 0);
+    // Hidden numbers before and after the gates, and the gates themselves.
+    return experts * (2 * rank + 2);
 }
 
 LoraMixtureSite::LoraMixtureSite(ParameterStore& store, const checkpoint::LinearShape& shape,
                                  const LoraMixtureOptions& options, std::unique_ptr<ModuleRouter> router)
-    : ModuleSite(shape), m_options(options),
-      m_pairs(store, shape, options.mix == Mix::Heads ? "lora" : "experts.lora", options.experts, options.rank,
-              {options.a, options.bLearningRateFactor, options.mix == Mix::Heads}),
+    : ModuleSite(shape),
+      m_options(options),
+      m_pairs(store, shape, options.mix == Mix::Heads ? "lora" : "experts.lora", options.experts,
+              options.rank, {options.a, options.bLearningRateFactor, options.mix == Mix::Heads}),
       m_router(std::move(router))
 {
 }
 
-at::Tensor LoraMixtureSite::forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass)
+at::Tensor LoraMixtureSite::forward(const at::Tensor& x, const model::FrozenLinear& base,
+                                    const model::Pass& pass)
 {
     m_last = m_router->route(x, pass);
     const bool soft = !m_last.choice.defined() && !m_last.kept.defined();
-    const bool dropsApart = m_options.dropoutPerExpert && pass.training && m_options.dropout > 0;
-    if (m_options.mix == Mix::Outputs && !soft && (dropsApart || mostlyIdle()))
+    if (m_options.mix == Mix::Outputs && !soft && mostlyIdle())
         return sorted(x, base, pass);
     return dense(x, base, pass);
 }
 
 bool LoraMixtureSite::mostlyIdle() const
 {
-    // Sorting moves k rows of each token through memory, the idle ranks cost arithmetic. Measured forward and backward on
-    // one core (linear 2048 x 2048, 512 tokens) the two are even at about 80 idle ranks for each expert in use.
+    // Sorting moves k rows of each token through memory, the idle ranks cost arithmetic. Measured forward and
+    // backward on one core (linear 2048 x 2048, 512 tokens) the two are even at about 80 idle ranks for each
+    // expert in use.
     if (m_options.experts * m_options.rank <= 64)
         return false;
     const double used = m_last.choice.defined()
@@ -67,24 +71,27 @@ bool LoraMixtureSite::mostlyIdle() const
     return (static_cast<double>(m_options.experts) - used) * static_cast<double>(m_options.rank) > 80 * used;
 }
 
-at::Tensor LoraMixtureSite::dense(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) const
+at::Tensor LoraMixtureSite::dense(const at::Tensor& x, const model::FrozenLinear& base,
+                                  const model::Pass& pass) const
 {
     const at::Tensor gates = m_last.dense().unsqueeze(2); // [T, N, 1]
     at::Tensor h;                                         // [T, N, r] or [T, 1, r]
-    if (m_options.dropoutPerExpert && pass.training && m_options.dropout > 0) {
+    const double dropout = pass.training ? m_options.dropout : 0;
+    if (m_options.dropoutPerExpert && dropout > 0) {
         std::vector<at::Tensor> each;
         for (std::int64_t expert = 0; expert < m_options.experts; ++expert)
-            each.push_back(m_pairs.down(adapter::dropout(x, m_options.dropout, true), expert));
+            each.push_back(m_pairs.down(x, expert, dropout));
         h = at::stack(each, 1);
     } else {
-        h = m_pairs.down(adapter::dropout(x, m_options.dropout, pass.training));
+        h = m_pairs.down(x, dropout);
     }
     if (m_options.mix == Mix::Parameters)
         h = (gates * h).sum(1, true);
     return m_pairs.up(x, base, gates * h, m_options.scale);
 }
 
-at::Tensor LoraMixtureSite::sorted(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) const
+at::Tensor LoraMixtureSite::sorted(const at::Tensor& x, const model::FrozenLinear& base,
+                                   const model::Pass& pass) const
 {
     const auto groups = m_last.groups();
     at::Tensor rows;
@@ -94,7 +101,8 @@ at::Tensor LoraMixtureSite::sorted(const at::Tensor& x, const model::FrozenLinea
         rows = kernels::gatherTokens(adapter::dropout(x, m_options.dropout, pass.training), groups);
     const at::Tensor nothing =
         at::zeros({rows.size(0), shape().out}, m_last.weights.options().requires_grad(false));
-    const at::Tensor updates = m_pairs.add(nothing, rows, groups.offsets, m_options.scale) * m_last.rowWeights(groups);
+    const at::Tensor updates =
+        m_pairs.add(nothing, rows, groups.offsets, m_options.scale) * m_last.rowWeights(groups);
     return (base.forward(x) + kernels::scatterTokens(updates, groups)).to(x.scalar_type());
 }
 
@@ -105,7 +113,8 @@ Delta LoraMixtureSite::meanDelta(const at::Tensor& weights) const
     return m_pairs.merged(weights, m_options.scale);
 }
 
-Result<LoraMixtureOptions> LoraMixtureFamily::options(const checkpoint::ModelConfig&, const Settings& settings,
+Result<LoraMixtureOptions> LoraMixtureFamily::options(const checkpoint::ModelConfig&,
+                                                      const Settings& settings,
                                                       const checkpoint::LinearShape&) const
 {
     LoraMixtureOptions options;
@@ -125,7 +134,7 @@ Result<Plan> LoraMixtureFamily::plan(const checkpoint::ModelConfig& model, const
     for (const auto& shape : linears) {
         RANKSCOPE_TRY(const auto mixture, options(model, settings, shape));
         plan.trainable += mixture.count(shape) + routerCount(shape, mixture.experts, settings);
-        plan.activationsPerToken += mixture.activations(shape);
+        plan.activationsPerToken += mixture.activations();
     }
     return plan;
 }
@@ -138,12 +147,14 @@ Result<std::unique_ptr<Adapter>> LoraMixtureFamily::attach(model::Decoder& model
     for (const auto& shape : linears)
         RANKSCOPE_CHECK(options(model.config(), settings, shape));
     const MakeRouter router = routers(settings);
-    const auto site = [&](ParameterStore& store, const model::FrozenLinear& base) -> std::unique_ptr<ModuleSite> {
+    const auto site = [&](ParameterStore& store,
+                          const model::FrozenLinear& base) -> std::unique_ptr<ModuleSite> {
         const LoraMixtureOptions mixture = options(model.config(), settings, base.shape).value();
-        return std::make_unique<LoraMixtureSite>(store, base.shape, mixture, router(store, base.shape, mixture));
+        return std::make_unique<LoraMixtureSite>(store, base.shape, mixture,
+                                                 router(store, base.shape, mixture));
     };
-    return make(model, std::make_unique<ParameterStore>(attach.dtype, model.device(), attach.seed), linears, site,
-                settings);
+    return make(model, std::make_unique<ParameterStore>(attach.dtype, model.device(), attach.seed), linears,
+                site, settings);
 }
 
 std::unique_ptr<Adapter> LoraMixtureFamily::make(model::Decoder& model, std::unique_ptr<ParameterStore> store,

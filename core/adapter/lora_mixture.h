@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mixture of LoRA pairs on one linear, routed at that linear: MoELoRA, MoLoRA, MoLA, AdaMoLE, and with one shared A
-// HydraLoRA, and with parameters merged before they are used SMEAR. What a family is beyond its router is an option here.
+// A mixture of LoRA pairs on one linear, routed at that linear: MoELoRA, MoLoRA, MoLA, AdaMoLE, and with one
+// shared A HydraLoRA, and with parameters merged before they are used SMEAR. What a family is beyond its
+// router is an option here.
 #pragma once
 
 #include "core/adapter/expert_stack.h"
@@ -9,7 +10,8 @@
 #include <functional>
 #include <memory>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// Which experts the tokens of one linear use. Owns the router's tensors.
 class ModuleRouter
@@ -26,8 +28,8 @@ class LinearRouter : public ModuleRouter
 public:
     using Rule = std::function<Routing(const at::Tensor& logits, const model::Pass& pass)>;
 
-    LinearRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts, const Init& init,
-                 Rule rule);
+    LinearRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts,
+                 const Init& init, Rule rule);
     Routing route(const at::Tensor& x, const model::Pass& pass) override;
 
 private:
@@ -52,21 +54,25 @@ struct LoraMixtureOptions {
 
     /// Elements of the pairs on one linear.
     [[nodiscard]] std::int64_t count(const checkpoint::LinearShape& shape) const;
-    /// Elements kept of one token for the backward pass on one linear.
-    [[nodiscard]] std::int64_t activations(const checkpoint::LinearShape& shape) const;
+    /// Elements kept of one token for the backward pass.
+    [[nodiscard]] std::int64_t activations() const;
 };
 
 /// y = W x + scale * (the mixture).
 class LoraMixtureSite : public ModuleSite
 {
 public:
-    LoraMixtureSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LoraMixtureOptions& options,
-                    std::unique_ptr<ModuleRouter> router);
+    LoraMixtureSite(ParameterStore& store, const checkpoint::LinearShape& shape,
+                    const LoraMixtureOptions& options, std::unique_ptr<ModuleRouter> router);
 
-    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override;
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base,
+                       const model::Pass& pass) override;
 
     [[nodiscard]] std::int64_t experts() const override { return m_options.experts; }
-    [[nodiscard]] Delta delta(std::int64_t expert) const override { return m_pairs.delta(expert, m_options.scale); }
+    [[nodiscard]] Delta delta(std::int64_t expert) const override
+    {
+        return m_pairs.delta(expert, m_options.scale);
+    }
     [[nodiscard]] Delta meanDelta(const at::Tensor& weights) const override;
     [[nodiscard]] at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                                            const model::FrozenLinear& base) override
@@ -79,7 +85,8 @@ public:
     [[nodiscard]] const ModuleRouter& router() const { return *m_router; }
 
 private:
-    /// All experts for all tokens, as one product over all ranks; the gates between A and B are 0 where one is unused.
+    /// All experts for all tokens, as one product over all ranks; the gates between A and B are 0 where one
+    /// is unused.
     at::Tensor dense(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) const;
     /// Each expert for its own tokens only.
     at::Tensor sorted(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) const;
@@ -96,16 +103,17 @@ private:
 class LoraMixtureFamily : public Family
 {
 public:
-    using MakeRouter = std::function<std::unique_ptr<ModuleRouter>(ParameterStore&, const checkpoint::LinearShape&,
-                                                                   const LoraMixtureOptions&)>;
+    using MakeRouter = std::function<std::unique_ptr<ModuleRouter>(
+        ParameterStore&, const checkpoint::LinearShape&, const LoraMixtureOptions&)>;
 
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override;
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override;
     [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
                                                           const AttachOptions& options) const override;
 
 protected:
-    /// What stands on one linear. Here: experts, rank, alpha / rank, dropout and bLearningRateFactor as the settings of
-    /// those names say. Errors: settings that do not go together.
+    /// What stands on one linear. Here: experts, rank, alpha / rank, dropout and bLearningRateFactor as the
+    /// settings of those names say. Errors: settings that do not go together.
     [[nodiscard]] virtual Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
                                                              const Settings& settings,
                                                              const checkpoint::LinearShape& shape) const;
@@ -120,9 +128,11 @@ protected:
     /// Elements that all routers share.
     [[nodiscard]] virtual std::int64_t sharedCount(const Settings&) const { return 0; }
     /// An adapter of these sites; a family with a loss or measures of its own makes its own.
-    [[nodiscard]] virtual std::unique_ptr<Adapter> make(model::Decoder& model, std::unique_ptr<ParameterStore> store,
+    [[nodiscard]] virtual std::unique_ptr<Adapter> make(model::Decoder& model,
+                                                        std::unique_ptr<ParameterStore> store,
                                                         const std::vector<checkpoint::LinearShape>& linears,
-                                                        const ModuleSites::Make& site, const Settings& settings) const;
+                                                        const ModuleSites::Make& site,
+                                                        const Settings& settings) const;
 };
 
 /// "topK is 3, but there are only 2 experts; choose at most that many"

@@ -5,7 +5,8 @@
 #include "kernels/dropout/op.h"
 #include "kernels/low_rank/op.h"
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 at::Tensor dropout(const at::Tensor& x, double p, bool training)
 {
@@ -18,9 +19,12 @@ LowRankOptions LowRankOptions::read(const Settings& settings)
             settings.number("bLearningRateFactor")};
 }
 
-LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options)
-    : ModuleSite(shape), m_options(options),
-      m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in}, Init::kaimingUniform())),
+LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape,
+                         const LowRankOptions& options)
+    : ModuleSite(shape),
+      m_options(options),
+      m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
+                    Init::kaimingUniform())),
       m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
                     options.bLearningRateFactor))
 {
@@ -29,8 +33,8 @@ LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& s
 at::Tensor LowRankSite::forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass)
 {
     const bool drops = pass.training && m_options.dropout > 0;
-    return kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(), base.weight, base.bias,
-                                  m_a, m_b, m_options.scale());
+    return kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(),
+                                  base.weight, base.bias, m_a, m_b, m_options.scale());
 }
 
 Delta LowRankSite::delta(std::int64_t) const

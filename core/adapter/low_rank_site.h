@@ -6,7 +6,8 @@
 
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 struct LowRankOptions {
     std::int64_t rank = 16;
@@ -25,7 +26,8 @@ class LowRankSite : public ModuleSite
 public:
     LowRankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options);
 
-    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override;
+    at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base,
+                       const model::Pass& pass) override;
 
     [[nodiscard]] Delta delta(std::int64_t expert) const override;
 

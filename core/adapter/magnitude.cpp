@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <c10/core/GradMode.h>
 
-namespace rankscope::adapter {
-namespace {
+namespace rankscope::adapter
+{
+namespace
+{
 
 constexpr std::int64_t blockElements = 1 << 19; ///< a block of rows stays in the processor's cache
 
@@ -30,7 +32,8 @@ at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update)
     const at::NoGradGuard guard;
     const at::Tensor down = update.down();
     const std::int64_t rows = weight.size(0);
-    const std::int64_t step = std::max<std::int64_t>(1, blockElements / std::max<std::int64_t>(1, weight.size(1)));
+    const std::int64_t step =
+        std::max<std::int64_t>(1, blockElements / std::max<std::int64_t>(1, weight.size(1)));
     at::Tensor norms = at::empty({rows}, down.options());
     for (std::int64_t row = 0; row < rows; row += step) {
         const std::int64_t count = std::min(step, rows - row);
@@ -41,17 +44,19 @@ at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update)
     return norms;
 }
 
-Magnitude::Magnitude(ParameterStore& store, const model::FrozenLinear& base)
-    : m_weight(base.weight)
+Magnitude::Magnitude(ParameterStore& store, const model::FrozenLinear& base) : m_weight(base.weight)
 {
     const auto options = at::TensorOptions(store.dtype()).device(store.device());
-    m_initial = rowNorms(base.weight, {at::empty({base.shape.out, 0}, options), at::empty({0, base.shape.in}, options), {}, 1});
-    m_magnitude =
-        store.add(tensorName(base.shape.path, "lora_magnitude_vector"), {base.shape.out}, Init::from(m_initial));
+    m_initial =
+        rowNorms(base.weight,
+                 {at::empty({base.shape.out, 0}, options), at::empty({0, base.shape.in}, options), {}, 1});
+    m_magnitude = store.add(tensorName(base.shape.path, "lora_magnitude_vector"), {base.shape.out},
+                            Init::from(m_initial));
 }
 
 at::Tensor Magnitude::apply(const at::Tensor& v, const model::FrozenLinear& base,
-                            const std::vector<at::Tensor>& trained, const std::function<LowRankDelta()>& update)
+                            const std::vector<at::Tensor>& trained,
+                            const std::function<LowRankDelta()>& update)
 {
     const at::Tensor& norm = m_norm.get(trained, [&] { return rowNorms(base.weight, update()); });
     at::Tensor y = v.to(m_magnitude.scalar_type()) * outputScale(m_magnitude, norm);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DoRA's half of an update (Liu et al. 2024): a trained length for each row of the weight, whose direction a low-rank
-// update turns. Shared by DoRA and by MoG's DoRA form.
+// DoRA's half of an update (Liu et al. 2024): a trained length for each row of the weight, whose direction a
+// low-rank update turns. Shared by DoRA and by MoG's DoRA form.
 #pragma once
 
 #include "core/adapter/delta.h"
@@ -11,10 +11,11 @@
 #include <functional>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
-/// ||W + s B C A|| of each row, [out] in the update's type (W's rows alone where the update is undefined). Goes through
-/// the rows in blocks: exact, and never holds a second W.
+/// ||W + s B C A|| of each row, [out] in the update's type (W's rows alone where the update is undefined).
+/// Goes through the rows in blocks: exact, and never holds a second W.
 at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update);
 
 /// m [out], starting as the row norms of W; V = W + update.
@@ -23,10 +24,11 @@ class Magnitude
 public:
     Magnitude(ParameterStore& store, const model::FrozenLinear& base);
 
-    /// (m / ||V||_row) v + bias for v = V x without bias. The norm is a constant to the gradient (section 4.3 of the
-    /// paper); it is computed again only once a tensor of `trained`, which `update` is made of, has changed.
-    at::Tensor apply(const at::Tensor& v, const model::FrozenLinear& base, const std::vector<at::Tensor>& trained,
-                     const std::function<LowRankDelta()>& update);
+    /// (m / ||V||_row) v + bias for v = V x without bias. The norm is a constant to the gradient (section 4.3
+    /// of the paper); it is computed again only once a tensor of `trained`, which `update` is made of, has
+    /// changed.
+    at::Tensor apply(const at::Tensor& v, const model::FrozenLinear& base,
+                     const std::vector<at::Tensor>& trained, const std::function<LowRankDelta()>& update);
     /// (m / ||V||_row) V - W.
     [[nodiscard]] Delta delta(const LowRankDelta& update) const;
     /// |m - m0| / m0 of each row, float64; 0 for a row of W that is zero.

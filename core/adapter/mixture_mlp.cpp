@@ -10,7 +10,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 Result<MixtureRouting> MixtureRouting::read(const Settings& settings)
 {
@@ -48,9 +49,11 @@ Result<MixtureShapes> MixtureShapes::read(const checkpoint::ModelConfig& model, 
 
 MixtureMlp::MixtureMlp(ParameterStore& store, const model::MlpBlock& block, const MixtureRouting& routing,
                        std::unique_ptr<BlockExperts> experts)
-    : m_routing(routing), m_experts(std::move(experts)),
+    : m_routing(routing),
+      m_experts(std::move(experts)),
       m_router(store.add(tensorName(mlpPath(block.layer), "router.weight"),
-                         {routing.experts, block.inputs.front().base.shape.in}, Init::normal(routing.routerStd)))
+                         {routing.experts, block.inputs.front().base.shape.in},
+                         Init::normal(routing.routerStd)))
 {
 }
 
@@ -68,8 +71,10 @@ Routing MixtureMlp::route(const at::Tensor& logits, const model::Pass& pass) con
         return routeTopK(logits, m_routing.topK);
     Routing routing = routeTopK(logits, 1, /*renormalise=*/false);
     if (m_routing.capacity > 0) {
-        // Switch (Fedus et al. 2022, section 2.2): what exceeds an expert's capacity in a row passes the block by.
-        const at::Tensor chosen = at::zeros_like(routing.probabilities, at::kBool).scatter_(-1, routing.choice, true);
+        // Switch (Fedus et al. 2022, section 2.2): what exceeds an expert's capacity in a row passes the
+        // block by.
+        const at::Tensor chosen =
+            at::zeros_like(routing.probabilities, at::kBool).scatter_(-1, routing.choice, true);
         at::Tensor kept = chosen.clone();
         for (std::int64_t row = 0; row < pass.rows(); ++row) {
             const std::int64_t count = pass.starts[row + 1] - pass.starts[row];
@@ -112,19 +117,22 @@ at::Tensor MixtureMlp::forward(const at::Tensor& x, const model::MlpBlock& block
 
 MixtureAdapter::MixtureAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
                                const MixtureRouting& routing)
-    : Adapter(std::move(store)), m_model(model), m_routing(routing)
+    : Adapter(std::move(store)),
+      m_model(model),
+      m_routing(routing)
 {
 }
 
 Result<std::unique_ptr<Adapter>> MixtureAdapter::attach(model::Decoder& model, const AttachOptions& options,
                                                         const MixtureRouting& routing,
                                                         const std::vector<checkpoint::LinearShape>& attention,
-                                                        const LowRankOptions& attentionOptions, const MakeExperts& make)
+                                                        const LowRankOptions& attentionOptions,
+                                                        const MakeExperts& make)
 {
     auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
     std::unique_ptr<MixtureAdapter> adapter(new MixtureAdapter(model, std::move(store), routing));
-    adapter->m_attention =
-        std::make_unique<ModuleSites>(model, adapter->parameters(), attention, LowRankSite::maker(attentionOptions));
+    adapter->m_attention = std::make_unique<ModuleSites>(model, adapter->parameters(), attention,
+                                                         LowRankSite::maker(attentionOptions));
     for (auto& layer : model.layers()) {
         RANKSCOPE_TRY(auto experts, make(adapter->parameters(), layer.mlp));
         adapter->m_blocks.push_back(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The MLP block as a mixture of experts that share the frozen block (MixLoRA, Li et al. 2024): one router for the block,
-// every chosen expert runs the whole block with its own update on each projection. What the update is, is the family's.
+// The MLP block as a mixture of experts that share the frozen block (MixLoRA, Li et al. 2024): one router for
+// the block, every chosen expert runs the whole block with its own update on each projection. What the update
+// is, is the family's.
 #pragma once
 
 #include "core/adapter/family.h"
@@ -12,7 +13,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// How tokens are sent to experts; the settings every MLP-block family has.
 struct MixtureRouting {
@@ -21,12 +23,12 @@ struct MixtureRouting {
     std::int64_t experts = 8;
     std::int64_t topK = 2;
     double topP = 0.8;
-    std::int64_t capacity = 0;  ///< Switch: tokens of one row that one expert takes at most; 0: any number
-    double routerStd = 0.02;    ///< of the router's normal initial values
-    double jitter = 0;          ///< perturbs router and experts' input in training
+    std::int64_t capacity = 0; ///< Switch: tokens of one row that one expert takes at most; 0: any number
+    double routerStd = 0.02;   ///< of the router's normal initial values
+    double jitter = 0;         ///< perturbs router and experts' input in training
     double balanceCoefficient = 1e-3;
     double zCoefficient = 0;
-    bool fused = true;          ///< each expert runs the whole block; false: experts are summed after each projection
+    bool fused = true; ///< each expert runs the whole block; false: experts are summed after each projection
 
     /// Elements kept for one token by a mixture: each chosen expert's rows through the block.
     [[nodiscard]] std::int64_t activationsPerToken(const checkpoint::ModelConfig& model) const
@@ -43,8 +45,8 @@ class BlockExperts
 {
 public:
     virtual ~BlockExperts() = default;
-    /// The projection `module` for rows sorted by expert. `x` [M, in] is each row's input. `base` [M, out] is what the
-    /// frozen projection gives for each row. Returns [M, out].
+    /// The projection `module` for rows sorted by expert. `x` [M, in] is each row's input. `base` [M, out] is
+    /// what the frozen projection gives for each row. Returns [M, out].
     virtual at::Tensor project(const model::FrozenLinear& linear, const at::Tensor& base, const at::Tensor& x,
                                const kernels::ExpertGroups& groups, const model::Pass& pass) = 0;
     [[nodiscard]] virtual Delta delta(const std::string& module, std::int64_t expert) const = 0;
@@ -75,29 +77,34 @@ private:
     at::Tensor m_logits; ///< [T, N]
 };
 
-/// A mixture in every layer's MLP block, plain LoRA on attention, and the balance losses over all layers together.
+/// A mixture in every layer's MLP block, plain LoRA on attention, and the balance losses over all layers
+/// together.
 class MixtureAdapter : public Adapter
 {
 public:
-    using MakeExperts = std::function<Result<std::unique_ptr<BlockExperts>>(ParameterStore&, const model::MlpBlock&)>;
+    using MakeExperts =
+        std::function<Result<std::unique_ptr<BlockExperts>>(ParameterStore&, const model::MlpBlock&)>;
 
     /// `attention`: the linears that receive a plain LoRA pair.
     static Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const AttachOptions& options,
                                                    const MixtureRouting& routing,
                                                    const std::vector<checkpoint::LinearShape>& attention,
-                                                   const LowRankOptions& attentionOptions, const MakeExperts& make);
+                                                   const LowRankOptions& attentionOptions,
+                                                   const MakeExperts& make);
     ~MixtureAdapter() override;
 
     void beginPass(const model::Pass& pass) override;
     at::Tensor auxiliaryLoss() override;
     [[nodiscard]] std::vector<DeltaSite> deltaSites() const override;
-    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const override;
+    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module,
+                              std::int64_t expert) const override;
     [[nodiscard]] at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
                                            const at::Tensor& x) const override;
     [[nodiscard]] std::vector<RoutingTrace> routing() const override;
 
 private:
-    MixtureAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store, const MixtureRouting& routing);
+    MixtureAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
+                   const MixtureRouting& routing);
 
     model::Decoder& m_model;
     MixtureRouting m_routing;

@@ -4,7 +4,8 @@
 #include <ATen/TensorOperators.h>
 #include <algorithm>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 at::Tensor ModuleSite::expertForward(std::int64_t, const at::Tensor& x, const model::FrozenLinear& base)
 {
@@ -49,7 +50,8 @@ std::vector<DeltaSite> ModuleSites::deltaSites() const
 {
     std::vector<DeltaSite> result;
     for (const auto& site : m_sites)
-        result.push_back({site->shape().layer, site->shape().module, site->experts(), site->shape().module, site->linear()});
+        result.push_back({site->shape().layer, site->shape().module, site->experts(), site->shape().module,
+                          site->linear()});
     return result;
 }
 
@@ -69,8 +71,10 @@ std::vector<RoutingTrace> ModuleSites::routing() const
 }
 
 ModuleAdapter::ModuleAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
-                             const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make)
-    : Adapter(std::move(store)), m_sites(model, *m_parameters, linears, make)
+                             const std::vector<checkpoint::LinearShape>& linears,
+                             const ModuleSites::Make& make)
+    : Adapter(std::move(store)),
+      m_sites(model, *m_parameters, linears, make)
 {
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families whose adapter is one object on each adapted linear: what stands on a linear, the set of them on a model, and
-// an Adapter made of them. Tensors that linears share belong to the family, which hands them to its sites.
+// Families whose adapter is one object on each adapted linear: what stands on a linear, the set of them on a
+// model, and an Adapter made of them. Tensors that linears share belong to the family, which hands them to
+// its sites.
 #pragma once
 
 #include "core/adapter/family.h"
@@ -12,7 +13,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// What a family puts on one linear. forward() is the whole adapted linear: x [T, in] -> [T, out].
 class ModuleSite : public model::LinearAdapter
@@ -32,7 +34,8 @@ public:
     [[nodiscard]] virtual at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                                                    const model::FrozenLinear& base);
 
-    /// Of all experts together, with these weights [N]; sites whose experts share a factor say it with fewer ranks.
+    /// Of all experts together, with these weights [N]; sites whose experts share a factor say it with fewer
+    /// ranks.
     [[nodiscard]] virtual Delta meanDelta(const at::Tensor& weights) const;
 
     /// Forgets what the last pass left behind.
@@ -52,8 +55,8 @@ class ModuleSites
 public:
     using Make = std::function<std::unique_ptr<ModuleSite>(ParameterStore&, const model::FrozenLinear&)>;
 
-    ModuleSites(model::Decoder& model, ParameterStore& store, const std::vector<checkpoint::LinearShape>& linears,
-                const Make& make);
+    ModuleSites(model::Decoder& model, ParameterStore& store,
+                const std::vector<checkpoint::LinearShape>& linears, const Make& make);
     ~ModuleSites();
     ModuleSites(const ModuleSites&) = delete;
     ModuleSites& operator=(const ModuleSites&) = delete;
@@ -69,7 +72,8 @@ private:
     std::vector<std::unique_ptr<ModuleSite>> m_sites;
 };
 
-/// An adapter that is its sites. A family derives from it where it has an auxiliary loss or measures of its own.
+/// An adapter that is its sites. A family derives from it where it has an auxiliary loss or measures of its
+/// own.
 class ModuleAdapter : public Adapter
 {
 public:
@@ -79,7 +83,8 @@ public:
     void beginPass(const model::Pass& pass) override;
     void afterStep() override;
     [[nodiscard]] std::vector<DeltaSite> deltaSites() const override { return m_sites.deltaSites(); }
-    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module, std::int64_t expert) const override;
+    [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module,
+                              std::int64_t expert) const override;
     [[nodiscard]] at::Tensor expertForward(std::int64_t layer, const std::string& module, std::int64_t expert,
                                            const at::Tensor& x) const override;
     [[nodiscard]] Delta meanDelta(const DeltaSite& site, const at::Tensor& weights) const override;

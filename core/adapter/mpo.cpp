@@ -10,7 +10,8 @@
 #include <cmath>
 #include <tuple>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 std::vector<std::int64_t> MpoLegs::bonds() const
 {
@@ -48,7 +49,8 @@ kernels::MpoGrouping MpoLegs::grouping(bool transposed) const
     return {static_cast<std::int64_t>(centre()), rows, columns, transposed};
 }
 
-Result<std::vector<std::int64_t>> parseLegs(const std::string& text, std::int64_t size, const std::string& what)
+Result<std::vector<std::int64_t>> parseLegs(const std::string& text, std::int64_t size,
+                                            const std::string& what)
 {
     std::vector<std::int64_t> legs;
     std::int64_t product = 1;
@@ -58,19 +60,22 @@ Result<std::vector<std::int64_t>> parseLegs(const std::string& text, std::int64_
         std::int64_t leg = 0;
         const auto [next, error] = std::from_chars(at, end, leg);
         if (error != std::errc{} || leg < 1 || leg > size || (next != end && *next != ':'))
-            return fail(what + " is '" + text + "', but must be whole numbers from 1 separated by colons, such as 2:6:32:2:2");
+            return fail(what + " is '" + text +
+                        "', but must be whole numbers from 1 separated by colons, such as 2:6:32:2:2");
         legs.push_back(leg);
         product = product > size ? product : product * leg;
         at = next + 1;
     }
     if (legs.size() < 3 || legs.size() % 2 == 0)
-        return fail(what + " has " + std::to_string(legs.size()) + " legs, but needs an odd number of at least 3, so that there is a centre");
+        return fail(what + " has " + std::to_string(legs.size()) +
+                    " legs, but needs an odd number of at least 3, so that there is a centre");
     if (product != size)
         return fail(what + " is " + text + ", but its legs must multiply to " + std::to_string(size));
     return legs;
 }
 
-namespace {
+namespace
+{
 
 /// Every way to write size = a : b : centre : c : d with small outer legs.
 std::vector<std::vector<std::int64_t>> fiveLegs(std::int64_t size)
@@ -100,9 +105,11 @@ Result<MpoLegs> chooseLegs(std::int64_t rows, std::int64_t columns, double equiv
     for (const auto& row : fiveLegs(rows)) {
         for (const auto& column : fiveLegs(columns)) {
             const MpoLegs legs{row, column};
-            // Among equally large ones, the smallest right side: the right block is multiplied for every element of W.
+            // Among equally large ones, the smallest right side: the right block is multiplied for every
+            // element of W.
             const auto d = legs.bonds();
-            const std::tuple score{std::abs(std::log(static_cast<double>(legs.sideElements()) / target)), d[3], row};
+            const std::tuple score{std::abs(std::log(static_cast<double>(legs.sideElements()) / target)),
+                                   d[3], row};
             if (best.rows.empty() || score < bestScore) {
                 best = legs;
                 bestScore = score;
@@ -110,15 +117,16 @@ Result<MpoLegs> chooseLegs(std::int64_t rows, std::int64_t columns, double equiv
         }
     }
     if (best.rows.empty())
-        return fail("no legs can be chosen for a matrix " + std::to_string(rows) + " x " + std::to_string(columns) +
-                    "; give rowLegs and columnLegs yourself");
+        return fail("no legs can be chosen for a matrix " + std::to_string(rows) + " x " +
+                    std::to_string(columns) + "; give rowLegs and columnLegs yourself");
     return best;
 }
 
-namespace {
+namespace
+{
 
-/// Left singular vectors of a matrix that is usually far wider than tall: those of the triangular factor of its
-/// transpose, an orthogonal change of basis on the wide side.
+/// Left singular vectors of a matrix that is usually far wider than tall: those of the triangular factor of
+/// its transpose, an orthogonal change of basis on the wide side.
 at::Tensor leftVectors(const at::Tensor& matrix)
 {
     at::Tensor small = matrix;

@@ -3,17 +3,20 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/topk.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <cmath>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 ParameterStore::ParameterStore(at::ScalarType dtype, at::Device device, std::uint64_t seed)
-    : m_dtype(dtype), m_device(device), m_generator(at::make_generator<at::CPUGeneratorImpl>(seed))
+    : m_dtype(dtype),
+      m_device(device),
+      m_generator(at::make_generator<at::CPUGeneratorImpl>(seed))
 {
 }
 
@@ -29,10 +32,18 @@ at::Tensor ParameterStore::make(const std::vector<std::int64_t>& shape, const In
         values.uniform_(-halfWidth, halfWidth, m_generator);
     };
     switch (init.kind) {
-    case Init::Kind::Zeros: values = at::zeros(shape, options); break;
-    case Init::Kind::Ones: values = at::ones(shape, options); break;
-    case Init::Kind::KaimingUniform: uniform(1.0 / std::sqrt(fanIn)); break;
-    case Init::Kind::Uniform: uniform(init.value); break;
+    case Init::Kind::Zeros:
+        values = at::zeros(shape, options);
+        break;
+    case Init::Kind::Ones:
+        values = at::ones(shape, options);
+        break;
+    case Init::Kind::KaimingUniform:
+        uniform(1.0 / std::sqrt(fanIn));
+        break;
+    case Init::Kind::Uniform:
+        uniform(init.value);
+        break;
     case Init::Kind::XavierUniform: {
         const auto fanOut = static_cast<double>(shape.size() > 1 ? shape[shape.size() - 2] : 1);
         uniform(init.value * std::sqrt(6.0 / (fanIn + fanOut)));
@@ -60,8 +71,8 @@ at::Tensor ParameterStore::make(const std::vector<std::int64_t>& shape, const In
     return values.to(m_device, m_dtype).contiguous();
 }
 
-at::Tensor ParameterStore::insert(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
-                                  Parameter parameter)
+at::Tensor ParameterStore::insert(const std::string& name, const std::vector<std::int64_t>& shape,
+                                  const Init& init, Parameter parameter)
 {
     TORCH_CHECK(!m_index.contains(name), "two adapter tensors are named ", name);
     parameter.name = name;
@@ -72,8 +83,8 @@ at::Tensor ParameterStore::insert(const std::string& name, const std::vector<std
     return parameter.tensor;
 }
 
-at::Tensor ParameterStore::add(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
-                               double learningRateFactor)
+at::Tensor ParameterStore::add(const std::string& name, const std::vector<std::int64_t>& shape,
+                               const Init& init, double learningRateFactor)
 {
     return insert(name, shape, init, {{}, {}, true, true, learningRateFactor});
 }
@@ -84,7 +95,8 @@ at::Tensor ParameterStore::addUnreached(const std::string& name, const std::vect
     return insert(name, shape, init, {{}, {}, true, false, 1.0});
 }
 
-at::Tensor ParameterStore::addBuffer(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init)
+at::Tensor ParameterStore::addBuffer(const std::string& name, const std::vector<std::int64_t>& shape,
+                                     const Init& init)
 {
     return insert(name, shape, init, {{}, {}, false, false, 1.0});
 }
@@ -120,9 +132,11 @@ Status ParameterStore::load(const std::map<std::string, at::Tensor>& tensors)
     for (const auto& [name, tensor] : tensors) {
         const Parameter* parameter = find(name);
         if (!parameter)
-            return fail("the saved adapter has a tensor " + name + " that this family with these settings does not have");
+            return fail("the saved adapter has a tensor " + name +
+                        " that this family with these settings does not have");
         if (parameter->tensor.sizes() != tensor.sizes())
-            return fail("the saved tensor " + name + " has another shape than this family with these settings gives it");
+            return fail("the saved tensor " + name +
+                        " has another shape than this family with these settings gives it");
     }
     for (const auto& parameter : m_parameters) {
         if (!tensors.contains(parameter.name))

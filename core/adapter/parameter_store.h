@@ -13,14 +13,15 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// How a tensor starts (families.md section 0).
 struct Init {
     enum class Kind { Zeros, Ones, KaimingUniform, Normal, Uniform, XavierUniform, SparseNormal, Given };
     Kind kind = Kind::Zeros;
-    double value = 0;  ///< standard deviation, half-width or gain
-    at::Tensor given;  ///< for Given
+    double value = 0;          ///< standard deviation, half-width or gain
+    at::Tensor given;          ///< for Given
     std::int64_t nonZeros = 0; ///< of each row, for SparseNormal
 
     static Init zeros() { return {Kind::Zeros, 0, {}}; }
@@ -32,15 +33,18 @@ struct Init {
     /// U(-g sqrt(6/(in+out)), ...) over the last two dimensions.
     static Init xavierUniform(double gain) { return {Kind::XavierUniform, gain, {}}; }
     /// N(0, std) at `nonZeros` random places of each row of a matrix, 0 elsewhere.
-    static Init sparseNormal(double std, std::int64_t nonZeros) { return {Kind::SparseNormal, std, {}, nonZeros}; }
+    static Init sparseNormal(double std, std::int64_t nonZeros)
+    {
+        return {Kind::SparseNormal, std, {}, nonZeros};
+    }
     static Init from(const at::Tensor& tensor) { return {Kind::Given, 0, tensor}; }
 };
 
 struct Parameter {
     std::string name; ///< as saved: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
     at::Tensor tensor;
-    bool trainable = true;           ///< counted; false: a buffer (saved, never counted, no gradient)
-    bool reached = true;             ///< false: trainable by the family's definition, yet no gradient can reach it
+    bool trainable = true; ///< counted; false: a buffer (saved, never counted, no gradient)
+    bool reached = true;   ///< false: trainable by the family's definition, yet no gradient can reach it
     double learningRateFactor = 1.0; ///< of the job's learning rate
 };
 
@@ -53,9 +57,10 @@ public:
     /// A trainable tensor. The name must be new.
     at::Tensor add(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init,
                    double learningRateFactor = 1.0);
-    /// A tensor that the family's definition counts as trainable though no gradient can reach it (the threshold of a
-    /// hard comparison). Saved and counted; stays as it starts.
-    at::Tensor addUnreached(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init);
+    /// A tensor that the family's definition counts as trainable though no gradient can reach it (the
+    /// threshold of a hard comparison). Saved and counted; stays as it starts.
+    at::Tensor addUnreached(const std::string& name, const std::vector<std::int64_t>& shape,
+                            const Init& init);
     /// A tensor that is saved but not trained.
     at::Tensor addBuffer(const std::string& name, const std::vector<std::int64_t>& shape, const Init& init);
 

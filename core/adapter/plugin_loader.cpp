@@ -4,16 +4,22 @@
 #include <algorithm>
 #include <dlfcn.h>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 std::string name(PluginState state)
 {
     switch (state) {
-    case PluginState::Found: return "found";
-    case PluginState::Invalid: return "invalid";
-    case PluginState::Incompatible: return "incompatible";
-    case PluginState::Loaded: return "loaded";
-    case PluginState::Failed: return "failed";
+    case PluginState::Found:
+        return "found";
+    case PluginState::Invalid:
+        return "invalid";
+    case PluginState::Incompatible:
+        return "incompatible";
+    case PluginState::Loaded:
+        return "loaded";
+    case PluginState::Failed:
+        return "failed";
     }
     return {};
 }
@@ -44,7 +50,8 @@ PluginLoader::PluginLoader(const std::vector<std::filesystem::path>& folders)
             if (plugin.state == PluginState::Found && taken) {
                 plugin.state = PluginState::Invalid;
                 plugin.error = "another plugin is already named " + plugin.manifest.name;
-            } else if (plugin.state == PluginState::Found && plugin.manifest.apiVersion != protocol::pluginApiVersion) {
+            } else if (plugin.state == PluginState::Found &&
+                       plugin.manifest.apiVersion != protocol::pluginApiVersion) {
                 plugin.state = PluginState::Incompatible;
                 plugin.error = "it was written for version " + std::to_string(plugin.manifest.apiVersion) +
                                " of the plugin interface, this program has version " +
@@ -71,8 +78,10 @@ Result<const Plugin*> PluginLoader::load(const std::string& wanted)
         }
     }
     if (broken)
-        return fail("the adapter family " + wanted + " cannot be used (" + name(broken->state) + "): " + broken->error);
-    return fail("there is no adapter family named '" + wanted + "'; known: " + (known.empty() ? "none" : known));
+        return fail("the adapter family " + wanted + " cannot be used (" + name(broken->state) +
+                    "): " + broken->error);
+    return fail("there is no adapter family named '" + wanted +
+                "'; known: " + (known.empty() ? "none" : known));
 }
 
 void PluginLoader::loadAll()
@@ -103,10 +112,13 @@ void PluginLoader::loadLibrary(Plugin& plugin)
         if (!family || family->apiVersion != protocol::pluginApiVersion)
             return failed(PluginState::Incompatible,
                           "its library was compiled for version " +
-                              std::to_string(family ? family->apiVersion : 0) + " of the plugin interface, this program has version " +
+                              std::to_string(family ? family->apiVersion : 0) +
+                              " of the plugin interface, this program has version " +
                               std::to_string(protocol::pluginApiVersion));
-        plugin.family = std::shared_ptr<const Family>(
-            family->create(), [destroy = family->destroy](const Family* f) { destroy(const_cast<Family*>(f)); });
+        plugin.family =
+            std::shared_ptr<const Family>(family->create(), [destroy = family->destroy](const Family* f) {
+                destroy(const_cast<Family*>(f));
+            });
         plugin.state = PluginState::Loaded;
     } catch (const std::exception& error) {
         failed(PluginState::Failed, std::string("it failed to start: ") + error.what());

@@ -10,14 +10,15 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 enum class PluginState {
     Found,        ///< family.json read; the library has not been asked for yet
     Invalid,      ///< family.json cannot be used
     Incompatible, ///< another version of the interface
     Loaded,
-    Failed,       ///< the library could not be opened or started
+    Failed, ///< the library could not be opened or started
 };
 
 std::string name(PluginState state);
@@ -32,12 +33,13 @@ struct Plugin {
 class PluginLoader
 {
 public:
-    /// Reads every <folder>/<name>/family.json. Folders that do not exist are passed over. Where two plugins have one
-    /// name, the first found counts and the second is invalid.
+    /// Reads every <folder>/<name>/family.json. Folders that do not exist are passed over. Where two plugins
+    /// have one name, the first found counts and the second is invalid.
     explicit PluginLoader(const std::vector<std::filesystem::path>& folders);
 
     [[nodiscard]] const std::vector<Plugin>& plugins() const { return m_plugins; }
-    /// The plugin of that name with its library loaded. Errors: unknown (the known ones are named), or its own error.
+    /// The plugin of that name with its library loaded. Errors: unknown (the known ones are named), or its
+    /// own error.
     Result<const Plugin*> load(const std::string& name);
     /// Loads every plugin that can be.
     void loadAll();

@@ -13,13 +13,16 @@
 #include <c10/core/GradMode.h>
 #include <cmath>
 
-namespace rankscope::adapter {
-namespace {
+namespace rankscope::adapter
+{
+namespace
+{
 
 constexpr std::int64_t oversampling = 8; ///< probes beyond the rank (Halko et al., section 4.2)
 
-/// The columns made orthonormal by the Cholesky factor of their inner products, twice, in float64: for a few long columns
-/// this is matrix products, where a Householder QR waits for memory and, with several threads, for itself.
+/// The columns made orthonormal by the Cholesky factor of their inner products, twice, in float64: for a few
+/// long columns this is matrix products, where a Householder QR waits for memory and, with several threads,
+/// for itself.
 at::Tensor orthonormal(const at::Tensor& columns)
 {
     at::Tensor q = columns.to(at::kDouble);
@@ -31,12 +34,14 @@ at::Tensor orthonormal(const at::Tensor& columns)
         worst = (factor.diagonal() - 1).abs().max().item<double>();
         q = at::linalg_solve_triangular(factor, q.t(), /*upper=*/false).t();
     }
-    // The second pass finds them orthonormal but for rounding, unless the first could not tell some of them apart.
+    // The second pass finds them orthonormal but for rounding, unless the first could not tell some of them
+    // apart.
     return worst < 0.1 ? q.to(columns.scalar_type()) : std::get<0>(at::linalg_qr(columns));
 }
 
-/// An orthonormal basis [out, k] of what `weight` does to k random vectors, sharpened by power iterations. Made
-/// orthonormal after every step: otherwise the smaller directions would drown in the rounding of the largest.
+/// An orthonormal basis [out, k] of what `weight` does to k random vectors, sharpened by power iterations.
+/// Made orthonormal after every step: otherwise the smaller directions would drown in the rounding of the
+/// largest.
 at::Tensor randomRange(const at::Tensor& weight, std::int64_t k, std::int64_t iterations, std::uint64_t seed)
 {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
@@ -45,8 +50,8 @@ at::Tensor randomRange(const at::Tensor& weight, std::int64_t k, std::int64_t it
     at::Tensor basis = orthonormal(at::mm(weight, probes));
     const at::Tensor transposed = weight.t();
     std::int64_t done = 0;
-    // One product W W^T pays for itself once the iterations would have cost more: then all but the last go through it.
-    // The last goes through W, which mends what squaring lost.
+    // One product W W^T pays for itself once the iterations would have cost more: then all but the last go
+    // through it. The last goes through W, which mends what squaring lost.
     if (weight.size(0) < 2 * k * (iterations - 1)) {
         const at::Tensor square = at::mm(weight, transposed);
         for (; done + 1 < iterations; ++done)
@@ -68,15 +73,16 @@ Status checkPrincipalRank(const std::vector<checkpoint::LinearShape>& linears, s
 {
     for (const auto& shape : linears) {
         if (const std::int64_t most = std::min(shape.in, shape.out); rank > most)
-            return fail("rank is " + std::to_string(rank) + ", but " + shape.module + " [" + std::to_string(shape.out) +
-                        " x " + std::to_string(shape.in) + "] has only " + std::to_string(most) +
+            return fail("rank is " + std::to_string(rank) + ", but " + shape.module + " [" +
+                        std::to_string(shape.out) + " x " + std::to_string(shape.in) + "] has only " +
+                        std::to_string(most) +
                         " singular values; choose a rank of at most that, or other targets");
     }
     return {};
 }
 
-LowRankDelta principalPair(const at::Tensor& weight, std::int64_t rank, double scale, const PrincipalOptions& options,
-                           std::uint64_t seed)
+LowRankDelta principalPair(const at::Tensor& weight, std::int64_t rank, double scale,
+                           const PrincipalOptions& options, std::uint64_t seed)
 {
     const at::NoGradGuard guard;
     const at::Tensor w = weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat);

@@ -16,19 +16,23 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 at::Tensor stableTopK(const at::Tensor& values, std::int64_t k)
 {
     const at::Tensor plain = values.detach();
-    // at::topk leaves the order of ties open; a stable sort does not, but takes three times as long where there are many to
-    // choose from (ranks as experts). Where no two of a row's k + 1 largest are alike, there is nothing to leave open.
+    // at::topk leaves the order of ties open; a stable sort does not, but takes three times as long where
+    // there are many to choose from (ranks as experts). Where no two of a row's k + 1 largest are alike,
+    // there is nothing to leave open.
     if (plain.is_cpu() && plain.size(-1) > 16 && k < plain.size(-1)) {
         const auto [best, index] = at::topk(plain, k + 1, /*dim=*/-1, /*largest=*/true, /*sorted=*/true);
         if (!(best.narrow(-1, 0, k) == best.narrow(-1, 1, k)).any().item<bool>())
             return index.narrow(-1, 0, k).contiguous();
     }
-    return std::get<1>(at::sort(plain, /*stable=*/true, /*dim=*/-1, /*descending=*/true)).narrow(-1, 0, k).contiguous();
+    return std::get<1>(at::sort(plain, /*stable=*/true, /*dim=*/-1, /*descending=*/true))
+        .narrow(-1, 0, k)
+        .contiguous();
 }
 
 at::Tensor Routing::load() const
@@ -43,7 +47,8 @@ at::Tensor Routing::load() const
 
 kernels::ExpertGroups Routing::groups() const
 {
-    TORCH_CHECK(choice.defined() || kept.defined(), "soft routing uses every expert for every token: there are no groups");
+    TORCH_CHECK(choice.defined() || kept.defined(),
+                "soft routing uses every expert for every token: there are no groups");
     return choice.defined() ? kernels::groupByExpert(choice, experts()) : kernels::groupByMask(kept);
 }
 
@@ -139,7 +144,8 @@ Routing routeGumbel(const at::Tensor& logits, double temperature, double noise, 
     at::Tensor scores = at::log_softmax(logits, -1);
     const at::Tensor p = scores.exp();
     if (noise != 0) {
-        const at::Tensor g = at::empty(logits.sizes(), logits.options().device(at::kCPU)).exponential_().log().neg();
+        const at::Tensor g =
+            at::empty(logits.sizes(), logits.options().device(at::kCPU)).exponential_().log().neg();
         scores = scores + noise * g.to(logits.device());
     }
     return {p, {}, {}, at::softmax(scores / temperature, -1)};
@@ -166,7 +172,8 @@ at::Tensor jitter(const at::Tensor& x, double e, bool training)
 
 at::Tensor balanceLoss(const at::Tensor& probabilities, const at::Tensor& load)
 {
-    const at::Tensor share = (load / static_cast<double>(probabilities.size(0))).to(probabilities.scalar_type());
+    const at::Tensor share =
+        (load / static_cast<double>(probabilities.size(0))).to(probabilities.scalar_type());
     return static_cast<double>(probabilities.size(-1)) * (share * probabilities.mean(0)).sum();
 }
 

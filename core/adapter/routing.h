@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <string>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 /// The weights G of one router for the tokens of one pass, in one of three forms:
 /// soft (neither `choice` nor `kept`): weights [T, N], every expert is used;
@@ -44,28 +45,33 @@ Routing routeTopP(const at::Tensor& logits, double share);
 Routing routeTopKSoftmaxBias(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
 /// q = sigmoid(z) + bias; the k largest, divided by their sum, times k.
 Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
-/// q = sigmoid(z), used where q >= threshold [T, 1] as it is: nothing is subtracted and nothing normalised, so several
-/// experts or none may be used. Without a threshold every expert is, with its q. No gradient reaches the threshold.
+/// q = sigmoid(z), used where q >= threshold [T, 1] as it is: nothing is subtracted and nothing normalised,
+/// so several experts or none may be used. Without a threshold every expert is, with its q. No gradient
+/// reaches the threshold.
 Routing routeSigmoidThreshold(const at::Tensor& logits, const at::Tensor& threshold);
-/// Experts with p >= threshold [T, 1], weighted by p - threshold, divided by the sum of what is kept; all 0 if nothing is
-/// (AdaMoLE). Gradients reach the threshold through the weights.
+/// Experts with p >= threshold [T, 1], weighted by p - threshold, divided by the sum of what is kept; all 0
+/// if nothing is (AdaMoLE). Gradients reach the threshold through the weights.
 Routing routeThreshold(const at::Tensor& logits, const at::Tensor& threshold);
-/// Training: softmax((ln p + noise * g) / temperature) with g ~ Gumbel(0, 1), dense. Evaluation: the most probable expert
-/// alone, with weight 1. The draws come from the default generator of the CPU, whose state a checkpoint keeps.
+/// Training: softmax((ln p + noise * g) / temperature) with g ~ Gumbel(0, 1), dense. Evaluation: the most
+/// probable expert alone, with weight 1. The draws come from the default generator of the CPU, whose state a
+/// checkpoint keeps.
 Routing routeGumbel(const at::Tensor& logits, double temperature, double noise, bool training);
-/// The k largest of score [T, r], each with weight 1: no router weights, the units' own outputs decide (FlyLoRA).
+/// The k largest of score [T, r], each with weight 1: no router weights, the units' own outputs decide
+/// (FlyLoRA).
 Routing routeImplicitTopK(const at::Tensor& score, std::int64_t k);
 /// One routing for each row (instance_soft): rows [B, N] repeated for the row's tokens, row [T].
 Routing routeRows(const at::Tensor& rows, const at::Tensor& row);
 
-/// Indices of the k largest of each row, best first; on ties the lower index wins, as the definition asks for.
+/// Indices of the k largest of each row, best first; on ties the lower index wins, as the definition asks
+/// for.
 at::Tensor stableTopK(const at::Tensor& values, std::int64_t k);
 
 /// Multiplies by U(1 - e, 1 + e) in training; e = 0: x itself.
 at::Tensor jitter(const at::Tensor& x, double e, bool training);
 
-/// N * sum_j f_j P_j with f_j = share of tokens that use j, P_j = mean probability (`f_topk` of MixLoRA and AdaMoLE:
-/// value k at balance). load [N] and tokens may cover several routers whose `probabilities` [T, N] are concatenated.
+/// N * sum_j f_j P_j with f_j = share of tokens that use j, P_j = mean probability (`f_topk` of MixLoRA and
+/// AdaMoLE: value k at balance). load [N] and tokens may cover several routers whose `probabilities` [T, N]
+/// are concatenated.
 at::Tensor balanceLoss(const at::Tensor& probabilities, const at::Tensor& load);
 /// The same with f_j = share of all choices (`f_norm` of MoLA and Switch): value 1 at balance, whatever k.
 at::Tensor normalisedBalanceLoss(const at::Tensor& probabilities, const at::Tensor& load);

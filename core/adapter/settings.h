@@ -8,14 +8,18 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 class Settings
 {
 public:
     explicit Settings(base::Json complete) : m_values(std::move(complete)) {}
 
-    [[nodiscard]] std::int64_t integer(const char* name) const { return m_values.at(name).get<std::int64_t>(); }
+    [[nodiscard]] std::int64_t integer(const char* name) const
+    {
+        return m_values.at(name).get<std::int64_t>();
+    }
     [[nodiscard]] double number(const char* name) const { return m_values.at(name).get<double>(); }
     [[nodiscard]] bool boolean(const char* name) const { return m_values.at(name).get<bool>(); }
     [[nodiscard]] std::string text(const char* name) const { return m_values.at(name).get<std::string>(); }

@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <set>
 
-namespace rankscope::adapter {
+namespace rankscope::adapter
+{
 
 bool isMlpModule(const std::string& module)
 {
-    return module == "gate_proj" || module == "up_proj" || module == "gate_up_proj" || module == "down_proj" ||
-           module == "intermediate.dense" || module == "output.dense";
+    return module == "gate_proj" || module == "up_proj" || module == "gate_up_proj" ||
+           module == "down_proj" || module == "intermediate.dense" || module == "output.dense";
 }
 
 std::vector<std::string> modulesOf(const std::vector<checkpoint::LinearShape>& linears)

@@ -8,8 +8,10 @@
 #include <c10/core/GradMode.h>
 #include <chrono>
 
-namespace rankscope::analysis {
-namespace {
+namespace rankscope::analysis
+{
+namespace
+{
 
 constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut, at most
 constexpr std::size_t batch = 32;           ///< updates looked at between two glances at the clock
@@ -65,9 +67,12 @@ struct LiveMeasures::Grids {
     Measured drift;
 };
 
-LiveMeasures::LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks,
-                           double budget)
-    : m_adapter(adapter), m_layers(layers), m_budget(budget), m_routing(layers, std::move(tasks)),
+LiveMeasures::LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers,
+                           std::vector<std::string> tasks, double budget)
+    : m_adapter(adapter),
+      m_layers(layers),
+      m_budget(budget),
+      m_routing(layers, std::move(tasks)),
       m_sites(adapter.deltaSites())
 {
     for (const auto& site : m_sites) {
@@ -98,30 +103,44 @@ LiveMeasures::Grids LiveMeasures::makeGrids() const
     const std::vector<record::Axis> sites{layer, module, expert};
     Grids grids;
     if (m_experts > 0) {
-        grids.entropy =
-            unmeasured({"rank/entropy", "Entropy effective rank", "",
-                        "exp(-sum p ln p) with p = sigma / sum sigma, over the update's singular values (Roy & Vetterli 2007).",
-                        sites});
-        grids.stable =
-            unmeasured({"rank/stable", "Stable rank", "",
-                        "||dW||_F^2 / ||dW||_2^2 of the update; what REMoE prints as its effective rank (eq. 10).", sites});
-        grids.nuclear = unmeasured({"rank/nuclear", "Nuclear ratio", "",
-                                    "sum sigma / sigma_max of the update; what REMoE describes below eq. 10.", sites});
-        grids.spectrum =
-            unmeasured({"spectrum/singular_values", "Singular values of the update", "",
-                        "Largest singular values of dW, from the small core of its low-rank factors where it has them.",
-                        {layer, module, expert, record::Axis{"index", "", numbered(m_spectrum)}}});
+        grids.entropy = unmeasured({"rank/entropy", "Entropy effective rank", "",
+                                    "exp(-sum p ln p) with p = sigma / sum sigma, over the update's singular "
+                                    "values (Roy & Vetterli 2007).",
+                                    sites});
+        grids.stable = unmeasured(
+            {"rank/stable", "Stable rank", "",
+             "||dW||_F^2 / ||dW||_2^2 of the update; what REMoE prints as its effective rank (eq. 10).",
+             sites});
+        grids.nuclear =
+            unmeasured({"rank/nuclear", "Nuclear ratio", "",
+                        "sum sigma / sigma_max of the update; what REMoE describes below eq. 10.", sites});
+        grids.spectrum = unmeasured(
+            {"spectrum/singular_values",
+             "Singular values of the update",
+             "",
+             "Largest singular values of dW, from the small core of its low-rank factors where it has them.",
+             {layer, module, expert, record::Axis{"index", "", numbered(m_spectrum)}}});
     }
     if (m_mixtures) {
-        const std::string averaged = " Of the update as tokens meet it on average: the experts' updates summed with the mean "
-                                     "weights that the router gave them since the last record.";
+        const std::string averaged =
+            " Of the update as tokens meet it on average: the experts' updates summed with the mean "
+            "weights that the router gave them since the last record.";
         grids.mixtureEntropy =
-            unmeasured({"rank/mixture_entropy", "Mixture's entropy rank", "",
-                        "exp(-sum p ln p) with p = sigma / sum sigma (Roy & Vetterli 2007)." + averaged, {layer, module}});
-        grids.mixtureStable = unmeasured({"rank/mixture_stable", "Mixture's stable rank", "",
-                                          "||dW||_F^2 / ||dW||_2^2." + averaged, {layer, module}});
-        grids.mixtureNuclear = unmeasured({"rank/mixture_nuclear", "Mixture's nuclear ratio", "",
-                                           "sum sigma / sigma_max." + averaged, {layer, module}});
+            unmeasured({"rank/mixture_entropy",
+                        "Mixture's entropy rank",
+                        "",
+                        "exp(-sum p ln p) with p = sigma / sum sigma (Roy & Vetterli 2007)." + averaged,
+                        {layer, module}});
+        grids.mixtureStable = unmeasured({"rank/mixture_stable",
+                                          "Mixture's stable rank",
+                                          "",
+                                          "||dW||_F^2 / ||dW||_2^2." + averaged,
+                                          {layer, module}});
+        grids.mixtureNuclear = unmeasured({"rank/mixture_nuclear",
+                                           "Mixture's nuclear ratio",
+                                           "",
+                                           "sum sigma / sigma_max." + averaged,
+                                           {layer, module}});
     }
     if (m_cores > 0) {
         auto counted = [](const char* name, std::int64_t count) {
@@ -133,18 +152,29 @@ LiveMeasures::Grids LiveMeasures::makeGrids() const
         const record::Axis cut = counted("cut", m_cores - 1);
         const record::Axis core = counted("core", m_cores);
         const record::Axis leg{"leg", "", {"left bond", "row leg", "column leg", "right bond"}};
-        grids.bond = unmeasured({"mpo/bond_dimension", "Bond dimension", "",
-                                 "d_k between core k and k + 1: the smaller of the legs' products on either side.",
-                                 {layer, module, cut}});
+        grids.bond =
+            unmeasured({"mpo/bond_dimension",
+                        "Bond dimension",
+                        "",
+                        "d_k between core k and k + 1: the smaller of the legs' products on either side.",
+                        {layer, module, cut}});
         grids.coreSize = unmeasured(
             {"mpo/core_size", "Core size", "elements", "Elements of core k.", {layer, module, core}});
-        grids.coreShape = unmeasured({"mpo/core_shape", "Core shape", "", "[d_{k-1}, r_k, c_k, d_k] of core k.",
+        grids.coreShape = unmeasured({"mpo/core_shape",
+                                      "Core shape",
+                                      "",
+                                      "[d_{k-1}, r_k, c_k, d_k] of core k.",
                                       {layer, module, core, leg}});
-        grids.cutSpectrum = unmeasured({"mpo/cut_spectrum", "Singular values at the cut", "",
-                                        "Largest singular values of the expert matrix, regrouped as legs left of the "
-                                        "cut by legs right of it.",
-                                        {layer, module, expert, cut, index}});
-        grids.drift = unmeasured({"mpo/core_drift", "Core drift", "",
+        grids.cutSpectrum =
+            unmeasured({"mpo/cut_spectrum",
+                        "Singular values at the cut",
+                        "",
+                        "Largest singular values of the expert matrix, regrouped as legs left of the "
+                        "cut by legs right of it.",
+                        {layer, module, expert, cut, index}});
+        grids.drift = unmeasured({"mpo/core_drift",
+                                  "Core drift",
+                                  "",
                                   "||core - initial core||_F / ||initial core||_F; 0 for the frozen centre.",
                                   {layer, module, expert, core}});
     }
@@ -164,10 +194,12 @@ std::size_t LiveMeasures::updates(std::size_t site) const
     return (m_eachExpert[site] ? experts : 0) + (experts > 1 ? 1 : 0);
 }
 
-void LiveMeasures::recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const
+void LiveMeasures::recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values,
+                                  Grids& grids) const
 {
     const auto& place = m_sites[site];
-    const std::size_t weight = static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
+    const std::size_t weight =
+        static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
     const RankMeasures ranks = rankMeasures(values);
     if (expert == mixture) {
         grids.mixtureEntropy.values[weight] = static_cast<float>(ranks.entropy);
@@ -185,8 +217,8 @@ void LiveMeasures::recordSpectrum(std::size_t site, std::int64_t expert, const a
             static_cast<float>(values.const_data_ptr<double>()[i]);
 }
 
-void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen, const RoutingMeasures::MeanWeights& weights,
-                                  Grids& grids) const
+void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen,
+                                  const RoutingMeasures::MeanWeights& weights, Grids& grids) const
 {
     std::vector<adapter::LowRankDelta> deltas;
     std::vector<std::pair<std::size_t, std::int64_t>> owners; // site and expert of each
@@ -211,11 +243,14 @@ void LiveMeasures::measureLowRank(const std::vector<std::size_t>& chosen, const 
         recordSpectrum(owners[i].first, owners[i].second, values[i].contiguous(), grids);
 }
 
-void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const
+void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights,
+                                Grids& grids) const
 {
     const auto& place = m_sites[site];
-    if (const auto mean = weights.find({place.layer, place.router}); place.experts > 1 && mean != weights.end())
-        recordSpectrum(site, mixture, singularValues(m_adapter.meanDelta(place, mean->second)).contiguous(), grids);
+    if (const auto mean = weights.find({place.layer, place.router});
+        place.experts > 1 && mean != weights.end())
+        recordSpectrum(site, mixture, singularValues(m_adapter.meanDelta(place, mean->second)).contiguous(),
+                       grids);
     for (std::int64_t expert = 0; expert < place.experts; ++expert) {
         const auto delta = m_adapter.delta(place.layer, place.module, expert);
         recordSpectrum(site, expert, singularValues(delta).contiguous(), grids);
@@ -225,7 +260,8 @@ void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWei
         const auto cuts = static_cast<std::size_t>(m_cores) - 1;
         const std::size_t weight =
             static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
-        const std::size_t cell = weight * static_cast<std::size_t>(m_experts) + static_cast<std::size_t>(expert);
+        const std::size_t cell =
+            weight * static_cast<std::size_t>(m_experts) + static_cast<std::size_t>(expert);
         for (std::size_t cut = 0; cut + 1 < mpo->legs.cores(); ++cut) {
             const at::Tensor values = cutSpectrum(*mpo, static_cast<std::int64_t>(cut) + 1).contiguous();
             const std::int64_t count = std::min(spectrumLength, values.numel());
@@ -239,7 +275,8 @@ void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWei
     }
 }
 
-/// Shapes cost nothing and never change, but a reader who joins late must find them: recorded every time, for all.
+/// Shapes cost nothing and never change, but a reader who joins late must find them: recorded every time, for
+/// all.
 void LiveMeasures::recordShapes(Grids& grids) const
 {
     for (std::size_t site = 0; site < m_sites.size() && m_cores > 0; ++site) {
@@ -257,9 +294,11 @@ void LiveMeasures::recordShapes(Grids& grids) const
         for (std::size_t core = 0; core < mpo->legs.cores(); ++core) {
             grids.coreSize.values[weight * cores + core] = static_cast<float>(mpo->legs.coreElements(core));
             const float shape[4] = {static_cast<float>(bonds[core]), static_cast<float>(mpo->legs.rows[core]),
-                                    static_cast<float>(mpo->legs.columns[core]), static_cast<float>(bonds[core + 1])};
+                                    static_cast<float>(mpo->legs.columns[core]),
+                                    static_cast<float>(bonds[core + 1])};
             std::copy(std::begin(shape), std::end(shape),
-                      grids.coreShape.values.begin() + static_cast<std::ptrdiff_t>((weight * cores + core) * 4));
+                      grids.coreShape.values.begin() +
+                          static_cast<std::ptrdiff_t>((weight * cores + core) * 4));
             if (core + 1 < mpo->legs.cores())
                 grids.bond.values[weight * (cores - 1) + core] = static_cast<float>(bonds[core + 1]);
         }
@@ -307,10 +346,13 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
         result.push_back({std::move(info), inside.values});
     }
     m_seconds += watch.seconds();
-    result.push_back({{"analysis/time_share", "Time of the analysis", "",
-                       "Time spent on measures of the adapter's inside, as a share of the training time so far.",
-                       {}},
-                      {static_cast<float>(trainingSeconds > 0 ? m_seconds / trainingSeconds : 0)}});
+    result.push_back(
+        {{"analysis/time_share",
+          "Time of the analysis",
+          "",
+          "Time spent on measures of the adapter's inside, as a share of the training time so far.",
+          {}},
+         {static_cast<float>(trainingSeconds > 0 ? m_seconds / trainingSeconds : 0)}});
     return result;
 }
 

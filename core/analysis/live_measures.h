@@ -10,14 +10,16 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::analysis {
+namespace rankscope::analysis
+{
 
 class LiveMeasures
 {
 public:
-    /// `budget`: the largest share of the training time that measuring may take. Where measuring everything would take
-    /// more, each call measures the next few weights in turn; what is not measured is NaN.
-    LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks, double budget);
+    /// `budget`: the largest share of the training time that measuring may take. Where measuring everything
+    /// would take more, each call measures the next few weights in turn; what is not measured is NaN.
+    LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks,
+                 double budget);
 
     /// Call after each training forward pass.
     void observe(const model::Pass& pass);
@@ -48,14 +50,15 @@ private:
     RoutingMeasures m_routing;
     std::vector<adapter::DeltaSite> m_sites;
     std::vector<bool> m_lowRank; ///< of each site: is its update low-rank?
-    /// Of each site: are its experts measured one by one? Not where each has rank one: every measure of it is 1.
+    /// Of each site: are its experts measured one by one? Not where each has rank one: every measure of it
+    /// is 1.
     std::vector<bool> m_eachExpert;
     std::vector<std::string> m_modules;
     std::int64_t m_experts = 0;  ///< of the site with the most that are measured; 0: none are
     std::int64_t m_spectrum = 0; ///< singular values recorded of each update
     bool m_mixtures = false;     ///< is there a site with several experts?
-    std::int64_t m_cores = 0; ///< of MPO updates; 0: there are none
-    std::size_t m_next = 0;   ///< the site whose turn it is
+    std::int64_t m_cores = 0;    ///< of MPO updates; 0: there are none
+    std::size_t m_next = 0;      ///< the site whose turn it is
     std::size_t m_lastMeasured = 0;
     double m_seconds = 0;
 };

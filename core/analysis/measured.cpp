@@ -3,7 +3,8 @@
 
 #include <limits>
 
-namespace rankscope::analysis {
+namespace rankscope::analysis
+{
 
 std::vector<std::string> numbered(std::int64_t count)
 {

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::analysis {
+namespace rankscope::analysis
+{
 
 /// A measure and its values at one step, ready to be recorded.
 struct Measured {

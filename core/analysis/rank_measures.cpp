@@ -14,12 +14,15 @@
 #include <map>
 #include <tuple>
 
-namespace rankscope::analysis {
-namespace {
+namespace rankscope::analysis
+{
+namespace
+{
 
-/// F [n, r, r] with F^T F = M^T M for every M [n, m, r]: the triangular factor of a thin QR up to a rotation, which
-/// singular values do not see. Taken from the small Gram matrix in float64: its rounding (1e-8 of the largest singular
-/// value) is below that of the float32 tensors themselves, and it is one batched product instead of n decompositions.
+/// F [n, r, r] with F^T F = M^T M for every M [n, m, r]: the triangular factor of a thin QR up to a rotation,
+/// which singular values do not see. Taken from the small Gram matrix in float64: its rounding (1e-8 of the
+/// largest singular value) is below that of the float32 tensors themselves, and it is one batched product
+/// instead of n decompositions.
 at::Tensor gramFactor(const at::Tensor& tall)
 {
     const at::Tensor gram = at::bmm(tall.transpose(1, 2), tall);
@@ -64,7 +67,8 @@ std::vector<at::Tensor> singularValues(const std::vector<adapter::LowRankDelta>&
     std::vector<at::Tensor> results(deltas.size());
     std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, bool>, std::vector<std::size_t>> byShape;
     for (std::size_t i = 0; i < deltas.size(); ++i)
-        byShape[{deltas[i].b.size(0), deltas[i].a.size(1), deltas[i].a.size(0), deltas[i].core.defined()}].push_back(i);
+        byShape[{deltas[i].b.size(0), deltas[i].a.size(1), deltas[i].a.size(0), deltas[i].core.defined()}]
+            .push_back(i);
     for (const auto& [shape, members] : byShape) {
         std::vector<at::Tensor> b;
         std::vector<at::Tensor> a;
@@ -91,9 +95,11 @@ at::Tensor singularValues(const adapter::Delta& delta)
 {
     if (const auto* lowRank = std::get_if<adapter::LowRankDelta>(&delta))
         return singularValues(std::vector<adapter::LowRankDelta>{*lowRank}).front();
-    // Through the Gram matrix of the shorter side, an order of magnitude cheaper than a dense SVD; see gramFactor().
+    // Through the Gram matrix of the shorter side, an order of magnitude cheaper than a dense SVD; see
+    // gramFactor().
     const at::Tensor dense = adapter::denseDelta(delta).detach().to(at::kCPU, at::kDouble);
-    const at::Tensor gram = dense.size(0) <= dense.size(1) ? at::matmul(dense, dense.t()) : at::matmul(dense.t(), dense);
+    const at::Tensor gram =
+        dense.size(0) <= dense.size(1) ? at::matmul(dense, dense.t()) : at::matmul(dense.t(), dense);
     return at::linalg_eigvalsh(gram).clamp_min(0).sqrt().flip(0);
 }
 

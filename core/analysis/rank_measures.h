@@ -7,7 +7,8 @@
 #include <ATen/core/Tensor.h>
 #include <vector>
 
-namespace rankscope::analysis {
+namespace rankscope::analysis
+{
 
 struct RankMeasures {
     double entropy = 0; ///< exp(-sum p ln p), p = sigma / sum sigma (Roy & Vetterli 2007)
@@ -18,13 +19,13 @@ struct RankMeasures {
 /// Of singular values in any order; NaN for an update that is zero.
 RankMeasures rankMeasures(const at::Tensor& singularValues);
 
-/// Singular values, largest first, float64 on the CPU. A low-rank update costs its rank, not its size: those of
-/// R_B C R_A^T with B = Q_B R_B and A^T = Q_A R_A. Anything else is decomposed through the Gram matrix of its
-/// shorter side.
+/// Singular values, largest first, float64 on the CPU. A low-rank update costs its rank, not its size: those
+/// of R_B C R_A^T with B = Q_B R_B and A^T = Q_A R_A. Anything else is decomposed through the Gram matrix of
+/// its shorter side.
 at::Tensor singularValues(const adapter::Delta& delta);
 
-/// The same for many low-rank updates at once (any ranks; equal shapes are batched). Orders of magnitude faster than
-/// one by one.
+/// The same for many low-rank updates at once (any ranks; equal shapes are batched). Orders of magnitude
+/// faster than one by one.
 std::vector<at::Tensor> singularValues(const std::vector<adapter::LowRankDelta>& deltas);
 
 } // namespace rankscope::analysis

@@ -9,10 +9,13 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::analysis {
-namespace {
+namespace rankscope::analysis
+{
+namespace
+{
 
-/// Choices (or, for soft routing, weight) that each expert received from each task, [N, tasks] float64. `task` [T] from 0.
+/// Choices (or, for soft routing, weight) that each expert received from each task, [N, tasks] float64.
+/// `task` [T] from 0.
 at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, std::int64_t tasks)
 {
     const std::int64_t experts = routing.experts();
@@ -24,7 +27,8 @@ at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, s
     return at::zeros({tasks, experts}, share.options()).index_add_(0, task, share).t().contiguous();
 }
 
-/// The weights of all tokens together, [N] float64: the sum of Routing::dense() over the tokens without making it.
+/// The weights of all tokens together, [N] float64: the sum of Routing::dense() over the tokens without
+/// making it.
 at::Tensor summedWeights(const adapter::Routing& routing, const at::Tensor& weights)
 {
     if (!routing.choice.defined())
@@ -36,7 +40,8 @@ at::Tensor summedWeights(const adapter::Routing& routing, const at::Tensor& weig
 } // namespace
 
 RoutingMeasures::RoutingMeasures(std::int64_t layers, std::vector<std::string> tasks)
-    : m_layers(layers), m_tasks(std::move(tasks))
+    : m_layers(layers),
+      m_tasks(std::move(tasks))
 {
 }
 
@@ -82,20 +87,32 @@ std::vector<Measured> RoutingMeasures::take()
     const record::Axis router{"router", "", m_routers};
     const record::Axis expert{"expert", "", numbered(m_experts)};
     const record::Axis task{"task", "", m_tasks};
-    Measured load = unmeasured({"routing/load", "Expert load", "",
-                                "Share of the task's routed choices that went to the expert, since the last record. "
-                                "Soft routing: share of the routing weight.",
-                                {layer, router, expert, task}});
-    Measured entropy = unmeasured({"routing/entropy", "Routing entropy", "nats",
-                                   "Mean entropy of the weights that a token gives to its experts, -sum G ln G.",
-                                   {layer, router}});
-    Measured violation = unmeasured({"routing/maxvio", "MaxVio", "",
-                                     "(max load - mean load) / mean load over the experts; 0 is perfect balance "
-                                     "(Wang et al. 2024, loss-free balancing).",
-                                     {layer, router}});
-    Measured difference = unmeasured({"routing/maxvio_difference", "MaxVio (difference)", "",
-                                      "Max load - mean load, as shares of all routed choices (the form SMoRA reports).",
-                                      {layer, router}});
+    Measured load =
+        unmeasured({"routing/load",
+                    "Expert load",
+                    "",
+                    "Share of the task's routed choices that went to the expert, since the last record. "
+                    "Soft routing: share of the routing weight.",
+                    {layer, router, expert, task}});
+    Measured entropy =
+        unmeasured({"routing/entropy",
+                    "Routing entropy",
+                    "nats",
+                    "Mean entropy of the weights that a token gives to its experts, -sum G ln G.",
+                    {layer, router}});
+    Measured violation =
+        unmeasured({"routing/maxvio",
+                    "MaxVio",
+                    "",
+                    "(max load - mean load) / mean load over the experts; 0 is perfect balance "
+                    "(Wang et al. 2024, loss-free balancing).",
+                    {layer, router}});
+    Measured difference =
+        unmeasured({"routing/maxvio_difference",
+                    "MaxVio (difference)",
+                    "",
+                    "Max load - mean load, as shares of all routed choices (the form SMoRA reports).",
+                    {layer, router}});
     for (const auto& [key, seen] : m_seen) {
         const auto place = static_cast<std::size_t>(
             std::find(m_routers.begin(), m_routers.end(), key.second) - m_routers.begin());

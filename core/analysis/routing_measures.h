@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::analysis {
+namespace rankscope::analysis
+{
 
 class RoutingMeasures
 {
@@ -20,17 +21,17 @@ public:
 
     /// Adds what the routers did in the pass that has just run.
     void observe(const adapter::Adapter& adapter, const model::Pass& pass);
-    /// routing/load, routing/entropy, routing/maxvio, routing/maxvio_difference since the last call; empty if nothing
-    /// routed.
+    /// routing/load, routing/entropy, routing/maxvio, routing/maxvio_difference since the last call; empty if
+    /// nothing routed.
     std::vector<Measured> take();
-    /// Of each (layer, router), the mean over the tokens since the last take() of the weights it gives its experts, [N]
-    /// float64 on the CPU.
+    /// Of each (layer, router), the mean over the tokens since the last take() of the weights it gives its
+    /// experts, [N] float64 on the CPU.
     using MeanWeights = std::map<std::pair<std::int64_t, std::string>, at::Tensor>;
     [[nodiscard]] MeanWeights meanWeights() const;
 
 private:
     struct Router {
-        at::Tensor load;   ///< [N, tasks + 1]: weight or choices received; last, from rows without a task
+        at::Tensor load;    ///< [N, tasks + 1]: weight or choices received; last, from rows without a task
         at::Tensor weights; ///< [N], summed over tokens; 0 where an expert is not used
         double entropy = 0; ///< summed over tokens
         double tokens = 0;

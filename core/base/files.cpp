@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace rankscope::base {
-namespace {
+namespace rankscope::base
+{
+namespace
+{
 
 /// Closes a descriptor at the end of the scope.
 class Descriptor
@@ -43,7 +45,8 @@ Result<std::string> readFile(const std::filesystem::path& path, std::uintmax_t l
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid())
         return fail("cannot read " + path.string() + ": " + reason());
-    struct stat status{};
+    struct stat status {
+    };
     if (::fstat(file.get(), &status) != 0)
         return fail("cannot read " + path.string() + ": " + reason());
     if (S_ISDIR(status.st_mode))
@@ -60,7 +63,8 @@ Result<std::string> readFile(const std::filesystem::path& path, std::uintmax_t l
         if (count == 0)
             return text;
         if (text.size() + static_cast<std::uintmax_t>(count) > limit)
-            return fail(path.string() + " is larger than the " + std::to_string(limit) + " bytes accepted here");
+            return fail(path.string() + " is larger than the " + std::to_string(limit) +
+                        " bytes accepted here");
         text.append(buffer, static_cast<std::size_t>(count));
     }
 }
@@ -136,7 +140,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path)
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid())
         return fail("cannot open " + path.string() + ": " + reason());
-    struct stat status{};
+    struct stat status {
+    };
     if (::fstat(file.get(), &status) != 0)
         return fail("cannot open " + path.string() + ": " + reason());
     if (!S_ISREG(status.st_mode))

@@ -11,10 +11,12 @@
 #include <span>
 #include <string>
 
-namespace rankscope::base {
+namespace rankscope::base
+{
 
 /// The whole of a text file; an error if it is missing, unreadable or larger than `limit` bytes.
-Result<std::string> readFile(const std::filesystem::path& path, std::uintmax_t limit = std::uintmax_t{1} << 30);
+Result<std::string> readFile(const std::filesystem::path& path,
+                             std::uintmax_t limit = std::uintmax_t{1} << 30);
 
 /// Writes beside the target, syncs and renames: the file is either the old one or the new one, never a part.
 Status writeFileAtomically(const std::filesystem::path& path, std::string_view bytes);

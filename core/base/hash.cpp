@@ -6,8 +6,10 @@
 #include <array>
 #include <openssl/evp.h>
 
-namespace rankscope::base {
-namespace {
+namespace rankscope::base
+{
+namespace
+{
 
 std::string digest(const void* data, std::size_t size)
 {

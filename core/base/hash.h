@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-namespace rankscope::base {
+namespace rankscope::base
+{
 
 /// SHA-256 as 64 hexadecimal digits.
 std::string sha256(std::string_view bytes);

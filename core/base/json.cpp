@@ -5,8 +5,10 @@
 
 #include <cmath>
 
-namespace rankscope::base {
-namespace {
+namespace rankscope::base
+{
+namespace
+{
 
 std::string placeOf(std::string_view text, std::size_t offset)
 {
@@ -23,7 +25,8 @@ std::string placeOf(std::string_view text, std::size_t offset)
     return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
-/// Deeply nested input would exhaust the stack in recursive users of the value, so it is refused before parsing.
+/// Deeply nested input would exhaust the stack in recursive users of the value, so it is refused before
+/// parsing.
 Status checkDepth(std::string_view text, int maxDepth)
 {
     int depth = 0;
@@ -39,7 +42,8 @@ Status checkDepth(std::string_view text, int maxDepth)
             quoted = true;
         } else if (c == '{' || c == '[') {
             if (++depth > maxDepth)
-                return fail("JSON is nested deeper than " + std::to_string(maxDepth) + " levels at " + placeOf(text, i));
+                return fail("JSON is nested deeper than " + std::to_string(maxDepth) + " levels at " +
+                            placeOf(text, i));
         } else if (c == '}' || c == ']') {
             --depth;
         }
@@ -132,15 +136,16 @@ ObjectReader& ObjectReader::number(const char* key, double& value, double minimu
         if (!found->is_number())
             report(pathOf(key) + " must be a number");
         else if (const double number = found->get<double>(); !(number >= minimum && number <= maximum))
-            report(pathOf(key) + " is " + describe(number) + ", but must lie between " + describe(minimum) + " and " +
-                   describe(maximum));
+            report(pathOf(key) + " is " + describe(number) + ", but must lie between " + describe(minimum) +
+                   " and " + describe(maximum));
         else
             value = number;
     }
     return *this;
 }
 
-ObjectReader& ObjectReader::integer(const char* key, std::int64_t& value, std::int64_t minimum, std::int64_t maximum)
+ObjectReader& ObjectReader::integer(const char* key, std::int64_t& value, std::int64_t minimum,
+                                    std::int64_t maximum)
 {
     if (const Json* found = find(key)) {
         const bool inRange = found->is_number_unsigned()
@@ -149,8 +154,8 @@ ObjectReader& ObjectReader::integer(const char* key, std::int64_t& value, std::i
         if (!found->is_number_integer())
             report(pathOf(key) + " must be a whole number");
         else if (!inRange || found->get<std::int64_t>() < minimum || found->get<std::int64_t>() > maximum)
-            report(pathOf(key) + " is " + found->dump() + ", but must lie between " + std::to_string(minimum) +
-                   " and " + std::to_string(maximum));
+            report(pathOf(key) + " is " + found->dump() + ", but must lie between " +
+                   std::to_string(minimum) + " and " + std::to_string(maximum));
         else
             value = found->get<std::int64_t>();
     }
@@ -188,7 +193,8 @@ ObjectReader& ObjectReader::texts(const char* key, std::vector<std::string>& val
     return *this;
 }
 
-ObjectReader& ObjectReader::choice(const char* key, std::string& value, const std::vector<std::string>& allowed)
+ObjectReader& ObjectReader::choice(const char* key, std::string& value,
+                                   const std::vector<std::string>& allowed)
 {
     std::string chosen = value;
     text(key, chosen);

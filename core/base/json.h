@@ -13,7 +13,8 @@
 #include <string_view>
 #include <vector>
 
-namespace rankscope::base {
+namespace rankscope::base
+{
 
 using Json = nlohmann::json;
 /// Keeps the order in which the keys were written: for files that people read.

@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace rankscope::base {
+namespace rankscope::base
+{
 namespace fs = std::filesystem;
-namespace {
+namespace
+{
 
 std::string environment(const char* name)
 {
@@ -50,7 +52,8 @@ Result<fs::path> siblingProgram(const std::string& name)
 {
     const fs::path program = programFolder() / name;
     if (::access(program.c_str(), X_OK) != 0)
-        return fail("the program " + program.string() + " is missing or cannot be executed; build the target " + name);
+        return fail("the program " + program.string() +
+                    " is missing or cannot be executed; build the target " + name);
     return program;
 }
 
@@ -78,9 +81,11 @@ Result<fs::path> runtimeFolder()
         folder = fs::temp_directory_path() / ("rankscope-" + std::to_string(::getuid()));
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         return fail("cannot create the runtime folder " + folder.string() + ": " + std::strerror(errno));
-    struct stat status{};
+    struct stat status {
+    };
     if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::getuid())
-        return fail("the runtime folder " + folder.string() + " is not a folder of this user; remove it or set XDG_RUNTIME_DIR");
+        return fail("the runtime folder " + folder.string() +
+                    " is not a folder of this user; remove it or set XDG_RUNTIME_DIR");
     if ((status.st_mode & 0077) != 0 && ::chmod(folder.c_str(), 0700) != 0)
         return fail("the runtime folder " + folder.string() + " is open to others and cannot be closed");
     return folder;

@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::base {
+namespace rankscope::base
+{
 
 /// The folder that holds the running program.
 std::filesystem::path programFolder();
@@ -16,8 +17,8 @@ std::filesystem::path programFolder();
 /// A program of ours (rankscope-worker, rankscope-engine): it lies beside the running one.
 Result<std::filesystem::path> siblingProgram(const std::string& name);
 
-/// Folders searched for plugins: `plugins/` beside the program's folder, then those named in RANKSCOPE_PLUGINS
-/// (separated by colons). Nowhere else.
+/// Folders searched for plugins: `plugins/` beside the program's folder, then those named in
+/// RANKSCOPE_PLUGINS (separated by colons). Nowhere else.
 std::vector<std::filesystem::path> pluginFolders();
 
 /// A folder in the user's runtime area that only this user can enter (created with mode 0700 if missing).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors as values. Every fallible function at a boundary returns Result<T>; exceptions of libraries are turned into
-// an Error where they are met.
+// Errors as values. Every fallible function at a boundary returns Result<T>; exceptions of libraries are
+// turned into an Error where they are met.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 #include <tl/expected.hpp>
 #include <utility>
 
-namespace rankscope {
+namespace rankscope
+{
 
 /// What failed, on what, and what to do about it, as one sentence that a user can act on.
 struct Error {
@@ -43,16 +44,17 @@ using Status = tl::expected<void, Error>;
 #define RANKSCOPE_CONCAT(a, b) RANKSCOPE_CONCAT_INNER(a, b)
 
 /// RANKSCOPE_TRY(auto x, f()): x is f()'s value, or the enclosing function returns f()'s error.
-#define RANKSCOPE_TRY(declaration, expression) RANKSCOPE_TRY_IMPL(declaration, expression, RANKSCOPE_CONCAT(result_, __LINE__))
-#define RANKSCOPE_TRY_IMPL(declaration, expression, name)                                                              \
-    auto name = (expression);                                                                                          \
-    if (!name)                                                                                                         \
-        return ::rankscope::fail(std::move(name).error());                                                             \
+#define RANKSCOPE_TRY(declaration, expression)                                                               \
+    RANKSCOPE_TRY_IMPL(declaration, expression, RANKSCOPE_CONCAT(result_, __LINE__))
+#define RANKSCOPE_TRY_IMPL(declaration, expression, name)                                                    \
+    auto name = (expression);                                                                                \
+    if (!name)                                                                                               \
+        return ::rankscope::fail(std::move(name).error());                                                   \
     declaration = std::move(*name)
 
 /// RANKSCOPE_CHECK(f()): returns f()'s error from the enclosing function if it failed.
-#define RANKSCOPE_CHECK(expression)                                                                                    \
-    do {                                                                                                               \
-        if (auto status_ = (expression); !status_)                                                                     \
-            return ::rankscope::fail(std::move(status_).error());                                                      \
+#define RANKSCOPE_CHECK(expression)                                                                          \
+    do {                                                                                                     \
+        if (auto status_ = (expression); !status_)                                                           \
+            return ::rankscope::fail(std::move(status_).error());                                            \
     } while (false)

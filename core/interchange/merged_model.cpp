@@ -28,8 +28,8 @@ std::vector<std::string> tensorNames(const checkpoint::BaseModelFiles& base)
     std::size_t next = 0;
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
         const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-        for (const char* name : {"input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_norm.weight",
-                                 "self_attn.k_norm.weight"})
+        for (const char* name : {"input_layernorm.weight", "post_attention_layernorm.weight",
+                                 "self_attn.q_norm.weight", "self_attn.k_norm.weight"})
             names.push_back(prefix + name);
         for (; next < linears.size() && linears[next].layer == layer; ++next) {
             names.push_back(linears[next].path + ".weight");
@@ -57,7 +57,8 @@ at::ScalarType scalarType(DType dtype)
 Result<at::Tensor> readTensor(const checkpoint::BaseModelFiles& base, const std::string& name)
 {
     at::Tensor values = at::empty(*base.shape(name), at::kFloat);
-    RANKSCOPE_CHECK(base.read(name, {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())}));
+    RANKSCOPE_CHECK(
+        base.read(name, {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())}));
     return values;
 }
 
@@ -76,8 +77,8 @@ Sites adaptedWeights(const checkpoint::BaseModelFiles& base, const adapter::Adap
     return sites;
 }
 
-Status writeWeights(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter, const fs::path& file,
-                    DType dtype, const MergeOptions& options)
+Status writeWeights(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter,
+                    const fs::path& file, DType dtype, const MergeOptions& options)
 {
     const at::NoGradGuard guard;
     const Sites sites = adaptedWeights(base, adapter);
@@ -100,12 +101,16 @@ Status writeWeights(const checkpoint::BaseModelFiles& base, const adapter::Adapt
                                   .to(at::kCPU, at::kFloat);
         kept.push_back(values.to(scalarType(dtype)).contiguous());
         const at::Tensor& out = kept.back();
-        views.push_back({name, dtype, out.sizes().vec(),
-                         {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()}, nullptr});
+        views.push_back({name,
+                         dtype,
+                         out.sizes().vec(),
+                         {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()},
+                         nullptr});
     }
     RANKSCOPE_CHECK(checkpoint::writeSafetensors(file, views, {{"format", "pt"}}));
     if (options.progress)
-        (void)options.progress(static_cast<std::int64_t>(names.size()), static_cast<std::int64_t>(names.size()));
+        (void)options.progress(static_cast<std::int64_t>(names.size()),
+                               static_cast<std::int64_t>(names.size()));
     return {};
 }
 
@@ -129,8 +134,9 @@ Status copyFolder(const fs::path& from, const fs::path& to, DType dtype, std::ve
     config.erase("quantization_config");
     RANKSCOPE_CHECK(writeJson(to / "config.json", config));
     std::error_code code;
-    for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                             "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"}) {
+    for (const char* name :
+         {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+          "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"}) {
         if (!fs::exists(from / name, code))
             continue;
         fs::copy_file(from / name, to / name, code);
@@ -138,7 +144,8 @@ Status copyFolder(const fs::path& from, const fs::path& to, DType dtype, std::ve
             return fail("cannot copy " + (from / name).string() + ": " + code.message());
     }
     if (!fs::exists(from / "tokenizer.json", code))
-        notes.push_back("the base model has no tokenizer.json: copy the model's tokenizer files into the folder");
+        notes.push_back(
+            "the base model has no tokenizer.json: copy the model's tokenizer files into the folder");
     return {};
 }
 
@@ -163,7 +170,8 @@ Status describeGguf(const checkpoint::BaseModelFiles& base, const fs::path& to, 
 Status checkMergeable(const protocol::FamilyManifest& family)
 {
     if (!family.mergeable)
-        return fail(family.title + " cannot be merged: what it adds depends on the input, so no single weight can hold it");
+        return fail(family.title +
+                    " cannot be merged: what it adds depends on the input, so no single weight can hold it");
     return {};
 }
 
@@ -172,14 +180,16 @@ Status checkMergeable(const protocol::FamilyManifest& family, const adapter::Ada
     RANKSCOPE_CHECK(checkMergeable(family));
     for (const auto& site : adapter.deltaSites()) {
         if (!site.linear)
-            return fail(family.title + " with these settings cannot be merged: what it adds is not linear in the input, "
-                                       "so no weight can hold it");
+            return fail(family.title +
+                        " with these settings cannot be merged: what it adds is not linear in the input, "
+                        "so no weight can hold it");
     }
     return {};
 }
 
-Result<std::vector<std::string>> writeMerged(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter,
-                                             const fs::path& folder, const MergeOptions& options)
+Result<std::vector<std::string>> writeMerged(const checkpoint::BaseModelFiles& base,
+                                             const adapter::Adapter& adapter, const fs::path& folder,
+                                             const MergeOptions& options)
 {
     const DType dtype = options.dtype.value_or(storedType(base));
     RANKSCOPE_TRY(OutputFolder out, OutputFolder::create(folder));

@@ -28,10 +28,12 @@ struct MergeOptions {
     std::function<bool(std::int64_t, std::int64_t)> progress;
 };
 
-/// Writes W + delta of every adapted linear and everything else as it is: config.json, model.safetensors, tokenizer
-/// files. The adapter is attached to a decoder loaded from `base`. Returns notes for the user: what could not be taken
-/// along. The folder appears only when it is complete.
-Result<std::vector<std::string>> writeMerged(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter,
-                                             const std::filesystem::path& folder, const MergeOptions& options);
+/// Writes W + delta of every adapted linear and everything else as it is: config.json, model.safetensors,
+/// tokenizer files. The adapter is attached to a decoder loaded from `base`. Returns notes for the user: what
+/// could not be taken along. The folder appears only when it is complete.
+Result<std::vector<std::string>> writeMerged(const checkpoint::BaseModelFiles& base,
+                                             const adapter::Adapter& adapter,
+                                             const std::filesystem::path& folder,
+                                             const MergeOptions& options);
 
 } // namespace rankscope::interchange

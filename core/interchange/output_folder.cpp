@@ -42,7 +42,8 @@ Result<OutputFolder> OutputFolder::create(const fs::path& place)
 }
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
-    : m_place(std::move(other.m_place)), m_beside(std::move(other.m_beside))
+    : m_place(std::move(other.m_place)),
+      m_beside(std::move(other.m_beside))
 {
     other.m_beside.clear();
 }

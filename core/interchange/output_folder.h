@@ -12,7 +12,8 @@ namespace rankscope::interchange
 /// Errors: something that is not an empty folder lies there already.
 Status checkOutputFolder(const std::filesystem::path& place);
 
-/// Filled beside its place under a name that starts with a dot; commit() renames it. Goes away if it is not committed.
+/// Filled beside its place under a name that starts with a dot; commit() renames it. Goes away if it is not
+/// committed.
 class OutputFolder
 {
 public:
@@ -30,7 +31,8 @@ public:
 
 private:
     OutputFolder(std::filesystem::path place, std::filesystem::path beside)
-        : m_place(std::move(place)), m_beside(std::move(beside))
+        : m_place(std::move(place)),
+          m_beside(std::move(beside))
     {
     }
 

@@ -22,8 +22,11 @@ struct Tensors {
     {
         kept.push_back(values.detach().to(at::kCPU, at::kFloat).contiguous());
         const at::Tensor& out = kept.back();
-        views.push_back({name, checkpoint::DType::F32, out.sizes().vec(),
-                         {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()}, nullptr});
+        views.push_back({name,
+                         checkpoint::DType::F32,
+                         out.sizes().vec(),
+                         {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()},
+                         nullptr});
     }
 };
 
@@ -43,8 +46,9 @@ Status checkPeft(const std::string& family, const adapter::Adapter& adapter)
     if (family == "dora")
         return {};
     for (const auto& site : adapter.deltaSites()) {
-        const bool pair = site.experts == 1 && site.linear &&
-                          std::holds_alternative<adapter::LowRankDelta>(adapter.delta(site.layer, site.module, 0));
+        const bool pair =
+            site.experts == 1 && site.linear &&
+            std::holds_alternative<adapter::LowRankDelta>(adapter.delta(site.layer, site.module, 0));
         if (!pair)
             return fail("the family " + family + " with these settings has no form that PEFT knows");
     }

@@ -15,10 +15,13 @@
 #include <ATen/ops/where.h>
 #include <cmath>
 
-namespace rankscope::model {
-namespace {
+namespace rankscope::model
+{
+namespace
+{
 
-/// Neighbouring rows of equal length are one batched attention; rows come sorted by length, so there are few groups.
+/// Neighbouring rows of equal length are one batched attention; rows come sorted by length, so there are few
+/// groups.
 struct RowGroup {
     std::int64_t rows = 0;
     std::int64_t length = 0;
@@ -53,8 +56,8 @@ at::Tensor causalAttention(const at::Tensor& q, const at::Tensor& k, const at::T
         auto rows = [&](const at::Tensor& t) {
             return t.view({groups[i].rows, groups[i].length, t.size(1), t.size(2)}).transpose(1, 2);
         };
-        const at::Tensor out = at::scaled_dot_product_attention(rows(qs[i]), rows(ks[i]), rows(vs[i]), std::nullopt,
-                                                                0.0, true, std::nullopt, shareKeys);
+        const at::Tensor out = at::scaled_dot_product_attention(
+            rows(qs[i]), rows(ks[i]), rows(vs[i]), std::nullopt, 0.0, true, std::nullopt, shareKeys);
         parts.push_back(out.transpose(1, 2).reshape({sizes[i], -1}));
     }
     return parts.size() == 1 ? parts.front() : at::cat(parts);
@@ -71,8 +74,8 @@ at::Tensor stepAttention(const at::Tensor& q, const KvCache& cache, std::int64_t
     const at::Tensor mask = (at::arange(longest, lengths.options()).unsqueeze(0) <= lengths.unsqueeze(1))
                                 .view({pass.rows(), 1, 1, longest});
     const at::Tensor out = at::scaled_dot_product_attention(
-        q.unsqueeze(2), cache.keys(layer).narrow(2, 0, longest), cache.values(layer).narrow(2, 0, longest), mask, 0.0,
-        false, std::nullopt, q.size(1) != cache.keys(layer).size(1));
+        q.unsqueeze(2), cache.keys(layer).narrow(2, 0, longest), cache.values(layer).narrow(2, 0, longest),
+        mask, 0.0, false, std::nullopt, q.size(1) != cache.keys(layer).size(1));
     return out.reshape({pass.rows(), -1});
 }
 
@@ -89,8 +92,9 @@ at::Tensor extendAttention(const at::Tensor& q, const KvCache& cache, std::int64
         const at::Tensor out = at::scaled_dot_product_attention(
             q.narrow(0, pass.starts[row], count).transpose(0, 1).unsqueeze(0),
             cache.keys(layer)[row].narrow(1, 0, held + count).unsqueeze(0),
-            cache.values(layer)[row].narrow(1, 0, held + count).unsqueeze(0), mask.view({1, 1, count, held + count}),
-            0.0, false, std::nullopt, q.size(1) != cache.keys(layer).size(1));
+            cache.values(layer)[row].narrow(1, 0, held + count).unsqueeze(0),
+            mask.view({1, 1, count, held + count}), 0.0, false, std::nullopt,
+            q.size(1) != cache.keys(layer).size(1));
         parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, q.size(1) * q.size(2)}));
     }
     return at::cat(parts);
@@ -160,7 +164,8 @@ at::Tensor Decoder::layerForward(const DecoderLayer& layer, const at::Tensor& x,
     if (layer.adapter)
         layer.adapter->enter(normed, pass);
     const at::Tensor attended = x + attention(layer, normed, pass, cosine, sine);
-    return attended + layer.mlp.forward(kernels::rmsNorm(attended, layer.mlpNorm, m_config.normEpsilon), pass);
+    return attended +
+           layer.mlp.forward(kernels::rmsNorm(attended, layer.mlpNorm, m_config.normEpsilon), pass);
 }
 
 at::Tensor Decoder::forward(const Pass& pass) const

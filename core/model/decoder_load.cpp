@@ -10,8 +10,10 @@
 #include <cmath>
 #include <numbers>
 
-namespace rankscope::model {
-namespace {
+namespace rankscope::model
+{
+namespace
+{
 
 at::Tensor inverseFrequencies(const checkpoint::ModelConfig& config)
 {
@@ -19,7 +21,8 @@ at::Tensor inverseFrequencies(const checkpoint::ModelConfig& config)
     at::Tensor result = at::empty({half}, at::kDouble);
     auto* out = result.mutable_data_ptr<double>();
     for (std::int64_t i = 0; i < half; ++i) {
-        double frequency = std::pow(config.ropeTheta, -2.0 * static_cast<double>(i) / static_cast<double>(config.headDim));
+        double frequency =
+            std::pow(config.ropeTheta, -2.0 * static_cast<double>(i) / static_cast<double>(config.headDim));
         if (config.ropeScaling) {
             // Llama 3.1: long wavelengths are stretched, short ones kept, the band between interpolated.
             const auto& s = *config.ropeScaling;
@@ -51,10 +54,11 @@ Result<at::Tensor> readTensor(const checkpoint::BaseModelFiles& files, const std
 {
     const auto shape = files.shape(name);
     if (!shape)
-        return fail("the model " + files.path().string() + " has no tensor " + name + "; the file is incomplete or of another architecture");
+        return fail("the model " + files.path().string() + " has no tensor " + name +
+                    "; the file is incomplete or of another architecture");
     if (*shape != expected)
-        return fail("the tensor " + name + " of " + files.path().string() + " has the shape " + shapeText(*shape) +
-                    ", but the model's configuration asks for " + shapeText(expected));
+        return fail("the tensor " + name + " of " + files.path().string() + " has the shape " +
+                    shapeText(*shape) + ", but the model's configuration asks for " + shapeText(expected));
     if (const auto* view = files.plainView(name); view && options.device.is_cpu()) {
         const auto type = view->dtype == checkpoint::DType::F32    ? at::kFloat
                           : view->dtype == checkpoint::DType::BF16 ? at::kBFloat16
@@ -63,8 +67,9 @@ Result<at::Tensor> readTensor(const checkpoint::BaseModelFiles& files, const std
         const bool aligned = reinterpret_cast<std::uintptr_t>(view->bytes.data()) % 64 == 0;
         if (type == options.dtype && aligned) {
             auto owner = view->owner;
-            return at::from_blob(const_cast<std::byte*>(view->bytes.data()), expected,
-                                 [owner](void*) mutable { owner.reset(); }, at::TensorOptions(type));
+            return at::from_blob(
+                const_cast<std::byte*>(view->bytes.data()), expected,
+                [owner](void*) mutable { owner.reset(); }, at::TensorOptions(type));
         }
     }
     at::Tensor values = at::empty(expected, at::kFloat);
@@ -76,12 +81,15 @@ Result<at::Tensor> readTensor(const checkpoint::BaseModelFiles& files, const std
 } // namespace
 
 Decoder::Decoder(const checkpoint::ModelConfig& config, const Options& options)
-    : m_config(config), m_dtype(options.dtype), m_device(options.device),
+    : m_config(config),
+      m_dtype(options.dtype),
+      m_device(options.device),
       m_inverseFrequencies(inverseFrequencies(config))
 {
 }
 
-Result<std::unique_ptr<Decoder>> Decoder::load(const checkpoint::BaseModelFiles& files, const Options& options)
+Result<std::unique_ptr<Decoder>> Decoder::load(const checkpoint::BaseModelFiles& files,
+                                               const Options& options)
 {
     std::unique_ptr<Decoder> model(new Decoder(files.config(), options));
     const TensorSource source = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
@@ -96,11 +104,14 @@ std::unique_ptr<Decoder> Decoder::random(const checkpoint::ModelConfig& config, 
 {
     std::unique_ptr<Decoder> model(new Decoder(config, options));
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-    const TensorSource source = [&](const std::string&, const std::vector<std::int64_t>& shape) -> Result<at::Tensor> {
+    const TensorSource source = [&](const std::string&,
+                                    const std::vector<std::int64_t>& shape) -> Result<at::Tensor> {
         // Norm weights near 1, matrices of unit gain: activations keep their size through the layers.
         if (shape.size() == 1)
-            return (1 + 0.1 * at::randn(shape, generator, at::TensorOptions(at::kDouble))).to(options.device, options.dtype);
-        return (at::randn(shape, generator, at::TensorOptions(at::kDouble)) / std::sqrt(static_cast<double>(shape[1])))
+            return (1 + 0.1 * at::randn(shape, generator, at::TensorOptions(at::kDouble)))
+                .to(options.device, options.dtype);
+        return (at::randn(shape, generator, at::TensorOptions(at::kDouble)) /
+                std::sqrt(static_cast<double>(shape[1])))
             .to(options.device, options.dtype);
     };
     (void)model->fill(source, options); // a random source has no way to fail
@@ -158,7 +169,8 @@ Status Decoder::fill(const TensorSource& source, const Options& options)
         else if (module == "down_proj")
             layer.mlp.down = std::move(site);
         else
-            return fail("the architecture " + m_config.architecture + " cannot be trained yet: no decoder has a module " + module);
+            return fail("the architecture " + m_config.architecture +
+                        " cannot be trained yet: no decoder has a module " + module);
         RANKSCOPE_CHECK(advance());
     }
     return {};

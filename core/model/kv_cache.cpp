@@ -4,15 +4,18 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 KvCache::KvCache(std::int64_t layers, std::int64_t rows, std::int64_t capacity, std::int64_t kvHeads,
                  std::int64_t headDim, at::ScalarType dtype, at::Device device)
     : m_lengths(static_cast<std::size_t>(rows), 0)
 {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-        m_keys.push_back(at::zeros({rows, kvHeads, capacity, headDim}, at::TensorOptions(dtype).device(device)));
-        m_values.push_back(at::zeros({rows, kvHeads, capacity, headDim}, at::TensorOptions(dtype).device(device)));
+        m_keys.push_back(
+            at::zeros({rows, kvHeads, capacity, headDim}, at::TensorOptions(dtype).device(device)));
+        m_values.push_back(
+            at::zeros({rows, kvHeads, capacity, headDim}, at::TensorOptions(dtype).device(device)));
     }
 }
 
@@ -21,8 +24,12 @@ void KvCache::store(std::int64_t layer, const Pass& pass, const at::Tensor& keys
     for (std::int64_t row = 0; row < pass.rows(); ++row) {
         const std::int64_t count = pass.starts[row + 1] - pass.starts[row];
         const std::int64_t held = m_lengths[row];
-        m_keys[layer][row].narrow(1, held, count).copy_(keys.narrow(0, pass.starts[row], count).transpose(0, 1));
-        m_values[layer][row].narrow(1, held, count).copy_(values.narrow(0, pass.starts[row], count).transpose(0, 1));
+        m_keys[layer][row]
+            .narrow(1, held, count)
+            .copy_(keys.narrow(0, pass.starts[row], count).transpose(0, 1));
+        m_values[layer][row]
+            .narrow(1, held, count)
+            .copy_(values.narrow(0, pass.starts[row], count).transpose(0, 1));
     }
 }
 

@@ -8,14 +8,15 @@
 #include <unordered_map>
 #include <vector>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 class KvCache
 {
 public:
     /// Room for `rows` rows of up to `capacity` tokens each.
-    KvCache(std::int64_t layers, std::int64_t rows, std::int64_t capacity, std::int64_t kvHeads, std::int64_t headDim,
-            at::ScalarType dtype, at::Device device);
+    KvCache(std::int64_t layers, std::int64_t rows, std::int64_t capacity, std::int64_t kvHeads,
+            std::int64_t headDim, at::ScalarType dtype, at::Device device);
 
     /// Tokens held of each row. Advanced by advance(), once a pass has gone through all layers.
     [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return m_lengths; }
@@ -28,7 +29,8 @@ public:
     /// Keeps only these rows, in this order.
     void select(const std::vector<std::int64_t>& rows);
 
-    /// What an adapter wants to remember of each row between the passes of one decoding (SMEAR's pooled routing).
+    /// What an adapter wants to remember of each row between the passes of one decoding (SMEAR's pooled
+    /// routing).
     std::unordered_map<const void*, at::Tensor> adapterState;
 
 private:

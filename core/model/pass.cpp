@@ -4,7 +4,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 at::Tensor Pass::rowOfToken() const
 {

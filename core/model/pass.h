@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tokens of one forward pass. Rows are laid end to end: there is no padding, so no layer, router or loss can ever
-// see a token that is not there.
+// The tokens of one forward pass. Rows are laid end to end: there is no padding, so no layer, router or loss
+// can ever see a token that is not there.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,7 +8,8 @@
 #include <span>
 #include <vector>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 class KvCache;
 
@@ -16,12 +17,14 @@ class KvCache;
 struct Pass {
     at::Tensor ids;                   ///< [T] int64
     std::vector<std::int64_t> starts; ///< [B + 1]: row b is tokens starts[b] .. starts[b + 1]
-    std::vector<std::int64_t> positions; ///< [T]: of each token in its own row (after what a cache already holds)
-    std::vector<std::int64_t> tasks;  ///< [B]: task of each row; -1: none
-    std::vector<std::int64_t> promptLengths; ///< [B]: tokens of the row that belong to its prompt; empty: unknown
-                                             ///< (while decoding: all of the first pass, which holds the whole prompt)
-    bool training = false;            ///< dropout, jitter and balance updates happen only in training
-    KvCache* cache = nullptr;         ///< keys and values of earlier tokens, while decoding
+    std::vector<std::int64_t>
+        positions;                   ///< [T]: of each token in its own row (after what a cache already holds)
+    std::vector<std::int64_t> tasks; ///< [B]: task of each row; -1: none
+    std::vector<std::int64_t>
+        promptLengths;        ///< [B]: tokens of the row that belong to its prompt; empty: unknown
+                              ///< (while decoding: all of the first pass, which holds the whole prompt)
+    bool training = false;    ///< dropout, jitter and balance updates happen only in training
+    KvCache* cache = nullptr; ///< keys and values of earlier tokens, while decoding
 
     [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
     [[nodiscard]] std::int64_t tokens() const { return starts.empty() ? 0 : starts.back(); }
@@ -32,6 +35,7 @@ struct Pass {
 };
 
 /// Rows as a pass, on the device of the model.
-Pass makePass(const std::vector<std::vector<std::int32_t>>& rows, bool training, at::Device device = at::kCPU);
+Pass makePass(const std::vector<std::vector<std::int32_t>>& rows, bool training,
+              at::Device device = at::kCPU);
 
 } // namespace rankscope::model

@@ -5,7 +5,8 @@
 
 #include <ATen/ops/linear.h>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 at::Tensor FrozenLinear::forward(const at::Tensor& x) const
 {

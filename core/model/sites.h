@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::model {
+namespace rankscope::model
+{
 
 /// A frozen weight [out, in] with optional bias [out]; y = W x + b. Never requires a gradient.
 struct FrozenLinear {
@@ -30,7 +31,8 @@ public:
     virtual at::Tensor forward(const at::Tensor& x, const FrozenLinear& base, const Pass& pass) = 0;
 };
 
-/// A linear of the base model and, if one is attached, its adapter (owned by the adapter's own family object).
+/// A linear of the base model and, if one is attached, its adapter (owned by the adapter's own family
+/// object).
 struct LinearSite {
     FrozenLinear base;
     LinearAdapter* adapter = nullptr;
@@ -51,7 +53,8 @@ public:
     virtual at::Tensor forward(const at::Tensor& x, const MlpBlock& block, const Pass& pass) = 0;
 };
 
-/// down( silu(gate x) * (up x) ). A model with fused projections has one input projection whose output is [gate; up].
+/// down( silu(gate x) * (up x) ). A model with fused projections has one input projection whose output is
+/// [gate; up].
 struct MlpBlock {
     std::int64_t layer = 0;
     std::vector<LinearSite> inputs; ///< {gate, up} or {gate_up}
@@ -65,7 +68,8 @@ struct MlpBlock {
     [[nodiscard]] static at::Tensor activate(const std::vector<at::Tensor>& projected);
 };
 
-/// Sees the attention norm's output of its layer before anything in the layer is computed (SparseMoA's router).
+/// Sees the attention norm's output of its layer before anything in the layer is computed (SparseMoA's
+/// router).
 class LayerAdapter
 {
 public:

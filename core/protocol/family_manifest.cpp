@@ -185,7 +185,8 @@ Status checkCondition(const SettingCondition& condition, const char* key, const 
     for (const auto& all : condition.anyOf) {
         for (const auto& [name, values] : all) {
             if (!manifest.setting(name))
-                return fail(std::string(key) + " names '" + name + "', which is not a setting of this family");
+                return fail(std::string(key) + " names '" + name +
+                            "', which is not a setting of this family");
         }
     }
     return {};

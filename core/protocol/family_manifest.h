@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// family.json: what a plugin says of itself before any of its code is loaded. Forms, help and validation need no more.
+// family.json: what a plugin says of itself before any of its code is loaded. Forms, help and validation need
+// no more.
 #pragma once
 
 #include "core/base/json.h"
@@ -10,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::protocol {
+namespace rankscope::protocol
+{
 
 /// The version of the C++ interface between engine and plugins (core/adapter/family.h).
 inline constexpr int pluginApiVersion = 1;
@@ -26,17 +28,18 @@ struct SettingSchema {
     bool advanced = false;   ///< folded in forms
     SettingType type = SettingType::Number;
     base::Json defaultValue;
-    std::optional<double> minimum;          ///< of the value, or of each item of an integer list
+    std::optional<double> minimum; ///< of the value, or of each item of an integer list
     std::optional<double> maximum;
     bool exclusiveMinimum = false;
     bool exclusiveMaximum = false;
-    std::vector<std::string> choices;       ///< allowed values of a text, or of the items of a text list; empty: any
+    std::vector<std::string>
+        choices; ///< allowed values of a text, or of the items of a text list; empty: any
     /// Shown (and used) only while another setting has one of these values: {"router": ["gumbel_top1"]}.
     std::vector<std::pair<std::string, std::vector<base::Json>>> showWhen;
 };
 
-/// Settings under which a statement about a family holds: false, true, or a list of settings any of which is enough,
-/// each as in showWhen ({"pool": ["sequence"], "level": ["sequence"]}: both together).
+/// Settings under which a statement about a family holds: false, true, or a list of settings any of which is
+/// enough, each as in showWhen ({"pool": ["sequence"], "level": ["sequence"]}: both together).
 struct SettingCondition {
     bool always = false;
     std::vector<std::vector<std::pair<std::string, std::vector<base::Json>>>> anyOf;
@@ -52,31 +55,34 @@ struct FamilyManifest {
     std::string title;            ///< "MixLoRA"
     std::string summary;          ///< one sentence
     std::string authors;
-    std::string paper;            ///< title, year
-    std::string link;             ///< DOI or arXiv number
+    std::string paper; ///< title, year
+    std::string link;  ///< DOI or arXiv number
     std::string version;
-    std::string library;          ///< file name of the shared library, in `folder`
+    std::string library; ///< file name of the shared library, in `folder`
     int apiVersion = 0;
-    std::string scope;            ///< "module", "mlp-block", "layer", "model"
-    std::string routing;          ///< "none", "token", "sequence", "task", "rank", "layer"
-    std::string initialOutput;    ///< "exact", "rounding" or "changed": is the base model's output kept at init?
+    std::string scope;         ///< "module", "mlp-block", "layer", "model"
+    std::string routing;       ///< "none", "token", "sequence", "task", "rank", "layer"
+    std::string initialOutput; ///< "exact", "rounding" or "changed": is the base model's output kept at init?
     bool mergeable = false;
     /// Statements that most families need not make; none of them holds where family.json is silent.
     SettingCondition nonCausal;      ///< what a token receives depends on later tokens of its row
     SettingCondition hardEvaluation; ///< evaluation routes otherwise than training, with all noise off too
-    SettingCondition mergesExperts;  ///< parameters are averaged, not outputs: the mean update is no sum of the experts'
-    SettingCondition stopsGradient;  ///< the definition cuts a path out of the gradient: it is no slope of the loss
+    SettingCondition
+        mergesExperts; ///< parameters are averaged, not outputs: the mean update is no sum of the experts'
+    SettingCondition
+        stopsGradient; ///< the definition cuts a path out of the gradient: it is no slope of the loss
     std::vector<SettingSchema> settings; ///< in the order of the file
-    base::Json training;          ///< suggested training settings ("learningRate", ...); may be empty
-    /// Settings that replace defaults which a toy model cannot take (a width of 32, two layers): used by tests that run
-    /// every family on small models, never by jobs. Written only where a default needs it; checked as settings are.
+    base::Json training;                 ///< suggested training settings ("learningRate", ...); may be empty
+    /// Settings that replace defaults which a toy model cannot take (a width of 32, two layers): used by
+    /// tests that run every family on small models, never by jobs. Written only where a default needs it;
+    /// checked as settings are.
     base::Json small;
 
     static Result<FamilyManifest> read(const std::filesystem::path& familyJson);
     [[nodiscard]] const SettingSchema* setting(const std::string& name) const;
 
-    /// The given settings with every default written out. An unknown name, a wrong type or a value out of bounds is an
-    /// error that names the setting ("rank is 0, but must be at least 1").
+    /// The given settings with every default written out. An unknown name, a wrong type or a value out of
+    /// bounds is an error that names the setting ("rank is 0, but must be at least 1").
     [[nodiscard]] Result<base::Json> complete(const base::Json& given) const;
     /// Checks one value; used at the field of a form.
     [[nodiscard]] static Status check(const SettingSchema& schema, const base::Json& value);

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::protocol {
+namespace rankscope::protocol
+{
 
 struct ModelSpec {
     std::string path;           ///< a GGUF file, a Hugging Face folder, or (to plan only) a config.json
@@ -20,9 +21,10 @@ struct ModelSpec {
 struct DataSpec {
     std::vector<std::string> train;
     std::vector<std::string> test;
-    std::int64_t maxLength = 512;   ///< tokens; a longer row is cut at the front of its prompt, never in its answer
-    std::int64_t trainRows = 0;     ///< at most this many rows of each training file; 0: all
-    std::int64_t testRows = 0;      ///< at most this many rows of each test file; 0: all
+    std::int64_t maxLength =
+        512; ///< tokens; a longer row is cut at the front of its prompt, never in its answer
+    std::int64_t trainRows = 0; ///< at most this many rows of each training file; 0: all
+    std::int64_t testRows = 0;  ///< at most this many rows of each test file; 0: all
 };
 
 struct AdapterSpec {
@@ -31,32 +33,32 @@ struct AdapterSpec {
 };
 
 struct TrainingSpec {
-    std::int64_t steps = 200;             ///< optimizer steps
-    std::int64_t batchSize = 16;          ///< rows of one forward pass
-    std::int64_t gradientAccumulation = 1;///< forward passes of one optimizer step
+    std::int64_t steps = 200;              ///< optimizer steps
+    std::int64_t batchSize = 16;           ///< rows of one forward pass
+    std::int64_t gradientAccumulation = 1; ///< forward passes of one optimizer step
     double learningRate = 2e-4;
-    std::string schedule = "cosine";      ///< "cosine", "linear", "constant"
-    double warmup = 0.1;                  ///< below 1: share of the steps; from 1: steps
-    double weightDecay = 0.0;             ///< decoupled (AdamW)
+    std::string schedule = "cosine"; ///< "cosine", "linear", "constant"
+    double warmup = 0.1;             ///< below 1: share of the steps; from 1: steps
+    double weightDecay = 0.0;        ///< decoupled (AdamW)
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
-    double maxGradientNorm = 1.0;         ///< 0: no clipping
+    double maxGradientNorm = 1.0; ///< 0: no clipping
     std::int64_t seed = 1;
-    std::int64_t checkpointEvery = 100;   ///< steps; 0: only at the end
-    std::int64_t threads = 0;             ///< 0: one for each core
+    std::int64_t checkpointEvery = 100; ///< steps; 0: only at the end
+    std::int64_t threads = 0;           ///< 0: one for each core
 };
 
 struct EvaluationSpec {
-    std::int64_t every = 0;          ///< steps; 0: only before and after
-    bool before = true;              ///< evaluate the untouched base model first
-    std::int64_t maxNewTokens = 64;  ///< of an open answer
+    std::int64_t every = 0;         ///< steps; 0: only before and after
+    bool before = true;             ///< evaluate the untouched base model first
+    std::int64_t maxNewTokens = 64; ///< of an open answer
     std::int64_t batchSize = 32;
 };
 
 struct AnalysisSpec {
-    std::int64_t every = 10;  ///< steps between the measures of the adapter's inside; 0: none
-    double budget = 0.02;     ///< largest share of the training time that they may take
+    std::int64_t every = 10; ///< steps between the measures of the adapter's inside; 0: none
+    double budget = 0.02;    ///< largest share of the training time that they may take
 };
 
 struct Job {
@@ -69,7 +71,8 @@ struct Job {
     AnalysisSpec analysis;
     std::string device = "auto"; ///< "auto", "cpu", "cuda", "cuda:N"
 
-    /// Strict: an unknown key or a value out of bounds is an error that names it ("training.steps is 0, ...").
+    /// Strict: an unknown key or a value out of bounds is an error that names it ("training.steps is 0,
+    /// ...").
     static Result<Job> fromJson(const base::Json& json);
     static Result<Job> read(const std::filesystem::path& file);
     /// Complete, in the order of the documentation.

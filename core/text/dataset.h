@@ -49,8 +49,8 @@ struct Example {
 };
 
 /// Tokens of prompt and answer in the model's chat template. Longer than `maxLength`: the prompt loses its
-/// front, the answer stays whole; an answer that alone is too long is cut at its end, behind the prompt's last
-/// token. `droppedBytes` adds up.
+/// front, the answer stays whole; an answer that alone is too long is cut at its end, behind the prompt's
+/// last token. `droppedBytes` adds up.
 Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
                     std::int64_t maxLength, std::size_t* droppedBytes = nullptr);
 

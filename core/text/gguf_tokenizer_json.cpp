@@ -15,16 +15,17 @@ constexpr std::int64_t userDefined = 4;
 
 Json addedToken(const std::string& content, std::size_t id, bool special)
 {
-    return {{"id", id},         {"content", content}, {"single_word", false}, {"lstrip", false},
-            {"rstrip", false},  {"normalized", !special}, {"special", special}};
+    return {{"id", id},        {"content", content},     {"single_word", false}, {"lstrip", false},
+            {"rstrip", false}, {"normalized", !special}, {"special", special}};
 }
 
 /// The token that the metadata names by its id; empty if there is none.
 std::string named(const checkpoint::GgufFile& file, const char* key, const std::vector<std::string>& tokens)
 {
     const auto id = file.integer(key);
-    return id && *id >= 0 && *id < static_cast<std::int64_t>(tokens.size()) ? tokens[static_cast<std::size_t>(*id)]
-                                                                           : std::string();
+    return id && *id >= 0 && *id < static_cast<std::int64_t>(tokens.size())
+               ? tokens[static_cast<std::size_t>(*id)]
+               : std::string();
 }
 
 } // namespace
@@ -47,25 +48,26 @@ Result<TokenizerJson> tokenizerJson(const checkpoint::GgufFile& file)
         }
     }
     TokenizerJson result;
-    result.tokenizer = {{"version", "1.0"},
-                        {"truncation", nullptr},
-                        {"padding", nullptr},
-                        {"added_tokens", std::move(added)},
-                        {"normalizer", nullptr},
-                        {"post_processor", nullptr},
-                        {"decoder",
-                         {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
-                        {"model",
-                         {{"type", "BPE"},
-                          {"dropout", nullptr},
-                          {"unk_token", nullptr},
-                          {"continuing_subword_prefix", nullptr},
-                          {"end_of_word_suffix", nullptr},
-                          {"fuse_unk", false},
-                          {"byte_fallback", false},
-                          {"ignore_merges", pre.starts_with("llama")},
-                          {"vocab", std::move(vocabulary)},
-                          {"merges", *file.texts("tokenizer.ggml.merges")}}}};
+    result.tokenizer = {
+        {"version", "1.0"},
+        {"truncation", nullptr},
+        {"padding", nullptr},
+        {"added_tokens", std::move(added)},
+        {"normalizer", nullptr},
+        {"post_processor", nullptr},
+        {"decoder",
+         {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
+        {"model",
+         {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", pre.starts_with("llama")},
+          {"vocab", std::move(vocabulary)},
+          {"merges", *file.texts("tokenizer.ggml.merges")}}}};
     RANKSCOPE_TRY(result.tokenizer["pre_tokenizer"], PreTokenizer::jsonForGgufName(pre));
     if (pre == "qwen2")
         result.tokenizer["normalizer"] = {{"type", "NFC"}};

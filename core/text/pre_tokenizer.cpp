@@ -189,8 +189,10 @@ Result<PreTokenizer> PreTokenizer::fromJson(const base::Json& json)
 Result<base::Json> PreTokenizer::jsonForGgufName(const std::string& name)
 {
     const auto byteLevel = [](bool expression) {
-        return base::Json{
-            {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", expression}};
+        return base::Json{{"type", "ByteLevel"},
+                          {"add_prefix_space", false},
+                          {"trim_offsets", true},
+                          {"use_regex", expression}};
     };
     const auto sequence = [](base::Json first, base::Json second) {
         return base::Json{{"type", "Sequence"},

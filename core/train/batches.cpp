@@ -5,8 +5,10 @@
 #include <numeric>
 #include <random>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 constexpr std::int64_t window = 8; ///< batches within which rows are sorted by length
 
@@ -21,7 +23,9 @@ void shuffle(std::vector<T>& items, std::mt19937_64& random)
 } // namespace
 
 BatchOrder::BatchOrder(std::vector<std::int64_t> lengths, std::int64_t batchSize, std::uint64_t seed)
-    : m_lengths(std::move(lengths)), m_batchSize(batchSize), m_seed(seed)
+    : m_lengths(std::move(lengths)),
+      m_batchSize(batchSize),
+      m_seed(seed)
 {
 }
 

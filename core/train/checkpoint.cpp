@@ -10,16 +10,22 @@
 #include <ATen/Functions.h>
 #include <map>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 checkpoint::DType dtypeOf(at::ScalarType type)
 {
     switch (type) {
-    case at::kDouble: return checkpoint::DType::F64;
-    case at::kBFloat16: return checkpoint::DType::BF16;
-    case at::kHalf: return checkpoint::DType::F16;
-    default: return checkpoint::DType::F32;
+    case at::kDouble:
+        return checkpoint::DType::F64;
+    case at::kBFloat16:
+        return checkpoint::DType::BF16;
+    case at::kHalf:
+        return checkpoint::DType::F16;
+    default:
+        return checkpoint::DType::F32;
     }
 }
 
@@ -30,8 +36,11 @@ Status writeTensors(const std::filesystem::path& path, const std::map<std::strin
     for (const auto& [name, tensor] : tensors) {
         kept.push_back(tensor.detach().cpu().contiguous());
         const at::Tensor& t = kept.back();
-        views.push_back({name, dtypeOf(t.scalar_type()), t.sizes().vec(),
-                         {static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()}, nullptr});
+        views.push_back({name,
+                         dtypeOf(t.scalar_type()),
+                         t.sizes().vec(),
+                         {static_cast<const std::byte*>(t.const_data_ptr()), t.nbytes()},
+                         nullptr});
     }
     return checkpoint::writeSafetensors(path, views, {{"format", "pt"}});
 }
@@ -44,7 +53,8 @@ Result<std::map<std::string, at::Tensor>> readTensors(const std::filesystem::pat
         at::Tensor values = at::empty(view.shape, at::kFloat);
         if (view.dtype == checkpoint::DType::F64) {
             values = at::empty(view.shape, at::kDouble);
-            std::copy(view.bytes.begin(), view.bytes.end(), static_cast<std::byte*>(values.mutable_data_ptr()));
+            std::copy(view.bytes.begin(), view.bytes.end(),
+                      static_cast<std::byte*>(values.mutable_data_ptr()));
         } else {
             RANKSCOPE_CHECK(checkpoint::decode(
                 view, {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())}));
@@ -91,10 +101,12 @@ Status loadChecked(const std::filesystem::path& file, const base::Json& hashes)
 {
     const std::string name = file.filename().string();
     if (!hashes.contains(name) || !hashes.at(name).is_string())
-        return fail("state.json of the checkpoint " + file.parent_path().string() + " has no hash of " + name);
+        return fail("state.json of the checkpoint " + file.parent_path().string() + " has no hash of " +
+                    name);
     RANKSCOPE_TRY(const std::string hash, base::sha256File(file));
     if (hash != hashes.at(name).get<std::string>())
-        return fail(file.string() + " is damaged: its content does not match the hash written with it; resume from an earlier checkpoint");
+        return fail(file.string() + " is damaged: its content does not match the hash written with it; "
+                                    "resume from an earlier checkpoint");
     return {};
 }
 
@@ -112,7 +124,9 @@ std::string hex(const at::Tensor& bytes)
 
 Result<at::Tensor> unhex(const std::string& text)
 {
-    auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+    auto digit = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    };
     at::Tensor bytes = at::empty({static_cast<std::int64_t>(text.size() / 2)}, at::kByte);
     auto* out = bytes.mutable_data_ptr<std::uint8_t>();
     for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
@@ -126,7 +140,8 @@ Result<at::Tensor> unhex(const std::string& text)
 } // namespace
 
 Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, const protocol::Job& job,
-                      const adapter::ParameterStore& parameters, const AdamW& optimizer, std::int64_t tokensSeen)
+                      const adapter::ParameterStore& parameters, const AdamW& optimizer,
+                      std::int64_t tokensSeen)
 {
     namespace fs = std::filesystem;
     const fs::path target = directory.checkpoint(step);
@@ -138,7 +153,8 @@ Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, 
         return fail("cannot create the checkpoint folder " + beside.string() + ": " + code.message());
     RANKSCOPE_CHECK(writeTensors(beside / "adapter_model.safetensors", adapterTensors(parameters)));
     RANKSCOPE_CHECK(writeTensors(beside / "optimizer.safetensors", optimizer.state()));
-    RANKSCOPE_CHECK(base::writeFileAtomically(beside / "adapter_config.json", adapterConfig(job).dump(2) + "\n"));
+    RANKSCOPE_CHECK(
+        base::writeFileAtomically(beside / "adapter_config.json", adapterConfig(job).dump(2) + "\n"));
     base::OrderedJson state;
     state["step"] = step;
     state["tokensSeen"] = tokensSeen;
@@ -187,7 +203,8 @@ Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter:
         auto generator = at::globalContext().defaultGenerator(at::kCPU);
         generator.set_state(bytes);
     } catch (const std::exception&) {
-        return fail("the random state in " + (folder / "state.json").string() + " cannot be used; resume from an earlier checkpoint");
+        return fail("the random state in " + (folder / "state.json").string() +
+                    " cannot be used; resume from an earlier checkpoint");
     }
     return point;
 }

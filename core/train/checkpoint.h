@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything needed to go on from a step as if nothing had happened, in one folder written beside and renamed.
+// Everything needed to go on from a step as if nothing had happened, in one folder written beside and
+// renamed.
 #pragma once
 
 #include "core/adapter/parameter_store.h"
@@ -12,20 +13,22 @@
 #include <filesystem>
 #include <string>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
-/// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (step, tokens
-/// seen, random state, SHA-256 of the tensor files).
+/// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (step,
+/// tokens seen, random state, SHA-256 of the tensor files).
 Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, const protocol::Job& job,
-                      const adapter::ParameterStore& parameters, const AdamW& optimizer, std::int64_t tokensSeen);
+                      const adapter::ParameterStore& parameters, const AdamW& optimizer,
+                      std::int64_t tokensSeen);
 
 struct ResumePoint {
     std::int64_t step = 0;
     std::int64_t tokensSeen = 0;
 };
 
-/// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked), tensors that
-/// do not fit the job.
+/// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked),
+/// tensors that do not fit the job.
 Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter::ParameterStore& parameters,
                                    AdamW& optimizer);
 

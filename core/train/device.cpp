@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <sys/resource.h>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 /// GPUs the driver offers; 0 where there is no driver.
 int gpuCount()
@@ -33,10 +35,11 @@ Status openCudaLibrary()
         return {};
     Dl_info info{};
     ::dladdr(reinterpret_cast<const void*>(&at::get_num_threads), &info);
-    const auto library = std::filesystem::path(info.dli_fname ? info.dli_fname : "").parent_path() / "libtorch_cuda.so";
+    const auto library =
+        std::filesystem::path(info.dli_fname ? info.dli_fname : "").parent_path() / "libtorch_cuda.so";
     if (!::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL))
-        return fail("this machine has a GPU, but LibTorch's CUDA library cannot be opened (" + std::string(::dlerror()) +
-                    "); run ./setup --cuda, or set \"device\": \"cpu\"");
+        return fail("this machine has a GPU, but LibTorch's CUDA library cannot be opened (" +
+                    std::string(::dlerror()) + "); run ./setup --cuda, or set \"device\": \"cpu\"");
     return {};
 }
 
@@ -61,9 +64,11 @@ Result<c10::Device> openDevice(const std::string& name)
         return fail("device is '" + name + "', but must be auto, cpu, cuda or cuda:N");
     }
     if (devices == 0)
-        return fail("device is '" + name + "', but this machine has no usable NVIDIA GPU; set it to auto or cpu");
+        return fail("device is '" + name +
+                    "', but this machine has no usable NVIDIA GPU; set it to auto or cpu");
     if (index >= devices)
-        return fail("device is '" + name + "', but this machine has only " + std::to_string(devices) + " GPU(s)");
+        return fail("device is '" + name + "', but this machine has only " + std::to_string(devices) +
+                    " GPU(s)");
     RANKSCOPE_CHECK(openCudaLibrary());
     return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }

@@ -8,10 +8,11 @@
 #include <c10/core/ScalarType.h>
 #include <string>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
-/// "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N". Opens LibTorch's CUDA library when a GPU is used. Errors: a GPU
-/// was asked for and there is none, or LibTorch came without CUDA; each says what to do.
+/// "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N". Opens LibTorch's CUDA library when a GPU is
+/// used. Errors: a GPU was asked for and there is none, or LibTorch came without CUDA; each says what to do.
 Result<c10::Device> openDevice(const std::string& name);
 
 /// "auto": bfloat16 on a GPU and on a CPU that multiplies it in hardware, else float32.

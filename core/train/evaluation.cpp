@@ -11,8 +11,10 @@
 #include <c10/core/GradMode.h>
 #include <numeric>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 /// Indices sorted by length: rows of one batch are then of like length.
 template <typename Length>
@@ -20,7 +22,8 @@ std::vector<std::size_t> byLength(std::size_t count, Length length)
 {
     std::vector<std::size_t> order(count);
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) < length(b); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return length(a) < length(b); });
     return order;
 }
 
@@ -31,8 +34,13 @@ model::KvCache makeCache(const model::Decoder& model, const std::vector<std::vec
     for (const auto& prompt : prompts)
         longest = std::max(longest, prompt.size());
     const auto& config = model.config();
-    return {config.layers, static_cast<std::int64_t>(prompts.size()), static_cast<std::int64_t>(longest) + more,
-            config.kvHeads, config.headDim, model.dtype(), model.device()};
+    return {config.layers,
+            static_cast<std::int64_t>(prompts.size()),
+            static_cast<std::int64_t>(longest) + more,
+            config.kvHeads,
+            config.headDim,
+            model.dtype(),
+            model.device()};
 }
 
 /// Hidden states of the last token of each row.
@@ -66,7 +74,8 @@ std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const P
                                              std::int64_t task) const
 {
     const at::NoGradGuard guard;
-    const bool listed = std::any_of(file.rows.begin(), file.rows.end(), [](const text::Row& row) { return !row.choices.empty(); });
+    const bool listed = std::any_of(file.rows.begin(), file.rows.end(),
+                                    [](const text::Row& row) { return !row.choices.empty(); });
     return !file.choices.empty() || listed ? evaluateChoices(file, progress, task)
                                            : evaluateOpen(file, progress, task);
 }
@@ -80,7 +89,8 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
         const auto& first = candidates.front();
         prompts.emplace_back(first.ids.begin(), first.ids.begin() + first.promptLength);
         for (const auto& candidate : candidates)
-            longestAnswer = std::max(longestAnswer, static_cast<std::int64_t>(candidate.ids.size()) - candidate.promptLength);
+            longestAnswer = std::max(longestAnswer, static_cast<std::int64_t>(candidate.ids.size()) -
+                                                        candidate.promptLength);
     }
     // The prompt once, then all its candidates behind copies of its keys and values.
     model::KvCache cache = makeCache(m_model, prompts, longestAnswer);
@@ -118,10 +128,11 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
             extension.tasks.push_back(pass.tasks[static_cast<std::size_t>(row)]);
         extension.cache = &cache;
         const at::Tensor hidden = m_model.forward(extension);
-        const at::Tensor chosen = hidden.index_select(0, at::tensor(positions, at::kLong).to(hidden.device()));
-        const at::Tensor each =
-            kernels::lossHead(chosen, m_model.outputEmbedding(), at::tensor(labels, at::kLong).to(hidden.device()))
-                .second.to(at::kCPU, at::kDouble);
+        const at::Tensor chosen =
+            hidden.index_select(0, at::tensor(positions, at::kLong).to(hidden.device()));
+        const at::Tensor each = kernels::lossHead(chosen, m_model.outputEmbedding(),
+                                                  at::tensor(labels, at::kLong).to(hidden.device()))
+                                    .second.to(at::kCPU, at::kDouble);
         std::int64_t next = 0;
         for (std::size_t i = 0; i < answers.size(); ++i) {
             for (std::size_t t = 1; t < answers[i].size(); ++t)
@@ -158,11 +169,13 @@ std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, 
                 right = c;
         }
         if (right == choices.size())
-            examples.push_back(example(row, task)); // an output that the list forgot is a candidate all the same
+            examples.push_back(
+                example(row, task)); // an output that the list forgot is a candidate all the same
         gold.push_back(right);
         candidates.push_back(std::move(examples));
     }
-    const auto order = byLength(candidates.size(), [&](std::size_t i) { return candidates[i].front().promptLength; });
+    const auto order =
+        byLength(candidates.size(), [&](std::size_t i) { return candidates[i].front().promptLength; });
     TaskScore score;
     std::int64_t tokens = 0;
     const auto batch = static_cast<std::size_t>(m_job.evaluation.batchSize);

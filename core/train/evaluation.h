@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accuracy and loss on test rows, by task. Choices are compared by likelihood; open answers are decoded greedily.
+// Accuracy and loss on test rows, by task. Choices are compared by likelihood; open answers are decoded
+// greedily.
 #pragma once
 
 #include "core/adapter/family.h"
@@ -13,7 +14,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 struct TaskScore {
     double accuracy = 0;
@@ -26,15 +28,18 @@ class Evaluator
 public:
     Evaluator(const model::Decoder& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat,
               const protocol::Job& job)
-        : m_model(model), m_tokenizer(tokenizer), m_chat(chat), m_job(job)
+        : m_model(model),
+          m_tokenizer(tokenizer),
+          m_chat(chat),
+          m_job(job)
     {
     }
 
     /// Called with the rows done; false ends the evaluation early.
     using Progress = std::function<bool(std::int64_t rows)>;
 
-    /// One task's rows. `task`: its number among the run's tasks, which routers may read; -1: none. nullopt if `progress`
-    /// ended it.
+    /// One task's rows. `task`: its number among the run's tasks, which routers may read; -1: none. nullopt
+    /// if `progress` ended it.
     [[nodiscard]] std::optional<TaskScore> evaluate(const text::TaskFile& file, const Progress& progress,
                                                     std::int64_t task = -1) const;
 
@@ -43,19 +48,22 @@ public:
                                                     std::int64_t task = -1) const;
 
 private:
-    /// Rows whose answers are compared by likelihood: the chosen candidate of each, and the loss of the right one.
+    /// Rows whose answers are compared by likelihood: the chosen candidate of each, and the loss of the right
+    /// one.
     struct Choice {
         std::vector<std::size_t> chosen;
         double loss = 0;
         std::int64_t tokens = 0;
     };
-    /// examples[row][candidate]; every candidate of a row has the same prompt. gold[row]: the right candidate.
+    /// examples[row][candidate]; every candidate of a row has the same prompt. gold[row]: the right
+    /// candidate.
     [[nodiscard]] Choice choose(const std::vector<std::vector<text::Example>>& examples,
                                 const std::vector<std::size_t>& gold) const;
     /// Summed loss and number of the answers' tokens.
-    [[nodiscard]] std::pair<double, std::int64_t> answerLoss(const std::vector<text::Example>& examples) const;
-    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file, const Progress& progress,
-                                                           std::int64_t task) const;
+    [[nodiscard]] std::pair<double, std::int64_t>
+    answerLoss(const std::vector<text::Example>& examples) const;
+    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file,
+                                                           const Progress& progress, std::int64_t task) const;
     [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress,
                                                         std::int64_t task) const;
     [[nodiscard]] text::Example example(const text::Row& row, std::int64_t task) const;

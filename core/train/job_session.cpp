@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 struct Fitted {
     const adapter::Plugin* plugin = nullptr;
@@ -52,10 +54,12 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     const auto device = openDevice(job.device);
     const auto type = resolveDtype(job.model.dtype, device ? *device : c10::Device(c10::kCPU));
     const std::int64_t bytes = type == c10::kFloat ? 4 : 2;
-    // Kept for the backward pass, a token and layer: norms' inputs, q, k, v, attention output, gate, up and their product.
+    // Kept for the backward pass, a token and layer: norms' inputs, q, k, v, attention output, gate, up and
+    // their product.
     const std::int64_t attentionWidth = (config.heads + 2 * config.kvHeads) * config.headDim;
     const std::int64_t perToken =
-        config.layers * (6 * config.hidden + 2 * attentionWidth + 3 * config.feedForward) + plan.activationsPerToken;
+        config.layers * (6 * config.hidden + 2 * attentionWidth + 3 * config.feedForward) +
+        plan.activationsPerToken;
     const std::int64_t tokens = job.training.batchSize * std::min<std::int64_t>(job.data.maxLength, 128);
     constexpr std::int64_t program = 400'000'000; // LibTorch, tokenizer, buffers
     result.memoryBytes = program + result.baseParameters * bytes + plan.trainable * 16 + plan.buffers * 4 +
@@ -68,10 +72,12 @@ Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
     RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
     const auto& config = files->config();
     if (!files->shape("model.embed_tokens.weight"))
-        return fail("the base model " + job.model.path + " holds no weights; training needs a GGUF file or a folder with safetensors");
+        return fail("the base model " + job.model.path +
+                    " holds no weights; training needs a GGUF file or a folder with safetensors");
     for (const auto& linear : config.linears()) {
         if (!files->shape(linear.path + ".weight"))
-            return fail("the base model " + job.model.path + " has no tensor " + linear.path + ".weight; the file is incomplete or of another architecture");
+            return fail("the base model " + job.model.path + " has no tensor " + linear.path +
+                        ".weight; the file is incomplete or of another architecture");
     }
     RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
     RANKSCOPE_TRY(const auto plan, planFamily(fitted, config));
@@ -109,7 +115,8 @@ Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& pl
             return fail(adapter.error().within("adapter.settings of " + job.adapter.family));
         session.adapter = std::move(*adapter);
     } catch (const std::exception& error) {
-        return fail("the adapter family " + job.adapter.family + " cannot be attached to " + job.model.path + ": " + error.what());
+        return fail("the adapter family " + job.adapter.family + " cannot be attached to " + job.model.path +
+                    ": " + error.what());
     }
     session.job = std::move(job);
     return session;

@@ -10,21 +10,23 @@
 
 #include <memory>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 /// Trainable parameters and memory of a job, from shapes alone.
 struct JobPlan {
     std::int64_t trainableParameters = 0;
     std::int64_t baseParameters = 0;
     double trainablePercent = 0; ///< 100 * trainable / (base + trainable)
-    std::int64_t memoryBytes = 0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
+    std::int64_t memoryBytes =
+        0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
 };
 
 /// Counts with the job's family. The model may be a bare config.json.
 Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins);
 
-/// Everything that can be wrong with a job and needs no training to be found: model header and shapes, family and its
-/// settings, device, every row of data. Completes job.adapter.settings with every default.
+/// Everything that can be wrong with a job and needs no training to be found: model header and shapes, family
+/// and its settings, device, every row of data. Completes job.adapter.settings with every default.
 Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins);
 
 struct JobSession {

@@ -10,9 +10,11 @@
 #include <c10/core/GradMode.h>
 #include <cmath>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
-AdamW::AdamW(const adapter::ParameterStore& parameters, const protocol::TrainingSpec& training) : m_training(training)
+AdamW::AdamW(const adapter::ParameterStore& parameters, const protocol::TrainingSpec& training)
+    : m_training(training)
 {
     std::map<double, Group> groups;
     for (const auto& parameter : parameters.trainable()) {
@@ -22,7 +24,8 @@ AdamW::AdamW(const adapter::ParameterStore& parameters, const protocol::Training
         group.tensors.push_back(parameter.tensor);
         group.means.push_back(at::zeros_like(parameter.tensor, at::TensorOptions().requires_grad(false)));
         group.squares.push_back(at::zeros_like(parameter.tensor, at::TensorOptions().requires_grad(false)));
-        group.steps.push_back(at::zeros({}, parameter.tensor.options().dtype(at::kFloat).requires_grad(false)));
+        group.steps.push_back(
+            at::zeros({}, parameter.tensor.options().dtype(at::kFloat).requires_grad(false)));
     }
     for (auto& [factor, group] : groups)
         m_groups.push_back(std::move(group));
@@ -71,9 +74,10 @@ void AdamW::step(double learningRate)
         }
         for (auto& step : group.steps)
             step.add_(1);
-        at::_fused_adamw_(group.tensors, gradients, group.means, group.squares, /*max_exp_avg_sqs=*/{}, group.steps,
-                          learningRate * group.learningRateFactor, m_training.beta1, m_training.beta2,
-                          m_training.weightDecay, m_training.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+        at::_fused_adamw_(group.tensors, gradients, group.means, group.squares, /*max_exp_avg_sqs=*/{},
+                          group.steps, learningRate * group.learningRateFactor, m_training.beta1,
+                          m_training.beta2, m_training.weightDecay, m_training.epsilon, /*amsgrad=*/false,
+                          /*maximize=*/false);
     }
 }
 
@@ -96,7 +100,8 @@ Status AdamW::load(const std::map<std::string, at::Tensor>& state)
     for (const auto& [name, target] : this->state()) {
         const auto found = state.find(name);
         if (found == state.end() || found->second.sizes() != target.sizes())
-            return fail("the optimizer's state in the checkpoint has no tensor " + name + " of the right shape");
+            return fail("the optimizer's state in the checkpoint has no tensor " + name +
+                        " of the right shape");
     }
     for (auto& group : m_groups) {
         for (std::size_t i = 0; i < group.names.size(); ++i) {

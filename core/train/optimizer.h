@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 class AdamW
 {

@@ -5,10 +5,13 @@
 
 #include <chrono>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 RunLog::RunLog(record::RunDirectory directory, record::JournalWriter journal, record::RunRecord run)
-    : m_directory(std::move(directory)), m_journal(std::move(journal)), m_run(std::move(run))
+    : m_directory(std::move(directory)),
+      m_journal(std::move(journal)),
+      m_run(std::move(run))
 {
 }
 
@@ -57,7 +60,8 @@ Status RunLog::notice(const std::string& severity, const std::string& text)
     return append(std::move(event));
 }
 
-Status RunLog::progress(const std::string& phase, std::int64_t done, std::int64_t total, double remainingSeconds)
+Status RunLog::progress(const std::string& phase, std::int64_t done, std::int64_t total,
+                        double remainingSeconds)
 {
     protocol::JournalEvent event;
     auto* progress = event.mutable_progress();

@@ -13,7 +13,8 @@
 #include <string>
 #include <unordered_map>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 class RunLog
 {

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <numbers>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 std::int64_t warmupSteps(const protocol::TrainingSpec& training)
 {
-    const double steps = training.warmup < 1 ? training.warmup * static_cast<double>(training.steps) : training.warmup;
+    const double steps =
+        training.warmup < 1 ? training.warmup * static_cast<double>(training.steps) : training.warmup;
     return std::min(training.steps, static_cast<std::int64_t>(std::llround(steps)));
 }
 

@@ -4,8 +4,10 @@
 #include <ATen/ops/tensor.h>
 #include <algorithm>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 /// The first answer token that has a predecessor to be predicted from.
 std::int64_t firstLabel(const text::Example& example)
@@ -15,7 +17,8 @@ std::int64_t firstLabel(const text::Example& example)
 
 } // namespace
 
-SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training, at::Device device)
+SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training,
+                                  at::Device device)
 {
     std::vector<std::vector<std::int32_t>> rows;
     std::vector<std::int64_t> positions;
@@ -50,7 +53,8 @@ std::int64_t supervisedTokens(const std::vector<const text::Example*>& examples)
 {
     std::int64_t total = 0;
     for (const auto* example : examples)
-        total += std::max<std::int64_t>(0, static_cast<std::int64_t>(example->ids.size()) - firstLabel(*example));
+        total +=
+            std::max<std::int64_t>(0, static_cast<std::int64_t>(example->ids.size()) - firstLabel(*example));
     return total;
 }
 

@@ -8,7 +8,8 @@
 #include <ATen/core/Tensor.h>
 #include <vector>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 struct SupervisedPass {
     model::Pass pass;
@@ -18,7 +19,8 @@ struct SupervisedPass {
 };
 
 /// Rows end to end. The last token of a row is a label only, so it is not computed.
-SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training, at::Device device);
+SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training,
+                                  at::Device device);
 
 /// Answer tokens of these examples: what makeSupervisedPass would supervise.
 std::int64_t supervisedTokens(const std::vector<const text::Example*>& examples);

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer& tokenizer,
                                 const text::ChatTemplate& chat)
@@ -15,11 +16,13 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
         const auto found = std::find(data.tasks.begin(), data.tasks.end(), name);
         if (found == data.tasks.end())
             data.tasks.push_back(name);
-        return static_cast<std::int32_t>(std::find(data.tasks.begin(), data.tasks.end(), name) - data.tasks.begin());
+        return static_cast<std::int32_t>(std::find(data.tasks.begin(), data.tasks.end(), name) -
+                                         data.tasks.begin());
     };
     auto note = [&](const text::TaskFile& file, const std::string& split) -> Status {
         RANKSCOPE_TRY(const std::string hash, base::sha256File(file.path));
-        data.files.push_back({file.path.string(), hash, static_cast<std::int64_t>(file.rows.size()), file.task, split});
+        data.files.push_back(
+            {file.path.string(), hash, static_cast<std::int64_t>(file.rows.size()), file.task, split});
         return {};
     };
     if (job.data.train.empty())
@@ -29,7 +32,8 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
         const std::int32_t task = taskIndex(file.task);
         RANKSCOPE_CHECK(note(file, "train"));
         for (std::size_t row = 0; row < file.rows.size(); ++row) {
-            auto example = text::makeExample(file.rows[row], tokenizer, chat, job.data.maxLength, &data.droppedBytes);
+            auto example =
+                text::makeExample(file.rows[row], tokenizer, chat, job.data.maxLength, &data.droppedBytes);
             example.task = task;
             example.row = static_cast<std::int64_t>(row);
             data.train.push_back(std::move(example));

@@ -11,15 +11,16 @@
 #include <string>
 #include <vector>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 struct TaskData {
     std::vector<std::string> tasks; ///< names; the index is the task of a row
     std::vector<text::Example> train;
-    std::vector<text::TaskFile> test;      ///< in the order of the job; rows as text
-    std::vector<std::int32_t> testTask;    ///< task of each test file
-    std::vector<record::DataFile> files;   ///< for the journal
-    std::size_t droppedBytes = 0;          ///< of the text, that the vocabulary cannot express
+    std::vector<text::TaskFile> test;    ///< in the order of the job; rows as text
+    std::vector<std::int32_t> testTask;  ///< task of each test file
+    std::vector<record::DataFile> files; ///< for the journal
+    std::size_t droppedBytes = 0;        ///< of the text, that the vocabulary cannot express
 
     /// Reads and checks every row. Errors name file and line.
     static Result<TaskData> read(const protocol::Job& job, const text::Tokenizer& tokenizer,

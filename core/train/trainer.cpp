@@ -13,8 +13,10 @@
 #include <cmath>
 #include <limits>
 
-namespace rankscope::train {
-namespace {
+namespace rankscope::train
+{
+namespace
+{
 
 using Clock = std::chrono::steady_clock;
 
@@ -38,12 +40,18 @@ record::MeasureInfo scalarInfo(const char* name, const char* title, const char* 
 
 } // namespace
 
-Trainer::Trainer(JobSession& session, record::RunDirectory directory, RunLog& log, const std::atomic<bool>& stop)
-    : m_session(session), m_job(session.job), m_directory(std::move(directory)), m_log(log), m_stop(stop),
+Trainer::Trainer(JobSession& session, record::RunDirectory directory, RunLog& log,
+                 const std::atomic<bool>& stop)
+    : m_session(session),
+      m_job(session.job),
+      m_directory(std::move(directory)),
+      m_log(log),
+      m_stop(stop),
       m_optimizer(session.adapter->parameters(), session.job.training),
       m_order(lengthsOf(session.data.train), session.job.training.batchSize,
               static_cast<std::uint64_t>(session.job.training.seed)),
-      m_measures(*session.adapter, session.model->config().layers, session.data.tasks, session.job.analysis.budget)
+      m_measures(*session.adapter, session.model->config().layers, session.data.tasks,
+                 session.job.analysis.budget)
 {
 }
 
@@ -68,7 +76,8 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
     for (const auto& rows : batches) {
         const auto supervised = makeSupervisedPass(rows, true, m_session.model->device());
         m_session.adapter->beginPass(supervised.pass);
-        const at::Tensor hidden = m_session.model->forward(supervised.pass).index_select(0, supervised.positions);
+        const at::Tensor hidden =
+            m_session.model->forward(supervised.pass).index_select(0, supervised.positions);
         const auto [sum, each] =
             kernels::lossHead(hidden, m_session.model->outputEmbedding(), supervised.labels);
         // The mean over all answer tokens of the step, however the step is cut into passes.
@@ -100,7 +109,8 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
     result.gradientNorm = m_optimizer.clipGradients(training.maxGradientNorm);
     if (!std::isfinite(result.gradientNorm))
         return fail("the gradient is not finite at step " + std::to_string(step + 1) +
-                    "; lower training.learningRate or set model.dtype to float32, and resume from the last checkpoint");
+                    "; lower training.learningRate or set model.dtype to float32, and resume from the last "
+                    "checkpoint");
     m_optimizer.step(learningRate);
     m_session.adapter->afterStep();
     for (std::size_t task = 0; task < taskSum.size(); ++task)
@@ -115,15 +125,20 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
 
 Status Trainer::recordStep(std::int64_t step, double learningRate, const StepResult& result)
 {
-    auto scalar = [&](const record::MeasureInfo& info, double value) { return m_log.scalar(info, step, value); };
-    RANKSCOPE_CHECK(scalar(scalarInfo("train/loss", "Training loss", "nats",
-                                      "Mean negative log-likelihood of the answers' tokens in the step's rows."),
-                           result.loss));
-    RANKSCOPE_CHECK(scalar(scalarInfo("train/auxiliary_loss", "Auxiliary loss", "",
-                                      "The family's own loss (load balance and the like), weighted as it enters the total."),
-                           result.auxiliaryLoss));
-    RANKSCOPE_CHECK(scalar(scalarInfo("train/learning_rate", "Learning rate", "", "Of the first parameter group."),
-                           learningRate));
+    auto scalar = [&](const record::MeasureInfo& info, double value) {
+        return m_log.scalar(info, step, value);
+    };
+    RANKSCOPE_CHECK(
+        scalar(scalarInfo("train/loss", "Training loss", "nats",
+                          "Mean negative log-likelihood of the answers' tokens in the step's rows."),
+               result.loss));
+    RANKSCOPE_CHECK(scalar(
+        scalarInfo("train/auxiliary_loss", "Auxiliary loss", "",
+                   "The family's own loss (load balance and the like), weighted as it enters the total."),
+        result.auxiliaryLoss));
+    RANKSCOPE_CHECK(
+        scalar(scalarInfo("train/learning_rate", "Learning rate", "", "Of the first parameter group."),
+               learningRate));
     RANKSCOPE_CHECK(scalar(scalarInfo("train/gradient_norm", "Gradient norm", "",
                                       "L2 norm over all trainable tensors, before clipping."),
                            result.gradientNorm));
@@ -133,17 +148,22 @@ Status Trainer::recordStep(std::int64_t step, double learningRate, const StepRes
     RANKSCOPE_CHECK(scalar(scalarInfo("train/samples_per_second", "Throughput in rows", "samples/s",
                                       "Rows of the step by its time."),
                            static_cast<double>(result.samples) / result.seconds));
-    RANKSCOPE_CHECK(scalar(scalarInfo("train/tokens_seen", "Tokens seen", "tokens", "Since the start of the run."),
-                           static_cast<double>(m_tokensSeen)));
+    RANKSCOPE_CHECK(
+        scalar(scalarInfo("train/tokens_seen", "Tokens seen", "tokens", "Since the start of the run."),
+               static_cast<double>(m_tokensSeen)));
     RANKSCOPE_CHECK(scalar(scalarInfo("train/step_time", "Step time", "s",
                                       "One optimizer step, without analysis, evaluation and checkpoints."),
                            result.seconds));
-    RANKSCOPE_CHECK(scalar(scalarInfo("train/memory", "Peak memory", "B", "Peak resident memory of the job so far."),
-                           peakMemory()));
-    analysis::Measured byTask{{"train/task_loss", "Training loss by task", "nats",
-                               "As the training loss, over the rows of one task; missing where the step had none.",
-                               {{"task", "", m_session.data.tasks}}},
-                              {}};
+    RANKSCOPE_CHECK(
+        scalar(scalarInfo("train/memory", "Peak memory", "B", "Peak resident memory of the job so far."),
+               peakMemory()));
+    analysis::Measured byTask{
+        {"train/task_loss",
+         "Training loss by task",
+         "nats",
+         "As the training loss, over the rows of one task; missing where the step had none.",
+         {{"task", "", m_session.data.tasks}}},
+        {}};
     for (const double loss : result.taskLoss)
         byTask.values.push_back(static_cast<float>(loss));
     return m_log.record(byTask, step);
@@ -155,8 +175,8 @@ Status Trainer::analyse(std::int64_t step)
         RANKSCOPE_CHECK(m_log.record(measured, step));
     if (m_measures.lastMeasured() < m_measures.sites() && !m_saidRotating) {
         m_saidRotating = true;
-        return m_log.notice("info", "ranks and spectra of " + std::to_string(m_measures.lastMeasured()) + " of " +
-                                        std::to_string(m_measures.sites()) +
+        return m_log.notice("info", "ranks and spectra of " + std::to_string(m_measures.lastMeasured()) +
+                                        " of " + std::to_string(m_measures.sites()) +
                                         " adapted weights are measured at a time, in turn, to stay within " +
                                         base::Json(100 * m_job.analysis.budget).dump() +
                                         "% of the training time (analysis.budget)");
@@ -174,13 +194,15 @@ Result<bool> Trainer::evaluate(std::int64_t step)
         total += static_cast<std::int64_t>(file.rows.size());
     const float missing = std::numeric_limits<float>::quiet_NaN();
     const std::vector<record::Axis> axes{{"task", "", m_session.data.tasks}};
-    analysis::Measured accuracy{{"eval/accuracy", "Accuracy", "",
-                                 "Share of test rows answered right: choices by likelihood, open answers by greedy "
-                                 "decoding and exact match. Step 0 is the untouched base model.",
-                                 axes},
-                                std::vector<float>(m_session.data.tasks.size(), missing)};
+    analysis::Measured accuracy{
+        {"eval/accuracy", "Accuracy", "",
+         "Share of test rows answered right: choices by likelihood, open answers by greedy "
+         "decoding and exact match. Step 0 is the untouched base model.",
+         axes},
+        std::vector<float>(m_session.data.tasks.size(), missing)};
     analysis::Measured loss{{"eval/loss", "Test loss", "nats",
-                             "Mean negative log-likelihood of the right answers' tokens on the test rows.", axes},
+                             "Mean negative log-likelihood of the right answers' tokens on the test rows.",
+                             axes},
                             std::vector<float>(m_session.data.tasks.size(), missing)};
     const Evaluator evaluator(*m_session.model, *m_session.tokenizer, m_session.chat, m_job);
     std::int64_t done = 0;
@@ -188,15 +210,19 @@ Result<bool> Trainer::evaluate(std::int64_t step)
     for (std::size_t i = 0; i < m_session.data.test.size(); ++i) {
         const auto& file = m_session.data.test[i];
         Status failed;
-        const auto score = evaluator.evaluate(file, [&](std::int64_t rows) {
-            if (since(last) > 0.5 && failed) {
-                last = Clock::now();
-                const double rate = since(start) / static_cast<double>(done + rows);
-                failed = m_log.progress("evaluating", done + rows, total,
-                                        rate * static_cast<double>(total - done - rows) + remainingSeconds(step));
-            }
-            return !m_stop.load() && failed.has_value();
-        }, m_session.data.testTask[i]);
+        const auto score = evaluator.evaluate(
+            file,
+            [&](std::int64_t rows) {
+                if (since(last) > 0.5 && failed) {
+                    last = Clock::now();
+                    const double rate = since(start) / static_cast<double>(done + rows);
+                    failed = m_log.progress("evaluating", done + rows, total,
+                                            rate * static_cast<double>(total - done - rows) +
+                                                remainingSeconds(step));
+                }
+                return !m_stop.load() && failed.has_value();
+            },
+            m_session.data.testTask[i]);
         RANKSCOPE_CHECK(failed);
         if (!score)
             return false;
@@ -225,9 +251,11 @@ Status Trainer::checkpoint(std::int64_t step)
 {
     if (m_saved == step)
         return {};
-    RANKSCOPE_CHECK(saveCheckpoint(m_directory, step, m_job, m_session.adapter->parameters(), m_optimizer, m_tokensSeen));
+    RANKSCOPE_CHECK(
+        saveCheckpoint(m_directory, step, m_job, m_session.adapter->parameters(), m_optimizer, m_tokensSeen));
     m_saved = step;
-    RANKSCOPE_CHECK(m_log.checkpoint(step, "checkpoints/" + m_directory.checkpoint(step).filename().string()));
+    RANKSCOPE_CHECK(
+        m_log.checkpoint(step, "checkpoints/" + m_directory.checkpoint(step).filename().string()));
     return m_log.writeSnapshot();
 }
 
@@ -235,7 +263,8 @@ Result<Outcome> Trainer::finishStopped(std::int64_t step)
 {
     if (step > 0)
         RANKSCOPE_CHECK(checkpoint(step));
-    RANKSCOPE_CHECK(m_log.state("stopped", "stopped at step " + std::to_string(step) + "; resume continues from there"));
+    RANKSCOPE_CHECK(
+        m_log.state("stopped", "stopped at step " + std::to_string(step) + "; resume continues from there"));
     RANKSCOPE_CHECK(m_log.writeSnapshot());
     return Outcome::Stopped;
 }

@@ -13,7 +13,8 @@
 #include <memory>
 #include <string>
 
-namespace rankscope::train {
+namespace rankscope::train
+{
 
 enum class Outcome { Done, Stopped };
 
@@ -23,8 +24,8 @@ public:
     /// `stop`: set from outside (a signal); the step in hand is finished and a checkpoint written.
     Trainer(JobSession& session, record::RunDirectory directory, RunLog& log, const std::atomic<bool>& stop);
 
-    /// Resumes from the last checkpoint if `resume` and there is one. Errors: the loss is not finite, the disk is full, a
-    /// checkpoint cannot be used.
+    /// Resumes from the last checkpoint if `resume` and there is one. Errors: the loss is not finite, the
+    /// disk is full, a checkpoint cannot be used.
     Result<Outcome> run(bool resume);
 
 private:
@@ -56,10 +57,10 @@ private:
     BatchOrder m_order;
     analysis::LiveMeasures m_measures;
     std::int64_t m_tokensSeen = 0;
-    std::int64_t m_saved = -1;        ///< step of the last checkpoint
-    double m_trainingSeconds = 0;     ///< of the steps of this process
+    std::int64_t m_saved = -1;    ///< step of the last checkpoint
+    double m_trainingSeconds = 0; ///< of the steps of this process
     std::int64_t m_stepsTimed = 0;
-    double m_evaluationSeconds = 0;   ///< of the last evaluation
+    double m_evaluationSeconds = 0; ///< of the last evaluation
     bool m_saidRotating = false;
 };
 

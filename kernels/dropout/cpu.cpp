@@ -6,8 +6,10 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 constexpr std::int64_t grain = 1 << 14;
 
@@ -25,8 +27,8 @@ inline std::uint32_t hash(std::uint32_t place, std::uint32_t low, std::uint32_t 
 }
 
 template <typename Storage, typename Real>
-void range(const Storage* x, Storage* y, std::uint32_t threshold, Real scale, std::uint32_t low, std::uint32_t high,
-           std::int64_t begin, std::int64_t end)
+void range(const Storage* x, Storage* y, std::uint32_t threshold, Real scale, std::uint32_t low,
+           std::uint32_t high, std::int64_t begin, std::int64_t end)
 {
     for (std::int64_t i = begin; i < end; ++i) {
         const Real factor = hash(static_cast<std::uint32_t>(i), low, high) >= threshold ? scale : Real(0);

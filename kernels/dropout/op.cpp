@@ -8,8 +8,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -37,15 +39,6 @@ at::Tensor reference(const at::Tensor& x, double p, std::int64_t seed)
     return x * kept.to(x.scalar_type()) * (1 / (1 - p));
 }
 
-at::Tensor call(const at::Tensor& x, double p, std::int64_t seed)
-{
-    static const auto op = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("rankscope::dropout", "")
-                               .typed<at::Tensor(const at::Tensor&, double, std::int64_t)>();
-    at::AutoDispatchBelowADInplaceOrView guard;
-    return op.call(x, p, seed);
-}
-
 class Dropout : public torch::autograd::Function<Dropout>
 {
 public:
@@ -53,12 +46,13 @@ public:
     {
         context->saved_data["p"] = p;
         context->saved_data["seed"] = seed;
-        return call(x, p, seed);
+        return dropoutWith(x, p, seed);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
     {
-        return {call(gradients[0].contiguous(), context->saved_data["p"].toDouble(), context->saved_data["seed"].toInt()),
+        return {dropoutWith(gradients[0], context->saved_data["p"].toDouble(),
+                            context->saved_data["seed"].toInt()),
                 {},
                 {}};
     }
@@ -66,18 +60,28 @@ public:
 
 } // namespace
 
+std::int64_t drawDropoutSeed()
+{
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    return static_cast<std::int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64());
+}
+
+at::Tensor dropoutWith(const at::Tensor& x, double p, std::int64_t seed)
+{
+    static const auto op = c10::Dispatcher::singleton()
+                               .findSchemaOrThrow("rankscope::dropout", "")
+                               .typed<at::Tensor(const at::Tensor&, double, std::int64_t)>();
+    at::AutoDispatchBelowADInplaceOrView guard;
+    return op.call(x.contiguous(), p, seed);
+}
+
 at::Tensor dropout(const at::Tensor& x, double p)
 {
     TORCH_CHECK(p >= 0 && p < 1, "dropout: the probability must lie in [0, 1)");
     if (p == 0)
         return x;
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
-    std::int64_t seed = 0;
-    {
-        const std::lock_guard<std::mutex> lock(generator.mutex());
-        seed = static_cast<std::int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64());
-    }
-    return Dropout::apply(x.contiguous(), p, seed);
+    return Dropout::apply(x, p, drawDropoutSeed());
 }
 
 TORCH_LIBRARY_FRAGMENT(rankscope, library)

@@ -11,8 +11,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -23,8 +25,8 @@ constexpr std::int64_t piece = 128;
 class LossHead : public torch::autograd::Function<LossHead>
 {
 public:
-    static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& embedding,
-                                 const at::Tensor& labels, bool wantGradient)
+    static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
+                                 const at::Tensor& embedding, const at::Tensor& labels, bool wantGradient)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         const auto type = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -40,7 +42,8 @@ public:
             if (wantGradient) {
                 logits.sub_(total).exp_();
                 logits.scatter_add_(1, label, at::full({count, 1}, -1.0, logits.options()));
-                gradient.narrow(0, start, count).copy_(at::matmul(logits.to(embedding.scalar_type()), embedding));
+                gradient.narrow(0, start, count)
+                    .copy_(at::matmul(logits.to(embedding.scalar_type()), embedding));
             }
         }
         if (wantGradient)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/low_rank/op.h"
 
+#include "kernels/dropout/op.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
@@ -13,8 +15,10 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -37,9 +41,10 @@ void addProduct(at::Tensor y, const at::Tensor& h, const at::Tensor& bTransposed
 class LowRankLinear : public torch::autograd::Function<LowRankLinear>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& xAdapter,
-                              const at::Tensor& weight, const std::optional<at::Tensor>& bias, const at::Tensor& a,
-                              const at::Tensor& b, double scale)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                              const std::optional<at::Tensor>& xAdapter, const at::Tensor& weight,
+                              const std::optional<at::Tensor>& bias, const at::Tensor& a, const at::Tensor& b,
+                              double scale)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         const at::Tensor& seen = xAdapter ? *xAdapter : x;
@@ -81,11 +86,14 @@ public:
 class LowRankDown : public torch::autograd::Function<LowRankDown>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a, double p,
+                              std::int64_t seed)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         context->save_for_backward({x, a});
-        return at::mm(x.to(a.scalar_type()), a.t());
+        context->saved_data["p"] = p;
+        context->saved_data["seed"] = seed;
+        return at::mm(dropped(x, p, seed).to(a.scalar_type()), a.t());
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
@@ -93,13 +101,21 @@ public:
         at::AutoDispatchBelowADInplaceOrView guard;
         const auto saved = context->get_saved_variables();
         const auto& [x, a] = std::tie(saved[0], saved[1]);
+        const double p = context->saved_data["p"].toDouble();
+        const std::int64_t seed = context->saved_data["seed"].toInt();
         at::Tensor gradX;
         at::Tensor gradA;
         if (context->needs_input_grad(0))
-            gradX = at::mm(gradients[0], a).to(x.scalar_type());
+            gradX = dropped(at::mm(gradients[0], a), p, seed).to(x.scalar_type());
         if (context->needs_input_grad(1))
-            gradA = at::mm(gradients[0].t(), x.to(a.scalar_type()));
-        return {gradX, gradA};
+            gradA = at::mm(gradients[0].t(), dropped(x, p, seed).to(a.scalar_type()));
+        return {gradX, gradA, {}, {}};
+    }
+
+private:
+    static at::Tensor dropped(const at::Tensor& x, double p, std::int64_t seed)
+    {
+        return p > 0 ? dropoutWith(x, p, seed) : x;
     }
 };
 
@@ -143,8 +159,8 @@ class GroupedLowRank : public torch::autograd::Function<GroupedLowRank>
 {
 public:
     static at::Tensor forward(AutogradContext* context, const at::Tensor& base, const at::Tensor& x,
-                              const at::Tensor& a, const at::Tensor& b, const std::vector<std::int64_t>& offsets,
-                              double scale)
+                              const at::Tensor& a, const at::Tensor& b,
+                              const std::vector<std::int64_t>& offsets, double scale)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor y = base.clone();
@@ -208,7 +224,8 @@ public:
         return {sumRows(gradients[0], saved[0], saved[1], context->saved_data["tokens"].toInt()), {}, {}};
     }
 
-    /// A fixed number of rows for each token is a gather and a sum; a varying one an indexed addition, row by row.
+    /// A fixed number of rows for each token is a gather and a sum; a varying one an indexed addition, row by
+    /// row.
     static at::Tensor sumRows(const at::Tensor& y, const at::Tensor& token, const at::Tensor& inverse,
                               std::int64_t tokens)
     {
@@ -313,7 +330,8 @@ at::Tensor gatherTokens(const at::Tensor& x, const ExpertGroups& groups)
 
 at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups)
 {
-    TORCH_CHECK(y.dim() == 2 && y.size(0) == groups.token.size(0), "scatter_tokens: one row of y for each choice");
+    TORCH_CHECK(y.dim() == 2 && y.size(0) == groups.token.size(0),
+                "scatter_tokens: one row of y for each choice");
     return ScatterTokens::apply(y, groups.token, optional(groups.inverse), groups.tokens);
 }
 
@@ -327,24 +345,27 @@ at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const 
     return LowRankLinear::apply(x, optional(xAdapter), weight, optional(bias), a, b, scale);
 }
 
-at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a)
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, double dropout)
 {
-    TORCH_CHECK(x.dim() == 2 && a.dim() == 2 && x.size(1) == a.size(1), "low_rank_down: x [T, in], A [r, in]");
-    return LowRankDown::apply(x, a);
+    TORCH_CHECK(x.dim() == 2 && a.dim() == 2 && x.size(1) == a.size(1),
+                "low_rank_down: x [T, in], A [r, in]");
+    TORCH_CHECK(dropout >= 0 && dropout < 1, "low_rank_down: the probability must lie in [0, 1)");
+    return LowRankDown::apply(x, a, dropout, dropout > 0 ? drawDropoutSeed() : 0);
 }
 
-at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& h,
-                     const at::Tensor& b, double scale)
+at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                     const at::Tensor& h, const at::Tensor& b, double scale)
 {
-    TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && h.dim() == 2 && b.dim() == 2 && x.size(1) == weight.size(1) &&
-                    x.size(0) == h.size(0) && h.size(1) == b.size(1) && b.size(0) == weight.size(0),
+    TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && h.dim() == 2 && b.dim() == 2 &&
+                    x.size(1) == weight.size(1) && x.size(0) == h.size(0) && h.size(1) == b.size(1) &&
+                    b.size(0) == weight.size(0),
                 "low_rank_up: x [T, in], W [out, in], h [T, r], B [out, r]");
     TORCH_CHECK(!weight.requires_grad(), "low_rank_up: the base weight is frozen");
     return LowRankUp::apply(x, weight, h, b, optional(bias), scale);
 }
 
-at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,
-                          const std::vector<std::int64_t>& offsets, double scale)
+at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a,
+                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale)
 {
     TORCH_CHECK(a.dim() == 3 && b.dim() == 3 && a.size(0) == b.size(0) && a.size(1) == b.size(2) &&
                     a.size(2) == x.size(1) && b.size(1) == base.size(1) && base.size(0) == x.size(0),

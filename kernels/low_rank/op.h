@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Low-rank updates (Hu et al. 2021, eq. 3), added to what the frozen weight gives, without a temporary of the output's
-// size. Adapter tensors are float32 (float64 in gradient checks) whatever the base computes in: x is cast up, the sum
-// is cast back down.
+// Low-rank updates (Hu et al. 2021, eq. 3), added to what the frozen weight gives, without a temporary of the
+// output's size. Adapter tensors are float32 (float64 in gradient checks) whatever the base computes in: x is
+// cast up, the sum is cast back down.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,34 +9,37 @@
 #include <optional>
 #include <vector>
 
-namespace rankscope::kernels {
+namespace rankscope::kernels
+{
 
 /// y = W x + bias + scale * B A xAdapter.  x, xAdapter [T, in]; W [out, in] frozen; A [r, in]; B [out, r].
 /// `xAdapter` is what the adapter reads (x after dropout); undefined: x itself.
 at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
                          const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale);
 
-/// h = A x in the adapter's type: x [T, in] of any type, A [r, in] -> [T, r]. Keeps x as it is for the backward pass,
-/// where a cast copy would cost twice its memory. Also a router's logits.
-at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a);
+/// h = A drop(x) in the adapter's type: x [T, in] of any type, A [r, in] -> [T, r]. Keeps x as it is for the
+/// backward pass, where a cast copy would cost twice its memory, and makes the mask of the dropout again.
+/// Also a router's logits. `dropout`: probability; 0: none is drawn.
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, double dropout = 0);
 
-/// y = W x + bias + scale * B h: x [T, in], h [T, r] in the adapter's type, B [out, r]. For the families that do
-/// something of their own between A and B: gates, masks, cores.
-at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& h,
-                     const at::Tensor& b, double scale);
+/// y = W x + bias + scale * B h: x [T, in], h [T, r] in the adapter's type, B [out, r]. For the families that
+/// do something of their own between A and B: gates, masks, cores.
+at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                     const at::Tensor& h, const at::Tensor& b, double scale);
 
 /// Rows sorted by expert: rows offsets[e] .. offsets[e + 1] belong to expert e.
 struct ExpertGroups {
-    at::Tensor token;                  ///< [M] int64: the token each row stands for
-    at::Tensor inverse;                ///< [T, k] int64: the rows of each token; undefined if their number varies
-    at::Tensor source;                 ///< [M] int64: the flat index in choice [T, k] each row came from, with `inverse`
+    at::Tensor token;   ///< [M] int64: the token each row stands for
+    at::Tensor inverse; ///< [T, k] int64: the rows of each token; undefined if their number varies
+    at::Tensor source;  ///< [M] int64: the flat index in choice [T, k] each row came from, with `inverse`
     std::vector<std::int64_t> offsets; ///< [N + 1]
     std::int64_t tokens = 0;           ///< T
 
     [[nodiscard]] std::int64_t experts() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
     /// [M] int64: the expert of each row.
     [[nodiscard]] at::Tensor expert() const;
-    /// The same rows for neighbouring experts taken together: expert e belongs to group e * groups / experts().
+    /// The same rows for neighbouring experts taken together: expert e belongs to group e * groups /
+    /// experts().
     [[nodiscard]] std::vector<std::int64_t> merged(std::int64_t groups) const;
 };
 
@@ -52,7 +55,7 @@ at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups);
 
 /// y[m] = base[m] + scale * B_e A_e x[m] for the expert e of row m.  base [M, out], x [M, in], A [N, r, in],
 /// B [N, out, r]; offsets as in ExpertGroups. An expert without rows receives a zero gradient.
-at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b,
-                          const std::vector<std::int64_t>& offsets, double scale);
+at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a,
+                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale);
 
 } // namespace rankscope::kernels

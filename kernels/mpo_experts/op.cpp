@@ -11,8 +11,10 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -49,8 +51,8 @@ std::vector<std::int64_t> groupSizes(const MpoGrouping& g)
     return sizes;
 }
 
-/// Where each row (or column) of the matrix begins in the interleaved order: the place of an element is the sum of its
-/// row's and its column's, because every leg is a digit of one of the two.
+/// Where each row (or column) of the matrix begins in the interleaved order: the place of an element is the
+/// sum of its row's and its column's, because every leg is a digit of one of the two.
 std::vector<std::int64_t> places(const MpoGrouping& grouping, bool ofRows)
 {
     const auto& legs = ofRows ? grouping.rowLegs : grouping.columnLegs;
@@ -67,8 +69,8 @@ std::vector<std::int64_t> places(const MpoGrouping& grouping, bool ofRows)
     return result;
 }
 
-/// A permuted copy over ten short dimensions is slow and serial in general; with the places at hand it is two nested
-/// loops over the matrix as it lies in the model, and runs on all cores.
+/// A permuted copy over ten short dimensions is slow and serial in general; with the places at hand it is two
+/// nested loops over the matrix as it lies in the model, and runs on all cores.
 at::Tensor regroupOnCpu(const at::Tensor& from, const MpoGrouping& grouping, bool group)
 {
     const auto outer = places(grouping, !grouping.transposed);
@@ -101,7 +103,8 @@ struct Sides {
     at::Tensor q;
 };
 
-Sides sides(const at::Tensor& left, const at::Tensor& right, const at::Tensor& left0, const at::Tensor& right0)
+Sides sides(const at::Tensor& left, const at::Tensor& right, const at::Tensor& left0,
+            const at::Tensor& right0)
 {
     return {at::mm(left, left0.t()), at::mm(right0.t(), right)};
 }
@@ -152,9 +155,9 @@ public:
         const auto saved = context->get_saved_variables();
         const auto& [x, weight, left, right, left0, right0] =
             std::tie(saved[0], saved[1], saved[2], saved[3], saved[4], saved[5]);
-        const MpoGrouping grouping{context->saved_data["leftCores"].toInt(), context->saved_data["rowLegs"].toIntVector(),
-                                   context->saved_data["columnLegs"].toIntVector(),
-                                   context->saved_data["transposed"].toBool()};
+        const MpoGrouping grouping{
+            context->saved_data["leftCores"].toInt(), context->saved_data["rowLegs"].toIntVector(),
+            context->saved_data["columnLegs"].toIntVector(), context->saved_data["transposed"].toBool()};
         const auto offsets = context->saved_data["offsets"].toIntVector();
         const auto type = left.scalar_type();
         const at::Tensor grouped = mpoRegroup(weight, grouping).to(type);
@@ -174,12 +177,14 @@ public:
                 const at::Tensor matrix = mpoUngroup(leftTimes(p, wq), grouping);
                 gradX.narrow(0, offsets[e], count).copy_(at::mm(gradY, matrix).mul_(0.5));
             }
-            const at::Tensor gradMatrix = at::mm(gradY.t(), x.narrow(0, offsets[e], count).to(type)).mul_(0.5);
+            const at::Tensor gradMatrix =
+                at::mm(gradY.t(), x.narrow(0, offsets[e], count).to(type)).mul_(0.5);
             const at::Tensor g = mpoRegroup(gradMatrix, grouping);
             const at::Tensor gradP = at::mm(g.reshape({g.size(0), -1}), wq.reshape({g.size(0), -1}).t());
             gradLeft[index].copy_(at::mm(gradP, left0));
             const at::Tensor pg = leftTimes(p.t(), g);
-            const at::Tensor gradQ = at::mm(grouped.reshape({-1, g.size(2)}).t(), pg.reshape({-1, g.size(2)}));
+            const at::Tensor gradQ =
+                at::mm(grouped.reshape({-1, g.size(2)}).t(), pg.reshape({-1, g.size(2)}));
             gradRight[index].copy_(at::mm(right0, gradQ));
         }
         return {gradients[0] * 0.5, gradX, {}, gradLeft, gradRight, {}, {}, {}, {}};
@@ -224,9 +229,10 @@ at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, con
     return mpoUngroup(leftTimes(p, timesRight(grouped, q)), grouping);
 }
 
-at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& left,
-                      const at::Tensor& right, const at::Tensor& left0, const at::Tensor& right0,
-                      const MpoGrouping& grouping, const std::vector<std::int64_t>& offsets)
+at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& left, const at::Tensor& right, const at::Tensor& left0,
+                      const at::Tensor& right0, const MpoGrouping& grouping,
+                      const std::vector<std::int64_t>& offsets)
 {
     TORCH_CHECK(grouping.rowLegs.size() == grouping.columnLegs.size() && !grouping.rowLegs.empty(),
                 "mpo_experts: as many row legs as column legs");
@@ -234,7 +240,8 @@ at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Ten
                     product(grouping.columnLegs) == weight.size(grouping.transposed ? 0 : 1),
                 "mpo_experts: the legs must multiply to the weight's shape");
     TORCH_CHECK(left.dim() == 3 && right.dim() == 3 && left.size(0) == right.size(0) &&
-                    static_cast<std::int64_t>(offsets.size()) == left.size(0) + 1 && offsets.back() == x.size(0),
+                    static_cast<std::int64_t>(offsets.size()) == left.size(0) + 1 &&
+                    offsets.back() == x.size(0),
                 "mpo_experts: left [N, pL, d], right [N, e, pR], offsets [N + 1]");
     return MpoExperts::apply(base, x, weight, left, right, left0, right0, grouping, offsets);
 }

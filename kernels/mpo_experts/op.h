@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <vector>
 
-namespace rankscope::kernels {
+namespace rankscope::kernels
+{
 
 /// How a matrix [rows, columns] is regrouped: rows = left * centre * right legs, columns likewise.
 struct MpoGrouping {
@@ -21,8 +22,8 @@ struct MpoGrouping {
     bool transposed = false; ///< the weight lies as [columns, rows] (down projections)
 };
 
-/// [out, in] as it lies in the model -> [pL, pC, pR], p = products of row leg times column leg, legs interleaved
-/// (r1, c1, r2, c2, ...).
+/// [out, in] as it lies in the model -> [pL, pC, pR], p = products of row leg times column leg, legs
+/// interleaved (r1, c1, r2, c2, ...).
 at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping);
 /// The inverse of mpoRegroup.
 at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping);
@@ -31,11 +32,12 @@ at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping);
 at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
                            const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping);
 
-/// y[m] = 1/2 base[m] + 1/2 E_e x[m] for the expert e of row m. base [M, out] = W x; x [M, in]; left [N, pL, d];
-/// right [N, e, pR]; offsets [N + 1] over rows sorted by expert. Expert matrices are dense: they are formed one at a
-/// time, only for experts with rows, and again in the backward pass.
-at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& left,
-                      const at::Tensor& right, const at::Tensor& left0, const at::Tensor& right0,
-                      const MpoGrouping& grouping, const std::vector<std::int64_t>& offsets);
+/// y[m] = 1/2 base[m] + 1/2 E_e x[m] for the expert e of row m. base [M, out] = W x; x [M, in]; left [N, pL,
+/// d]; right [N, e, pR]; offsets [N + 1] over rows sorted by expert. Expert matrices are dense: they are
+/// formed one at a time, only for experts with rows, and again in the backward pass.
+at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& left, const at::Tensor& right, const at::Tensor& left0,
+                      const at::Tensor& right0, const MpoGrouping& grouping,
+                      const std::vector<std::int64_t>& offsets);
 
 } // namespace rankscope::kernels

@@ -9,8 +9,10 @@
 #include <torch/library.h>
 #include <vector>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 /// Sixteen partial sums, so that the compiler can vectorise without changing the order of additions.
 template <typename Real, typename Term>
@@ -36,8 +38,9 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
     const std::int64_t width = x.size(-1);
     const std::int64_t rows = width == 0 ? 0 : x.numel() / width;
     at::Tensor y = at::empty_like(x);
-    at::Tensor scale = at::empty(x.sizes().slice(0, x.dim() - 1),
-                                 x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+    at::Tensor scale =
+        at::empty(x.sizes().slice(0, x.dim() - 1),
+                  x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
     AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm", [&] {
         using Real = at::opmath_type<scalar_t>;
         const auto* in = x.const_data_ptr<scalar_t>();
@@ -52,7 +55,8 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
                     const auto value = static_cast<Real>(a[i]);
                     return value * value;
                 });
-                const Real factor = 1 / std::sqrt(square / static_cast<Real>(width) + static_cast<Real>(epsilon));
+                const Real factor =
+                    1 / std::sqrt(square / static_cast<Real>(width) + static_cast<Real>(epsilon));
                 s[row] = factor;
                 // Rounded to the storage type before the weight, as the reference implementations do.
                 for (std::int64_t i = 0; i < width; ++i)
@@ -65,7 +69,8 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
     return {y, scale};
 }
 
-at::Tensor backward(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale)
+at::Tensor backward(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+                    const at::Tensor& scale)
 {
     const std::int64_t width = x.size(-1);
     const std::int64_t rows = width == 0 ? 0 : x.numel() / width;
@@ -88,7 +93,8 @@ at::Tensor backward(const at::Tensor& gradient, const at::Tensor& x, const at::T
                 const Real mean = dot * factor * factor / static_cast<Real>(width);
                 for (std::int64_t i = 0; i < width; ++i)
                     out[row * width + i] = static_cast<scalar_t>(
-                        (static_cast<Real>(g[i]) * static_cast<Real>(w[i]) - static_cast<Real>(a[i]) * mean) * factor);
+                        (static_cast<Real>(g[i]) * static_cast<Real>(w[i]) - static_cast<Real>(a[i]) * mean) *
+                        factor);
             }
         });
     });

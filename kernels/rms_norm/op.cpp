@@ -6,8 +6,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -17,7 +19,8 @@ at::ScalarType computingType(const at::Tensor& x)
     return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-std::tuple<at::Tensor, at::Tensor> forwardReference(const at::Tensor& x, const at::Tensor& weight, double epsilon)
+std::tuple<at::Tensor, at::Tensor> forwardReference(const at::Tensor& x, const at::Tensor& weight,
+                                                    double epsilon)
 {
     const at::Tensor wide = x.to(computingType(x));
     const at::Tensor scale = at::rsqrt((wide * wide).mean(-1, true) + epsilon);
@@ -37,7 +40,8 @@ at::Tensor backwardReference(const at::Tensor& gradient, const at::Tensor& x, co
 class RmsNorm : public torch::autograd::Function<RmsNorm>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, double epsilon)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                              double epsilon)
     {
         static const auto op =
             c10::Dispatcher::singleton()

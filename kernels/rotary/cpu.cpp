@@ -6,8 +6,10 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 at::Tensor forward(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine)
 {

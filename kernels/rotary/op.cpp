@@ -6,8 +6,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -52,8 +54,8 @@ public:
 
 at::Tensor rotary(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine)
 {
-    TORCH_CHECK(x.dim() == 3 && cosine.dim() == 2 && cosine.sizes() == sine.sizes() && cosine.size(0) == x.size(0) &&
-                    2 * cosine.size(1) == x.size(2),
+    TORCH_CHECK(x.dim() == 3 && cosine.dim() == 2 && cosine.sizes() == sine.sizes() &&
+                    cosine.size(0) == x.size(0) && 2 * cosine.size(1) == x.size(2),
                 "rotary: x must be [T, heads, d], cosine and sine [T, d/2]");
     return Rotary::apply(x.contiguous(), cosine, sine);
 }

@@ -7,10 +7,13 @@
 #include <cmath>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
-constexpr std::int64_t block = 256; // elements converted to the computing type at a time: stays in the first cache
+constexpr std::int64_t block =
+    256; // elements converted to the computing type at a time: stays in the first cache
 constexpr std::int64_t grain = 1 << 14;
 
 template <typename Storage, typename Real>
@@ -32,8 +35,8 @@ void forwardRange(const Storage* gate, const Storage* up, Storage* out, std::int
 }
 
 template <typename Storage, typename Real>
-void backwardRange(const Storage* gradient, const Storage* gate, const Storage* up, Storage* gradGate, Storage* gradUp,
-                   std::int64_t begin, std::int64_t end)
+void backwardRange(const Storage* gradient, const Storage* gate, const Storage* up, Storage* gradGate,
+                   Storage* gradUp, std::int64_t begin, std::int64_t end)
 {
     Real d[block];
     Real g[block];
@@ -73,7 +76,8 @@ at::Tensor forward(const at::Tensor& gate, const at::Tensor& up)
     return out;
 }
 
-std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& gradient, const at::Tensor& gate, const at::Tensor& up)
+std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& gradient, const at::Tensor& gate,
+                                            const at::Tensor& up)
 {
     at::Tensor gradGate = at::empty_like(gate);
     at::Tensor gradUp = at::empty_like(gate);

@@ -7,8 +7,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-namespace rankscope::kernels {
-namespace {
+namespace rankscope::kernels
+{
+namespace
+{
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -40,10 +42,10 @@ public:
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
     {
-        static const auto op =
-            c10::Dispatcher::singleton()
-                .findSchemaOrThrow("rankscope::swiglu_backward", "")
-                .typed<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+        static const auto op = c10::Dispatcher::singleton()
+                                   .findSchemaOrThrow("rankscope::swiglu_backward", "")
+                                   .typed<std::tuple<at::Tensor, at::Tensor>(
+                                       const at::Tensor&, const at::Tensor&, const at::Tensor&)>();
         const auto saved = context->get_saved_variables();
         at::AutoDispatchBelowADInplaceOrView guard;
         auto [gate, up] = op.call(gradients[0].contiguous(), saved[0], saved[1]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdaMoLE: a mixture of LoRA pairs whose number of experts is each token's own: those above a learned threshold.
+// AdaMoLE: a mixture of LoRA pairs whose number of experts is each token's own: those above a learned
+// threshold.
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 #include "core/adapter/targets.h"
@@ -8,8 +9,10 @@
 #include <ATen/ops/sigmoid.h>
 #include <cmath>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -17,9 +20,12 @@ using namespace rankscope::adapter;
 class ThresholdRouter : public ModuleRouter
 {
 public:
-    ThresholdRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts, double tauMax)
-        : m_gate(store.add(tensorName(shape.path, "router.weight"), {experts, shape.in}, Init::kaimingUniform())),
-          m_weight(store.add(tensorName(shape.path, "threshold.weight"), {1, shape.in}, Init::kaimingUniform())),
+    ThresholdRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts,
+                    double tauMax)
+        : m_gate(store.add(tensorName(shape.path, "router.weight"), {experts, shape.in},
+                           Init::kaimingUniform())),
+          m_weight(
+              store.add(tensorName(shape.path, "threshold.weight"), {1, shape.in}, Init::kaimingUniform())),
           m_bias(store.add(tensorName(shape.path, "threshold.bias"), {1},
                            Init::uniform(1 / std::sqrt(static_cast<double>(shape.in))))),
           m_tauMax(tauMax)
@@ -53,12 +59,15 @@ class AdaMole : public ModuleAdapter
 {
 public:
     AdaMole(model::Decoder& model, std::unique_ptr<ParameterStore> store,
-            const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make, double coefficient)
-        : ModuleAdapter(model, std::move(store), linears, make), m_coefficient(coefficient)
+            const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make,
+            double coefficient)
+        : ModuleAdapter(model, std::move(store), linears, make),
+          m_coefficient(coefficient)
     {
     }
 
-    /// One loss for each linear, summed. Its P_j is the mean of p_j - tau, over all tokens, below the threshold too.
+    /// One loss for each linear, summed. Its P_j is the mean of p_j - tau, over all tokens, below the
+    /// threshold too.
     at::Tensor auxiliaryLoss() override
     {
         at::Tensor total;
@@ -76,19 +85,26 @@ public:
     {
         if (sites().all().empty() || !sites().all().front()->routing()->kept.defined())
             return {};
-        return {siteMeasure(sites(), {"adamole/threshold", "Threshold", "",
-                                 "Mean over the last pass's tokens of tau = tauMax sigmoid(Wt x + bt), which a router "
-                                 "probability must reach.",
-                                 {},
-                                 {}},
-                                [](const ModuleSite& site) { return thresholdOf(site).detach().mean(); }),
-                siteMeasure(sites(), {"adamole/active_experts", "Active experts", "experts",
-                                 "Mean number of experts above the threshold, by token of the last pass.",
-                                 {},
-                                 {}},
-                                [](const ModuleSite& site) {
-                                    return site.routing()->kept.sum(1).to(at::kDouble).mean();
-                                })};
+        return {siteMeasure(
+                    sites(),
+                    {"adamole/threshold",
+                     "Threshold",
+                     "",
+                     "Mean over the last pass's tokens of tau = tauMax sigmoid(Wt x + bt), which a router "
+                     "probability must reach.",
+                     {},
+                     {}},
+                    [](const ModuleSite& site) { return thresholdOf(site).detach().mean(); }),
+                siteMeasure(sites(),
+                            {"adamole/active_experts",
+                             "Active experts",
+                             "experts",
+                             "Mean number of experts above the threshold, by token of the last pass.",
+                             {},
+                             {}},
+                            [](const ModuleSite& site) {
+                                return site.routing()->kept.sum(1).to(at::kDouble).mean();
+                            })};
     }
 
 private:
@@ -98,7 +114,8 @@ private:
 class AdaMoleFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
@@ -108,7 +125,8 @@ protected:
 
     [[nodiscard]] MakeRouter routers(const Settings& settings) const override
     {
-        return [given = settings.number("maxThreshold")](ParameterStore& store, const checkpoint::LinearShape& shape,
+        return [given = settings.number("maxThreshold")](ParameterStore& store,
+                                                         const checkpoint::LinearShape& shape,
                                                          const LoraMixtureOptions& mixture) {
             const double tauMax = given > 0 ? given : 1 / static_cast<double>(mixture.experts);
             return std::make_unique<ThresholdRouter>(store, shape, mixture.experts, tauMax);
@@ -123,7 +141,8 @@ protected:
 
     [[nodiscard]] std::unique_ptr<Adapter> make(model::Decoder& model, std::unique_ptr<ParameterStore> store,
                                                 const std::vector<checkpoint::LinearShape>& linears,
-                                                const ModuleSites::Make& site, const Settings& settings) const override
+                                                const ModuleSites::Make& site,
+                                                const Settings& settings) const override
     {
         return std::make_unique<AdaMole>(model, std::move(store), linears, site,
                                          settings.number("balanceCoefficient"));

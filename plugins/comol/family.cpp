@@ -58,7 +58,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         const double p = m_options.pair.dropout;
-        const at::Tensor xh = kernels::lowRankDown(adapter::dropout(x, p, pass.training), m_a);
+        const at::Tensor xh = kernels::lowRankDown(x, m_a, pass.training ? p : 0);
         m_last =
             routeSoft(m_options.coreRouting ? at::mm(xh, m_router.t()) : kernels::lowRankDown(x, m_router));
         const at::Tensor u = m_options.merged ? mergedCore(m_last.weights, m_cores, xh, pass.training ? p : 0)
@@ -131,8 +131,7 @@ public:
              "Core singular values",
              "",
              "Singular values of each expert's core matrix M_j, largest first.",
-             {numberedAxis("expert", m_options.experts),
-              numberedAxis("index", m_options.pair.rank)},
+             {numberedAxis("expert", m_options.experts), numberedAxis("index", m_options.pair.rank)},
              {}},
             [](const ModuleSite& site) { return static_cast<const ComolSite&>(site).coreSpectra(); })};
     }

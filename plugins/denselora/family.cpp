@@ -12,8 +12,10 @@
 #include <map>
 #include <utility>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -27,8 +29,9 @@ struct DenseOptions {
     static DenseOptions read(const Settings& settings)
     {
         const std::int64_t rank = settings.integer("rank");
-        return {rank, settings.number("alpha") / static_cast<double>(rank), settings.text("activation") == "gelu",
-                settings.number("dropout"), settings.number("innerDropout")};
+        return {rank, settings.number("alpha") / static_cast<double>(rank),
+                settings.text("activation") == "gelu", settings.number("dropout"),
+                settings.number("innerDropout")};
     }
 };
 
@@ -43,7 +46,9 @@ class DenseSite : public ModuleSite
 public:
     DenseSite(ParameterStore& store, const checkpoint::LinearShape& shape, const DenseOptions& options,
               const Coders& coders)
-        : ModuleSite(shape), m_options(options), m_coders(coders),
+        : ModuleSite(shape),
+          m_options(options),
+          m_coders(coders),
           m_core(store.add(tensorName(shape.path, "denselora_core.weight"), {options.rank, options.rank},
                            Init::kaimingUniform()))
     {
@@ -52,7 +57,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         const at::Tensor h =
-            activated(kernels::lowRankDown(adapter::dropout(x, m_options.dropout, pass.training), m_coders.encoder), pass);
+            activated(kernels::lowRankDown(x, m_coders.encoder, pass.training ? m_options.dropout : 0), pass);
         const at::Tensor cored = at::mm(h, m_core.t());
         if (m_options.gelu || m_options.innerDropout > 0) {
             const at::Tensor y = base.forward(x);
@@ -74,7 +79,8 @@ public:
 private:
     [[nodiscard]] at::Tensor activated(const at::Tensor& values, const model::Pass& pass) const
     {
-        return adapter::dropout(m_options.gelu ? at::gelu(values) : values, m_options.innerDropout, pass.training);
+        return adapter::dropout(m_options.gelu ? at::gelu(values) : values, m_options.innerDropout,
+                                pass.training);
     }
 
     DenseOptions m_options;
@@ -106,13 +112,15 @@ public:
             factors.push_back(coders.encoder);
             factors.push_back(coders.decoder);
         }
-        return {spectraOf({"denselora/coder_singular_values", "Singular values of the shared tensors",
-                           "Largest singular values of the encoder [r, in] and the decoder [out, r] of all layers."},
-                          {modules, {"tensor", {"encoder", "decoder"}}}, factors),
-                siteSpectra(sites(),
-                            {"denselora/core_singular_values", "Singular values of the cores",
-                             "Largest singular values of each layer's core M [r, r]."},
-                            [](const ModuleSite& site) { return static_cast<const DenseSite&>(site).core(); })};
+        return {
+            spectraOf(
+                {"denselora/coder_singular_values", "Singular values of the shared tensors",
+                 "Largest singular values of the encoder [r, in] and the decoder [out, r] of all layers."},
+                {modules, {"tensor", {"encoder", "decoder"}}}, factors),
+            siteSpectra(sites(),
+                        {"denselora/core_singular_values", "Singular values of the cores",
+                         "Largest singular values of each layer's core M [r, r]."},
+                        [](const ModuleSite& site) { return static_cast<const DenseSite&>(site).core(); })};
     }
 
 private:
@@ -122,7 +130,8 @@ private:
 class DenseFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const DenseOptions options = DenseOptions::read(settings);
@@ -148,9 +157,10 @@ public:
             if (coders.contains(shape.module))
                 continue;
             const std::string path = "shared." + shape.module;
-            coders[shape.module] = {
-                store->add(tensorName(path, "denselora_encoder.weight"), {dense.rank, shape.in}, Init::kaimingUniform()),
-                store->add(tensorName(path, "denselora_decoder.weight"), {shape.out, dense.rank}, Init::zeros())};
+            coders[shape.module] = {store->add(tensorName(path, "denselora_encoder.weight"),
+                                               {dense.rank, shape.in}, Init::kaimingUniform()),
+                                    store->add(tensorName(path, "denselora_decoder.weight"),
+                                               {shape.out, dense.rank}, Init::zeros())};
         }
         return std::make_unique<DenseAdapter>(model, std::move(store), linears, dense, std::move(coders));
     }

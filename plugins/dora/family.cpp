@@ -7,8 +7,10 @@
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -16,11 +18,12 @@ class DoraSite : public ModuleSite
 {
 public:
     DoraSite(ParameterStore& store, const model::FrozenLinear& base, const LowRankOptions& options)
-        : ModuleSite(base.shape), m_options(options),
+        : ModuleSite(base.shape),
+          m_options(options),
           m_a(store.add(tensorName(base.shape.path, "lora_A.weight"), {options.rank, base.shape.in},
                         Init::kaimingUniform())),
-          m_b(store.add(tensorName(base.shape.path, "lora_B.weight"), {base.shape.out, options.rank}, Init::zeros(),
-                        options.bLearningRateFactor)),
+          m_b(store.add(tensorName(base.shape.path, "lora_B.weight"), {base.shape.out, options.rank},
+                        Init::zeros(), options.bLearningRateFactor)),
           m_magnitude(store, base)
     {
     }
@@ -29,8 +32,8 @@ public:
     {
         const bool drops = pass.training && m_options.dropout > 0;
         const at::Tensor v =
-            kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(), base.weight,
-                                   {}, m_a, m_b, m_options.scale());
+            kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(),
+                                   base.weight, {}, m_a, m_b, m_options.scale());
         return m_magnitude.apply(v, base, {m_a, m_b}, [this] { return update(); });
     }
 
@@ -63,7 +66,8 @@ public:
 class DoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const std::int64_t rank = settings.integer("rank");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FlyLoRA: every rank is an expert and A its own router. v = A x with a frozen sparse A; y = W x + s B (v * 1_T), T the k
-// ranks with the largest v + d; d balances their use and is never in the output.
+// FlyLoRA: every rank is an expert and A its own router. v = A x with a frozen sparse A; y = W x + s B (v *
+// 1_T), T the k ranks with the largest v + d; d balances their use and is never in the output.
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
@@ -10,8 +10,10 @@
 #include <ATen/ops/abs.h>
 #include <c10/core/GradMode.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -26,9 +28,13 @@ struct FlyOptions {
     double bLearningRateFactor = 1;
 
     /// Non-zeros of each row of A.
-    [[nodiscard]] std::int64_t nonZeros(const checkpoint::LinearShape& shape) const { return shape.in * k / rank; }
+    [[nodiscard]] std::int64_t nonZeros(const checkpoint::LinearShape& shape) const
+    {
+        return shape.in * k / rank;
+    }
 
-    static Result<FlyOptions> read(const std::vector<checkpoint::LinearShape>& linears, const Settings& settings)
+    static Result<FlyOptions> read(const std::vector<checkpoint::LinearShape>& linears,
+                                   const Settings& settings)
     {
         FlyOptions options;
         options.rank = settings.integer("rank");
@@ -40,13 +46,13 @@ struct FlyOptions {
         options.balanceRate = settings.number("balanceRate");
         options.bLearningRateFactor = settings.number("bLearningRateFactor");
         if (options.k > options.rank)
-            return fail("k is " + std::to_string(options.k) + ", but there are only " + std::to_string(options.rank) +
-                        " ranks to choose from; choose at most that many");
+            return fail("k is " + std::to_string(options.k) + ", but there are only " +
+                        std::to_string(options.rank) + " ranks to choose from; choose at most that many");
         for (const auto& shape : linears) {
             if (options.nonZeros(shape) < 1)
-                return fail("rank is " + std::to_string(options.rank) + ", which leaves no non-zero in a row of A for " +
-                            shape.path + " with its " + std::to_string(shape.in) +
-                            " inputs; choose a smaller rank or a larger k");
+                return fail("rank is " + std::to_string(options.rank) +
+                            ", which leaves no non-zero in a row of A for " + shape.path + " with its " +
+                            std::to_string(shape.in) + " inputs; choose a smaller rank or a larger k");
         }
         return options;
     }
@@ -56,9 +62,11 @@ class FlySite : public ModuleSite
 {
 public:
     FlySite(ParameterStore& store, const checkpoint::LinearShape& shape, const FlyOptions& options)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.addBuffer(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
-                              Init::sparseNormal(1 / static_cast<double>(options.rank), options.nonZeros(shape)))),
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.addBuffer(
+              tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
+              Init::sparseNormal(1 / static_cast<double>(options.rank), options.nonZeros(shape)))),
           m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
                         options.bLearningRateFactor)),
           m_balance(store.addBuffer(tensorName(shape.path, "balance_bias"), {options.rank}, Init::zeros()))
@@ -120,7 +128,7 @@ private:
     at::Tensor m_b;       ///< [out, r]
     at::Tensor m_balance; ///< [r]
     Routing m_last;
-    at::Tensor m_counts;  ///< [r] float64, since the last step
+    at::Tensor m_counts; ///< [r] float64, since the last step
 };
 
 class FlyLora : public ModuleAdapter
@@ -133,24 +141,32 @@ public:
         if (sites().all().empty() || !sites().all().front()->routing()->choice.defined())
             return {};
         const auto ranks = numberedAxis("rank", sites().all().front()->experts());
-        return {siteMeasure(sites(), {"flylora/selections", "Selections", "tokens",
-                                 "Tokens of the last pass whose k selected ranks include this one.",
-                                 {ranks},
-                                 {}},
-                                [](const ModuleSite& site) { return site.routing()->load(); }),
-                siteMeasure(sites(), {"flylora/balance_bias", "Balance term", "",
-                                 "d_j: raised for ranks selected less often than the mean, lowered for the others; it "
-                                 "moves the selection only.",
-                                 {ranks},
-                                 {}},
-                                [](const ModuleSite& site) { return static_cast<const FlySite&>(site).balance(); })};
+        return {siteMeasure(sites(),
+                            {"flylora/selections",
+                             "Selections",
+                             "tokens",
+                             "Tokens of the last pass whose k selected ranks include this one.",
+                             {ranks},
+                             {}},
+                            [](const ModuleSite& site) { return site.routing()->load(); }),
+                siteMeasure(
+                    sites(),
+                    {"flylora/balance_bias",
+                     "Balance term",
+                     "",
+                     "d_j: raised for ranks selected less often than the mean, lowered for the others; it "
+                     "moves the selection only.",
+                     {ranks},
+                     {}},
+                    [](const ModuleSite& site) { return static_cast<const FlySite&>(site).balance(); })};
     }
 };
 
 class FlyLoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, FlyOptions::read(linears, settings));

@@ -3,8 +3,10 @@
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -20,8 +22,12 @@ public:
         const auto heads = numberedAxis("head", sites().all().front()->experts());
         return {siteMeasure(
             sites(),
-            {"hydralora/head_use", "Use of the heads", "",
-             "Mean routing weight G_j of head B_j over the tokens of the last pass; the heads share A.", {heads}, {}},
+            {"hydralora/head_use",
+             "Use of the heads",
+             "",
+             "Mean routing weight G_j of head B_j over the tokens of the last pass; the heads share A.",
+             {heads},
+             {}},
             [](const ModuleSite& site) { return site.routing()->weights.detach().mean(0); })};
     }
 };
@@ -29,7 +35,8 @@ public:
 class HydraLoraFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
@@ -39,9 +46,11 @@ protected:
 
     [[nodiscard]] MakeRouter routers(const Settings&) const override
     {
-        return [](ParameterStore& store, const checkpoint::LinearShape& shape, const LoraMixtureOptions& mixture) {
-            return std::make_unique<LinearRouter>(store, shape, mixture.experts, Init::kaimingUniform(),
-                                                  [](const at::Tensor& z, const model::Pass&) { return routeSoft(z); });
+        return [](ParameterStore& store, const checkpoint::LinearShape& shape,
+                  const LoraMixtureOptions& mixture) {
+            return std::make_unique<LinearRouter>(
+                store, shape, mixture.experts, Init::kaimingUniform(),
+                [](const at::Tensor& z, const model::Pass&) { return routeSoft(z); });
         };
     }
 

@@ -5,20 +5,22 @@
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 class LoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const std::int64_t rank = settings.integer("rank");
-        return Plan{LowRankSite::count(linears, rank), 0,
-                    rank * static_cast<std::int64_t>(linears.size())};
+        return Plan{LowRankSite::count(linears, rank), 0, rank * static_cast<std::int64_t>(linears.size())};
     }
 
     [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,
@@ -28,8 +30,8 @@ public:
         auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
         return std::make_unique<ModuleAdapter>(
             model, std::move(store), linears,
-            LowRankSite::maker({settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
-                                settings.number("bLearningRateFactor")}));
+            LowRankSite::maker({settings.integer("rank"), settings.number("alpha"),
+                                settings.number("dropout"), settings.number("bLearningRateFactor")}));
     }
 };
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// MixLoRA: the MLP block as a mixture of experts, each a LoRA pair on every projection; plain LoRA on attention.
+// MixLoRA: the MLP block as a mixture of experts, each a LoRA pair on every projection; plain LoRA on
+// attention.
 #include "core/adapter/expert_stack.h"
 #include "core/adapter/mixture_mlp.h"
 
 #include <map>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -47,7 +50,8 @@ private:
 class MixLoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model, settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
@@ -66,10 +70,12 @@ public:
     {
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model.config(), settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"), settings.number("dropout")};
+        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
+                                   settings.number("dropout")};
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
-            [&](ParameterStore& store, const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
+            [&](ParameterStore& store,
+                const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
                 return std::make_unique<MixLoraExperts>(store, block, routing.experts, pairs);
             });
     }

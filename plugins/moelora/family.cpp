@@ -9,12 +9,15 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/where.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
-/// G = softmax(Wgate emb[task]). A row without a task, or with one beyond the table, takes the mean of all tasks' gates.
+/// G = softmax(Wgate emb[task]). A row without a task, or with one beyond the table, takes the mean of all
+/// tasks' gates.
 struct TaskGate {
     at::Tensor embedding; ///< [tasks, d]
     at::Tensor weight;    ///< [N, d]
@@ -52,7 +55,8 @@ private:
 class MoeLoraFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
@@ -60,8 +64,9 @@ protected:
             RANKSCOPE_CHECK(checkTopK(settings.integer("topK"), options.experts));
         if (settings.boolean("splitRank")) {
             if (options.rank % options.experts != 0)
-                return fail("rank is " + std::to_string(options.rank) + ", which " + std::to_string(options.experts) +
-                            " experts cannot share equally; choose a multiple of experts or turn splitRank off");
+                return fail(
+                    "rank is " + std::to_string(options.rank) + ", which " + std::to_string(options.experts) +
+                    " experts cannot share equally; choose a multiple of experts or turn splitRank off");
             options.rank /= options.experts; // the scale stays alpha over the total rank
         }
         if (settings.text("aInit") == "normal")
@@ -78,7 +83,8 @@ protected:
             const auto shared = settings.text("taskGate") == "shared"
                                     ? std::make_shared<std::shared_ptr<const TaskGate>>()
                                     : nullptr;
-            return [=](ParameterStore& store, const checkpoint::LinearShape& shape, const LoraMixtureOptions& mixture) {
+            return [=](ParameterStore& store, const checkpoint::LinearShape& shape,
+                       const LoraMixtureOptions& mixture) {
                 std::shared_ptr<const TaskGate> gate = shared ? *shared : nullptr;
                 if (!gate)
                     gate = std::make_shared<TaskGate>(store, shared ? "shared" : shape.path, tasks, width,
@@ -90,14 +96,18 @@ protected:
         }
         LinearRouter::Rule rule = [](const at::Tensor& z, const model::Pass&) { return routeSoft(z); };
         if (kind == "topk_renorm")
-            rule = [k = settings.integer("topK")](const at::Tensor& z, const model::Pass&) { return routeTopK(z, k); };
+            rule = [k = settings.integer("topK")](const at::Tensor& z, const model::Pass&) {
+                return routeTopK(z, k);
+            };
         if (kind == "gumbel_top1")
-            rule = [temperature = settings.number("temperature"), noise = settings.number("gumbelNoise")](
-                       const at::Tensor& z, const model::Pass& pass) {
+            rule = [temperature = settings.number("temperature"),
+                    noise = settings.number("gumbelNoise")](const at::Tensor& z, const model::Pass& pass) {
                 return routeGumbel(z, temperature, noise, pass.training);
             };
-        return [rule](ParameterStore& store, const checkpoint::LinearShape& shape, const LoraMixtureOptions& mixture) {
-            return std::make_unique<LinearRouter>(store, shape, mixture.experts, Init::kaimingUniform(), rule);
+        return [rule](ParameterStore& store, const checkpoint::LinearShape& shape,
+                      const LoraMixtureOptions& mixture) {
+            return std::make_unique<LinearRouter>(store, shape, mixture.experts, Init::kaimingUniform(),
+                                                  rule);
         };
     }
 
@@ -111,7 +121,9 @@ protected:
 
     [[nodiscard]] std::int64_t sharedCount(const Settings& settings) const override
     {
-        return settings.text("router") == "task" && settings.text("taskGate") == "shared" ? gateCount(settings) : 0;
+        return settings.text("router") == "task" && settings.text("taskGate") == "shared"
+                   ? gateCount(settings)
+                   : 0;
     }
 
 private:

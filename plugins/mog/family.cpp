@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mixture of Groups: n low-rank pairs for each module type, shared by all layers; every layer mixes them with gates of its
-// own and fuses the two mixtures: dW = s Bbar E^T Abar, Abar = sum_g softmax(sA)_g A_g, Bbar likewise. Gates belong to
-// layers, not to tokens, so the factors are mixed, never their outputs. DoRA's form turns W's direction with dW; PiSSA's
-// takes the pairs from the weights' principal parts.
+// Mixture of Groups: n low-rank pairs for each module type, shared by all layers; every layer mixes them with
+// gates of its own and fuses the two mixtures: dW = s Bbar E^T Abar, Abar = sum_g softmax(sA)_g A_g, Bbar
+// likewise. Gates belong to layers, not to tokens, so the factors are mixed, never their outputs. DoRA's form
+// turns W's direction with dW; PiSSA's takes the pairs from the weights' principal parts.
 #include "core/adapter/family.h"
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
@@ -20,8 +20,10 @@
 #include <optional>
 #include <utility>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -42,8 +44,8 @@ struct MogOptions {
 
 /// The pairs of one module type.
 struct Groups {
-    at::Tensor a; ///< [n, r, in]
-    at::Tensor b; ///< [n, out, r]
+    at::Tensor a;        ///< [n, r, in]
+    at::Tensor b;        ///< [n, out, r]
     at::Tensor initialA; ///< as they started; PiSSA's form only
     at::Tensor initialB;
 };
@@ -57,12 +59,16 @@ at::Tensor mixed(const at::Tensor& scores, const at::Tensor& stack)
 class MogSite : public ModuleSite
 {
 public:
-    MogSite(ParameterStore& store, const model::FrozenLinear& base, const MogOptions& options, const Groups& groups)
-        : ModuleSite(base.shape), m_options(options), m_groups(groups)
+    MogSite(ParameterStore& store, const model::FrozenLinear& base, const MogOptions& options,
+            const Groups& groups)
+        : ModuleSite(base.shape),
+          m_options(options),
+          m_groups(groups)
     {
         const std::string& path = base.shape.path;
         // One-hot scores, not weights: the own group dominates at first, then softens.
-        m_initialScores = at::zeros({options.groups}, at::TensorOptions(store.dtype()).device(store.device()));
+        m_initialScores =
+            at::zeros({options.groups}, at::TensorOptions(store.dtype()).device(store.device()));
         m_initialScores[options.groupOf(base.shape.layer)].fill_(options.gateScale);
         m_scoresA = store.add(tensorName(path, "mog_gate_A"), {options.groups}, Init::from(m_initialScores));
         m_scoresB = store.add(tensorName(path, "mog_gate_B"), {options.groups}, Init::from(m_initialScores));
@@ -102,7 +108,9 @@ public:
         if (m_options.form != Form::Pissa)
             return now;
         return LowRankDelta{at::cat({now.b, -mixed(m_initialScores, m_groups.initialB)}, 1),
-                            at::cat({now.a, mixed(m_initialScores, m_groups.initialA)}), {}, m_options.scale};
+                            at::cat({now.a, mixed(m_initialScores, m_groups.initialA)}),
+                            {},
+                            m_options.scale};
     }
     void afterStep() override
     {
@@ -118,7 +126,8 @@ public:
 private:
     [[nodiscard]] LowRankDelta update() const
     {
-        return {mixed(m_scoresB.detach(), m_groups.b.detach()), mixed(m_scoresA.detach(), m_groups.a.detach()),
+        return {mixed(m_scoresB.detach(), m_groups.b.detach()),
+                mixed(m_scoresA.detach(), m_groups.a.detach()),
                 m_fusion.defined() ? m_fusion.detach().t() : at::Tensor(), m_options.scale};
     }
 
@@ -144,9 +153,11 @@ public:
                std::map<std::string, Groups> groups)
         : ModuleAdapter(model, std::move(store), linears,
                         [&](ParameterStore& tensors, const model::FrozenLinear& base) {
-                            return std::make_unique<MogSite>(tensors, base, options, groups.at(base.shape.module));
+                            return std::make_unique<MogSite>(tensors, base, options,
+                                                             groups.at(base.shape.module));
                         }),
-          m_options(options), m_groups(std::move(groups))
+          m_options(options),
+          m_groups(std::move(groups))
     {
     }
 
@@ -155,12 +166,20 @@ public:
         const InsideAxis group = numberedAxis("group", m_options.groups);
         std::vector<InsideMeasure> measures{
             siteMeasure(sites(),
-                        {"mog/gates_a", "Gates of A", "", "softmax(sA): the share of each group's A in the layer's mixture.",
-                         {group}, {}},
+                        {"mog/gates_a",
+                         "Gates of A",
+                         "",
+                         "softmax(sA): the share of each group's A in the layer's mixture.",
+                         {group},
+                         {}},
                         [](const ModuleSite& site) { return mog(site).gateA(); }),
             siteMeasure(sites(),
-                        {"mog/gates_b", "Gates of B", "", "softmax(sB): the share of each group's B in the layer's mixture.",
-                         {group}, {}},
+                        {"mog/gates_b",
+                         "Gates of B",
+                         "",
+                         "softmax(sB): the share of each group's B in the layer's mixture.",
+                         {group},
+                         {}},
                         [](const ModuleSite& site) { return mog(site).gateB(); })};
         InsideAxis modules{"module", {}};
         std::vector<at::Tensor> factors;
@@ -175,13 +194,15 @@ public:
                                       "Largest singular values of each group's A and B."},
                                      {modules, group, {"tensor", {"A", "B"}}}, factors));
         if (m_options.form != Form::Pissa)
-            measures.push_back(siteSpectra(sites(),
-                                           {"mog/fusion_singular_values", "Singular values of the fusion",
-                                            "Largest singular values of each layer's fusion matrix E [r, r]."},
-                                           [](const ModuleSite& site) { return mog(site).fusion(); }));
+            measures.push_back(
+                siteSpectra(sites(),
+                            {"mog/fusion_singular_values", "Singular values of the fusion",
+                             "Largest singular values of each layer's fusion matrix E [r, r]."},
+                            [](const ModuleSite& site) { return mog(site).fusion(); }));
         if (m_options.form == Form::Dora) {
-            for (auto& measure : magnitudeDrift(
-                     sites(), [](const ModuleSite& site) -> const Magnitude& { return mog(site).magnitude(); }))
+            for (auto& measure : magnitudeDrift(sites(), [](const ModuleSite& site) -> const Magnitude& {
+                     return mog(site).magnitude();
+                 }))
                 measures.push_back(std::move(measure));
         }
         return measures;
@@ -238,7 +259,9 @@ Groups makeGroups(ParameterStore& store, model::Decoder& model, const checkpoint
     const std::vector<std::int64_t> sizeB{options.groups, shape.out, options.rank};
     if (options.form != Form::Pissa)
         return {store.add(tensorName(path, "mog_A.weight"), sizeA, Init::kaimingUniform()),
-                store.add(tensorName(path, "mog_B.weight"), sizeB, Init::zeros(), options.bFactor), {}, {}};
+                store.add(tensorName(path, "mog_B.weight"), sizeB, Init::zeros(), options.bFactor),
+                {},
+                {}};
     std::vector<at::Tensor> a;
     std::vector<at::Tensor> b;
     for (std::int64_t g = 0; g < options.groups; ++g) {
@@ -258,7 +281,8 @@ Groups makeGroups(ParameterStore& store, model::Decoder& model, const checkpoint
 class MogFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, readOptions(settings, model, linears));
@@ -287,8 +311,9 @@ public:
         std::map<std::string, Groups> groups;
         for (const auto& shape : linears) {
             if (!groups.contains(shape.module))
-                groups[shape.module] = makeGroups(*store, model, shape, mog, settings,
-                                                  options.seed + groups.size() * static_cast<std::uint64_t>(mog.groups));
+                groups[shape.module] =
+                    makeGroups(*store, model, shape, mog, settings,
+                               options.seed + groups.size() * static_cast<std::uint64_t>(mog.groups));
         }
         return std::make_unique<MogAdapter>(model, std::move(store), linears, mog, std::move(groups));
     }

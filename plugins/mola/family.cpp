@@ -7,14 +7,17 @@
 #include <charconv>
 #include <map>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 constexpr std::int64_t mostExperts = 256;
 
-/// "2-4-6-8" -> the experts of a layer: as many equal parts of the depth as there are numbers. One number: every layer.
+/// "2-4-6-8" -> the experts of a layer: as many equal parts of the depth as there are numbers. One number:
+/// every layer.
 Result<std::int64_t> expertsOf(const std::string& schedule, std::int64_t layer, std::int64_t layers)
 {
     std::vector<std::int64_t> parts;
@@ -36,8 +39,10 @@ class MoLa : public ModuleAdapter
 {
 public:
     MoLa(model::Decoder& model, std::unique_ptr<ParameterStore> store,
-         const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make, double coefficient)
-        : ModuleAdapter(model, std::move(store), linears, make), m_coefficient(coefficient)
+         const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make,
+         double coefficient)
+        : ModuleAdapter(model, std::move(store), linears, make),
+          m_coefficient(coefficient)
     {
     }
 
@@ -75,16 +80,17 @@ private:
 class MoLaFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         LoraMixtureOptions options;
         const std::string schedule = settings.text("schedule");
         RANKSCOPE_TRY(options.experts, expertsOf(schedule, shape.layer, model.layers));
         if (settings.integer("topK") > options.experts)
-            return fail("topK is " + std::to_string(settings.integer("topK")) + ", but schedule '" + schedule +
-                        "' gives layer " + std::to_string(shape.layer) + " only " + std::to_string(options.experts) +
-                        " experts; choose a smaller topK or more experts");
+            return fail("topK is " + std::to_string(settings.integer("topK")) + ", but schedule '" +
+                        schedule + "' gives layer " + std::to_string(shape.layer) + " only " +
+                        std::to_string(options.experts) + " experts; choose a smaller topK or more experts");
         options.rank = settings.integer("rank");
         options.scale = settings.number("alpha") / static_cast<double>(options.rank);
         options.dropout = settings.number("dropout");
@@ -104,10 +110,12 @@ protected:
 
     [[nodiscard]] std::unique_ptr<Adapter> make(model::Decoder& model, std::unique_ptr<ParameterStore> store,
                                                 const std::vector<checkpoint::LinearShape>& linears,
-                                                const ModuleSites::Make& site, const Settings& settings) const override
+                                                const ModuleSites::Make& site,
+                                                const Settings& settings) const override
     {
         return std::make_unique<MoLa>(model, std::move(store), linears, site,
-                                      settings.boolean("balanceLoss") ? settings.number("balanceCoefficient") : 0);
+                                      settings.boolean("balanceLoss") ? settings.number("balanceCoefficient")
+                                                                      : 0);
     }
 };
 

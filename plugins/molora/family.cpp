@@ -2,15 +2,18 @@
 // MoLoRA: MoELoRA with soft routing at every linear, A and router normal.
 #include "core/adapter/lora_mixture.h"
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 class MoLoraFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
@@ -22,8 +25,9 @@ protected:
     {
         return [std = settings.number("initStd")](ParameterStore& store, const checkpoint::LinearShape& shape,
                                                   const LoraMixtureOptions& mixture) {
-            return std::make_unique<LinearRouter>(store, shape, mixture.experts, Init::normal(std),
-                                                  [](const at::Tensor& z, const model::Pass&) { return routeSoft(z); });
+            return std::make_unique<LinearRouter>(
+                store, shape, mixture.experts, Init::normal(std),
+                [](const at::Tensor& z, const model::Pass&) { return routeSoft(z); });
         };
     }
 };

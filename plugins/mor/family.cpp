@@ -67,8 +67,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         m_last = route(x);
-        const at::Tensor h =
-            kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training), m_a);
+        const at::Tensor h = kernels::lowRankDown(x, m_a, pass.training ? m_options.pair.dropout : 0);
         // One product of rank N r instead of N outputs of the linear's width:
         // sum_jk (lb_j[o] la_j[k] B[o, k]) (G_j h[k]).
         const std::int64_t ranks = m_options.experts * m_options.pair.rank;
@@ -189,12 +188,11 @@ private:
     [[nodiscard]] InsideMeasure norms(const char* name, const char* title, const char* definition,
                                       bool output) const
     {
-        return siteMeasure(
-            sites(),
-            {name, title, "", definition, {numberedAxis("expert", m_options.experts)}, {}},
-            [output](const ModuleSite& site) {
-                return static_cast<const MorSite&>(site).vectorNorms(output);
-            });
+        return siteMeasure(sites(),
+                           {name, title, "", definition, {numberedAxis("expert", m_options.experts)}, {}},
+                           [output](const ModuleSite& site) {
+                               return static_cast<const MorSite&>(site).vectorNorms(output);
+                           });
     }
 
     MorOptions m_options;

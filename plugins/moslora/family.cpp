@@ -8,8 +8,10 @@
 
 #include <ATen/ops/mm.h>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -17,8 +19,10 @@ class MixedSite : public ModuleSite
 {
 public:
     MixedSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in}, Init::kaimingUniform())),
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), {options.rank, shape.in},
+                        Init::kaimingUniform())),
           m_mixer(store.add(tensorName(shape.path, "lora_mixer.weight"), {options.rank, options.rank},
                             Init::kaimingUniform())),
           m_b(store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.rank}, Init::zeros(),
@@ -28,7 +32,7 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor h = kernels::lowRankDown(adapter::dropout(x, m_options.dropout, pass.training), m_a);
+        const at::Tensor h = kernels::lowRankDown(x, m_a, pass.training ? m_options.dropout : 0);
         return kernels::lowRankUp(x, base.weight, base.bias, at::mm(h, m_mixer.t()), m_b, m_options.scale());
     }
 
@@ -52,17 +56,19 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {siteSpectra(sites(),
-                            {"moslora/mixer_singular_values", "Singular values of the mixer",
-                             "Largest singular values of the mixer M [r, r] between A and B."},
-                            [](const ModuleSite& site) { return static_cast<const MixedSite&>(site).mixer(); })};
+        return {
+            siteSpectra(sites(),
+                        {"moslora/mixer_singular_values", "Singular values of the mixer",
+                         "Largest singular values of the mixer M [r, r] between A and B."},
+                        [](const ModuleSite& site) { return static_cast<const MixedSite&>(site).mixer(); })};
     }
 };
 
 class MosLoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         const std::int64_t rank = settings.integer("rank");

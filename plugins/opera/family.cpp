@@ -8,8 +8,10 @@
 #include <ATen/ops/stack.h>
 #include <map>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -66,11 +68,12 @@ private:
             }
             const std::string name = "mpo_core" + std::to_string(k + 1);
             // Saved: the decomposition's signs may differ from one machine to the next.
-            p.initial.push_back(store.addBuffer(tensorName(linear.shape.path, name + ".initial"), cores[k].sizes().vec(),
-                                                Init::from(cores[k])));
-            const at::Tensor copies = at::stack(std::vector<at::Tensor>(static_cast<std::size_t>(m_experts), cores[k]));
-            p.cores.push_back(
-                store.add(tensorName(linear.shape.path, name + ".experts"), copies.sizes().vec(), Init::from(copies)));
+            p.initial.push_back(store.addBuffer(tensorName(linear.shape.path, name + ".initial"),
+                                                cores[k].sizes().vec(), Init::from(cores[k])));
+            const at::Tensor copies =
+                at::stack(std::vector<at::Tensor>(static_cast<std::size_t>(m_experts), cores[k]));
+            p.cores.push_back(store.add(tensorName(linear.shape.path, name + ".experts"),
+                                        copies.sizes().vec(), Init::from(copies)));
         }
         m_projections.emplace(linear.shape.module, std::move(p));
     }
@@ -79,9 +82,10 @@ private:
     std::map<std::string, Projection> m_projections;
 };
 
-/// Legs of every MLP projection. Row legs are for the feed-forward side, column legs for the hidden side; the down
-/// projection is taken transposed.
-Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& model, const Settings& settings)
+/// Legs of every MLP projection. Row legs are for the feed-forward side, column legs for the hidden side; the
+/// down projection is taken transposed.
+Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& model,
+                                                const Settings& settings)
 {
     const std::string rowText = settings.text("rowLegs");
     const std::string columnText = settings.text("columnLegs");
@@ -99,7 +103,8 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
         return fail("rowLegs has " + std::to_string(legs.rows.size()) + " legs and columnLegs " +
                     std::to_string(legs.columns.size()) + "; give both the same number");
     std::map<std::string, MpoLegs> result{{"gate_proj", legs}, {"up_proj", legs}, {"down_proj", legs}};
-    // One matrix with both projections has twice the rows: the centre leg takes the factor, the side cores stay.
+    // One matrix with both projections has twice the rows: the centre leg takes the factor, the side cores
+    // stay.
     MpoLegs fused = legs;
     fused.rows[fused.centre()] *= 2;
     result.emplace("gate_up_proj", fused);
@@ -109,7 +114,8 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
 class OperaFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model, settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
@@ -133,10 +139,12 @@ public:
         RANKSCOPE_TRY(auto routing, MixtureRouting::read(settings));
         RANKSCOPE_TRY(const auto legs, readLegs(model.config(), settings));
         routing.fused = settings.boolean("fused");
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"), settings.number("dropout")};
+        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
+                                   settings.number("dropout")};
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
-            [&](ParameterStore& store, const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
+            [&](ParameterStore& store,
+                const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
                 return std::make_unique<OperaExperts>(store, block, routing.experts, legs);
             });
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PiSSA: LoRA that starts at the weight's principal part. With s B0 A0 that part, y = (W - s B0 A0) x + s B A drop(x).
-// W stays as it is: the initial pair is subtracted with the trained one, [B, -B0] [A; A0], so nothing is stored twice
-// and the update is told against the model's own weight.
+// PiSSA: LoRA that starts at the weight's principal part. With s B0 A0 that part, y = (W - s B0 A0) x + s B A
+// drop(x). W stays as it is: the initial pair is subtracted with the trained one, [B, -B0] [A; A0], so
+// nothing is stored twice and the update is told against the model's own weight.
 #include "core/adapter/family.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
@@ -11,8 +11,10 @@
 #include <ATen/ops/cat.h>
 #include <algorithm>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -21,10 +23,12 @@ class PrincipalSite : public ModuleSite
 public:
     PrincipalSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options,
                   const LowRankDelta& initial)
-        : ModuleSite(shape), m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), initial.a.sizes().vec(), Init::from(initial.a))),
-          m_b(store.add(tensorName(shape.path, "lora_B.weight"), initial.b.sizes().vec(), Init::from(initial.b),
-                        options.bLearningRateFactor)),
+        : ModuleSite(shape),
+          m_options(options),
+          m_a(store.add(tensorName(shape.path, "lora_A.weight"), initial.a.sizes().vec(),
+                        Init::from(initial.a))),
+          m_b(store.add(tensorName(shape.path, "lora_B.weight"), initial.b.sizes().vec(),
+                        Init::from(initial.b), options.bLearningRateFactor)),
           m_initialA(store.addBuffer(tensorName(shape.path, "lora_A.initial"), initial.a.sizes().vec(),
                                      Init::from(initial.a))),
           m_initialB(store.addBuffer(tensorName(shape.path, "lora_B.initial"), initial.b.sizes().vec(),
@@ -41,12 +45,15 @@ public:
                              kernels::lowRankDown(x, m_initialA)},
                             1)
                   : kernels::lowRankDown(x, at::cat({m_a, m_initialA}));
-        return kernels::lowRankUp(x, base.weight, base.bias, h, at::cat({m_b, -m_initialB}, 1), m_options.scale());
+        return kernels::lowRankUp(x, base.weight, base.bias, h, at::cat({m_b, -m_initialB}, 1),
+                                  m_options.scale());
     }
 
     [[nodiscard]] Delta delta(std::int64_t) const override
     {
-        return LowRankDelta{at::cat({m_b.detach(), -m_initialB}, 1), at::cat({m_a.detach(), m_initialA}), {},
+        return LowRankDelta{at::cat({m_b.detach(), -m_initialB}, 1),
+                            at::cat({m_a.detach(), m_initialA}),
+                            {},
                             m_options.scale()};
     }
 
@@ -58,7 +65,8 @@ private:
     at::Tensor m_initialB;
 };
 
-Result<std::vector<checkpoint::LinearShape>> readTargets(const checkpoint::ModelConfig& model, const Settings& settings)
+Result<std::vector<checkpoint::LinearShape>> readTargets(const checkpoint::ModelConfig& model,
+                                                         const Settings& settings)
 {
     RANKSCOPE_TRY(auto linears, resolveTargets(model, settings.texts("targets")));
     RANKSCOPE_CHECK(checkPrincipalRank(linears, settings.integer("rank")));
@@ -68,7 +76,8 @@ Result<std::vector<checkpoint::LinearShape>> readTargets(const checkpoint::Model
 class PissaFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, readTargets(model, settings));
         const std::int64_t rank = settings.integer("rank");
@@ -86,7 +95,8 @@ public:
             model, std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed), linears,
             [pair, svd, seed = options.seed](ParameterStore& store, const model::FrozenLinear& base) mutable {
                 return std::make_unique<PrincipalSite>(
-                    store, base.shape, pair, principalPair(base.weight, pair.rank, pair.scale(), svd, seed++));
+                    store, base.shape, pair,
+                    principalPair(base.weight, pair.rank, pair.scale(), svd, seed++));
             });
     }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RaSA: k ranks of every layer are put into one pool that all layers use, so that each layer works with r - k + k L ranks:
-// y = W x + [B Bs] diag(D) [A; As] drop(x).
+// RaSA: k ranks of every layer are put into one pool that all layers use, so that each layer works with r - k
+// + k L ranks: y = W x + [B Bs] diag(D) [A; As] drop(x).
 #include "core/adapter/family.h"
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
@@ -11,14 +11,16 @@
 #include <ATen/ops/full.h>
 #include <map>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 struct RasaOptions {
-    LowRankOptions pair;      ///< rank r; no alpha / r
-    std::int64_t shared = 4;  ///< k
+    LowRankOptions pair;     ///< rank r; no alpha / r
+    std::int64_t shared = 4; ///< k
     std::int64_t layers = 0;
 
     [[nodiscard]] std::int64_t own() const { return pair.rank - shared; }
@@ -34,18 +36,23 @@ struct Pool {
 class RasaSite : public ModuleSite
 {
 public:
-    RasaSite(ParameterStore& store, const checkpoint::LinearShape& shape, const RasaOptions& options, const Pool& pool)
-        : ModuleSite(shape), m_options(options), m_pool(pool)
+    RasaSite(ParameterStore& store, const checkpoint::LinearShape& shape, const RasaOptions& options,
+             const Pool& pool)
+        : ModuleSite(shape),
+          m_options(options),
+          m_pool(pool)
     {
         if (options.own() > 0) {
-            m_a = store.add(tensorName(shape.path, "lora_A.weight"), {options.own(), shape.in}, Init::kaimingUniform());
-            m_b = store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.own()}, Init::zeros(),
-                            options.pair.bLearningRateFactor);
+            m_a = store.add(tensorName(shape.path, "lora_A.weight"), {options.own(), shape.in},
+                            Init::kaimingUniform());
+            m_b = store.add(tensorName(shape.path, "lora_B.weight"), {shape.out, options.own()},
+                            Init::zeros(), options.pair.bLearningRateFactor);
         }
         // Half of alpha for the layer's own ranks together, half for the pool's.
         std::vector<at::Tensor> parts;
         for (const std::int64_t ranks : {options.own(), options.pool()})
-            parts.push_back(at::full({ranks}, ranks > 0 ? options.pair.alpha / (2 * static_cast<double>(ranks)) : 0,
+            parts.push_back(at::full({ranks},
+                                     ranks > 0 ? options.pair.alpha / (2 * static_cast<double>(ranks)) : 0,
                                      at::TensorOptions(at::kDouble)));
         const at::Tensor diagonal = at::cat(parts);
         m_diagonal = store.add(tensorName(shape.path, "lora_D"), {diagonal.size(0)}, Init::from(diagonal));
@@ -53,14 +60,15 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor h =
-            kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training), joined(m_a, m_pool.a, 0));
+        const at::Tensor h = kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training),
+                                                  joined(m_a, m_pool.a, 0));
         return kernels::lowRankUp(x, base.weight, base.bias, h * m_diagonal, joined(m_b, m_pool.b, 1), 1);
     }
 
     [[nodiscard]] Delta delta(std::int64_t) const override
     {
-        return LowRankDelta{joined(m_b, m_pool.b, 1).detach(), joined(m_a, m_pool.a, 0).detach(), m_diagonal.detach(), 1};
+        return LowRankDelta{joined(m_b, m_pool.b, 1).detach(), joined(m_a, m_pool.a, 0).detach(),
+                            m_diagonal.detach(), 1};
     }
     [[nodiscard]] const at::Tensor& diagonal() const { return m_diagonal; }
 
@@ -90,7 +98,8 @@ public:
                             return std::make_unique<RasaSite>(tensors, base.shape, options,
                                                               pools[base.shape.module]);
                         }),
-          m_options(options), m_pools(std::move(pools))
+          m_options(options),
+          m_pools(std::move(pools))
     {
     }
 
@@ -101,12 +110,15 @@ public:
             ranks.second.push_back("own " + std::to_string(i));
         for (std::int64_t i = 0; i < m_options.pool(); ++i)
             ranks.second.push_back("pool " + std::to_string(i));
-        std::vector<InsideMeasure> measures{
-            siteMeasure(sites(),
-                        {"rasa/diagonal", "Weights of the ranks", "",
-                         "D of each layer: what it makes of its own ranks and of the pool's that all layers use.",
-                         {ranks}, {}},
-                        [](const ModuleSite& site) { return static_cast<const RasaSite&>(site).diagonal(); })};
+        std::vector<InsideMeasure> measures{siteMeasure(
+            sites(),
+            {"rasa/diagonal",
+             "Weights of the ranks",
+             "",
+             "D of each layer: what it makes of its own ranks and of the pool's that all layers use.",
+             {ranks},
+             {}},
+            [](const ModuleSite& site) { return static_cast<const RasaSite&>(site).diagonal(); })};
         if (m_options.pool() > 0) {
             InsideAxis modules{"module", {}};
             std::vector<at::Tensor> factors;
@@ -115,9 +127,10 @@ public:
                 factors.push_back(pool.a);
                 factors.push_back(pool.b);
             }
-            measures.push_back(spectraOf({"rasa/pool_singular_values", "Singular values of the shared tensors",
-                                          "Largest singular values of the pool's factors As and Bs."},
-                                         {modules, {"tensor", {"As", "Bs"}}}, factors));
+            measures.push_back(
+                spectraOf({"rasa/pool_singular_values", "Singular values of the shared tensors",
+                           "Largest singular values of the pool's factors As and Bs."},
+                          {modules, {"tensor", {"As", "Bs"}}}, factors));
         }
         return measures;
     }
@@ -139,7 +152,8 @@ Result<RasaOptions> readOptions(const Settings& settings, std::int64_t layers)
 class RasaFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, readOptions(settings, model.layers));
@@ -160,10 +174,10 @@ public:
             if (rasa.pool() == 0 || pools.contains(shape.module))
                 continue;
             const std::string path = "shared." + shape.module;
-            pools[shape.module] = {
-                store->add(tensorName(path, "lora_A.weight"), {rasa.pool(), shape.in}, Init::kaimingUniform()),
-                store->add(tensorName(path, "lora_B.weight"), {shape.out, rasa.pool()}, Init::zeros(),
-                           rasa.pair.bLearningRateFactor)};
+            pools[shape.module] = {store->add(tensorName(path, "lora_A.weight"), {rasa.pool(), shape.in},
+                                              Init::kaimingUniform()),
+                                   store->add(tensorName(path, "lora_B.weight"), {shape.out, rasa.pool()},
+                                              Init::zeros(), rasa.pair.bLearningRateFactor)};
         }
         return std::make_unique<RasaAdapter>(model, std::move(store), linears, rasa, std::move(pools));
     }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// SharedLoRA (REMoE): MixLoRA with two tiers. Expert j adds its own pair and the pair of its group q(j) = floor(j g / N).
+// SharedLoRA (REMoE): MixLoRA with two tiers. Expert j adds its own pair and the pair of its group q(j) =
+// floor(j g / N).
 #include "core/adapter/expert_stack.h"
 #include "core/adapter/mixture_mlp.h"
 
 #include <ATen/ops/cat.h>
 #include <map>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -19,9 +22,11 @@ struct Tiers {
 class SharedLoraExperts : public BlockExperts
 {
 public:
-    SharedLoraExperts(ParameterStore& store, const model::MlpBlock& block, std::int64_t experts, std::int64_t groups,
-                      const LowRankOptions& options)
-        : m_experts(experts), m_groups(groups), m_options(options)
+    SharedLoraExperts(ParameterStore& store, const model::MlpBlock& block, std::int64_t experts,
+                      std::int64_t groups, const LowRankOptions& options)
+        : m_experts(experts),
+          m_groups(groups),
+          m_options(options)
     {
         for (const auto& site : block.inputs)
             add(store, site.base.shape);
@@ -44,14 +49,16 @@ public:
         const LowRankDelta own = tiers.specific.delta(expert, m_options.scale());
         const LowRankDelta shared = tiers.group.delta(expert * m_groups / m_experts, m_options.scale());
         // B1 A1 + B2 A2 = [B1 B2] [A1; A2]
-        return LowRankDelta{at::cat({own.b, shared.b}, 1), at::cat({own.a, shared.a}, 0), {}, m_options.scale()};
+        return LowRankDelta{
+            at::cat({own.b, shared.b}, 1), at::cat({own.a, shared.a}, 0), {}, m_options.scale()};
     }
 
 private:
     void add(ParameterStore& store, const checkpoint::LinearShape& shape)
     {
-        m_tiers.emplace(shape.module, Tiers{ExpertStack(store, shape, "experts.lora", m_experts, m_options.rank),
-                                            ExpertStack(store, shape, "groups.lora", m_groups, m_options.rank)});
+        m_tiers.emplace(shape.module,
+                        Tiers{ExpertStack(store, shape, "experts.lora", m_experts, m_options.rank),
+                              ExpertStack(store, shape, "groups.lora", m_groups, m_options.rank)});
     }
 
     std::int64_t m_experts;
@@ -64,15 +71,16 @@ Result<std::int64_t> readGroups(const Settings& settings, const MixtureRouting& 
 {
     const std::int64_t groups = settings.integer("groups");
     if (groups > routing.experts)
-        return fail("groups is " + std::to_string(groups) + ", but there are only " + std::to_string(routing.experts) +
-                    " experts; choose at most that many");
+        return fail("groups is " + std::to_string(groups) + ", but there are only " +
+                    std::to_string(routing.experts) + " experts; choose at most that many");
     return groups;
 }
 
 class SharedLoraFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model, settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
@@ -93,10 +101,12 @@ public:
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model.config(), settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
         RANKSCOPE_TRY(const auto groups, readGroups(settings, routing));
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"), settings.number("dropout")};
+        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
+                                   settings.number("dropout")};
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
-            [&](ParameterStore& store, const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
+            [&](ParameterStore& store,
+                const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
                 return std::make_unique<SharedLoraExperts>(store, block, routing.experts, groups, pairs);
             });
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SMEAR: experts are merged before they are used, y = W x + s (sum_j g_j B_j) (sum_j g_j A_j) drop(x), with one g for all
-// tokens of a sequence.
+// SMEAR: experts are merged before they are used, y = W x + s (sum_j g_j B_j) (sum_j g_j A_j) drop(x), with
+// one g for all tokens of a sequence.
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/lora_mixture.h"
 #include "core/adapter/targets.h"
@@ -17,15 +17,17 @@
 #include <ATen/ops/zeros.h>
 #include <algorithm>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
 struct RouterOptions {
-    bool perToken = false;     ///< g for each token instead of each row
-    bool promptOnly = false;   ///< pool the prompt's tokens only
-    bool normalised = false;   ///< layer norms on pooled input and expert vectors, and a bias
+    bool perToken = false;   ///< g for each token instead of each row
+    bool promptOnly = false; ///< pool the prompt's tokens only
+    bool normalised = false; ///< layer norms on pooled input and expert vectors, and a bias
     double expertDropout = 0;
 
     static RouterOptions read(const Settings& settings)
@@ -41,7 +43,8 @@ public:
     SmearRouter(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts,
                 const RouterOptions& options)
         : m_options(options),
-          m_weight(store.add(tensorName(shape.path, "router.weight"), {experts, shape.in}, Init::kaimingUniform()))
+          m_weight(
+              store.add(tensorName(shape.path, "router.weight"), {experts, shape.in}, Init::kaimingUniform()))
     {
         if (!options.normalised)
             return;
@@ -76,7 +79,8 @@ private:
         if (!m_options.normalised)
             return kernels::lowRankDown(x, m_weight);
         const at::IntArrayRef width = m_inputScale.sizes();
-        const at::Tensor input = at::layer_norm(x.to(m_weight.scalar_type()), width, m_inputScale, m_inputShift);
+        const at::Tensor input =
+            at::layer_norm(x.to(m_weight.scalar_type()), width, m_inputScale, m_inputShift);
         return at::linear(input, at::layer_norm(m_weight, width, m_expertScale, m_expertShift), m_bias);
     }
 
@@ -84,8 +88,8 @@ private:
     {
         if (!pass.cache)
             return dropExperts(at::softmax(logits(pooled(sums(x, pass))), -1), pass);
-        // Decoding. The prompt's gates hold for what follows it; a pool over the sequence takes in what is new, so it is
-        // the mean of all tokens so far.
+        // Decoding. The prompt's gates hold for what follows it; a pool over the sequence takes in what is
+        // new, so it is the mean of all tokens so far.
         at::Tensor& state = pass.cache->adapterState[this];
         if (m_options.promptOnly) {
             if (!state.defined())
@@ -133,7 +137,8 @@ private:
         return sums.narrow(1, 0, width) / sums.narrow(1, width, 1).clamp_min(1);
     }
 
-    /// Training: each expert is left out with a probability, and the rest renormalised; where all would be, none is.
+    /// Training: each expert is left out with a probability, and the rest renormalised; where all would be,
+    /// none is.
     [[nodiscard]] at::Tensor dropExperts(const at::Tensor& p, const model::Pass& pass) const
     {
         if (!pass.training || m_options.expertDropout == 0)
@@ -146,12 +151,12 @@ private:
     }
 
     RouterOptions m_options;
-    at::Tensor m_weight;      ///< [N, in]
-    at::Tensor m_inputScale;  ///< [in], as the next three; defined where the router is normalised
+    at::Tensor m_weight;     ///< [N, in]
+    at::Tensor m_inputScale; ///< [in], as the next three; defined where the router is normalised
     at::Tensor m_inputShift;
     at::Tensor m_expertScale;
     at::Tensor m_expertShift;
-    at::Tensor m_bias;        ///< [N]
+    at::Tensor m_bias; ///< [N]
     at::Tensor m_gates;
 };
 
@@ -171,27 +176,35 @@ public:
         if (sites().all().empty() || !gatesOf(*sites().all().front()).defined())
             return {};
         const auto experts = numberedAxis("expert", sites().all().front()->experts());
-        return {siteMeasure(sites(), {"smear/pooled_weights", "Merging weights", "",
-                                 "Mean over the last pass's sequences (tokens with level = token) of g_j, the share of "
-                                 "expert j in the merged pair.",
-                                 {experts},
-                                 {}},
-                                [](const ModuleSite& site) { return gatesOf(site).detach().mean(0); }),
-                siteMeasure(sites(), {"smear/weight_spread", "Spread of the merging weights", "",
-                                 "Standard deviation of g_j between the sequences of the last pass; 0: every sequence "
-                                 "merges alike.",
-                                 {experts},
-                                 {}},
-                                [](const ModuleSite& site) {
-                                    return gatesOf(site).detach().std(0, /*unbiased=*/false);
-                                })};
+        return {
+            siteMeasure(
+                sites(),
+                {"smear/pooled_weights",
+                 "Merging weights",
+                 "",
+                 "Mean over the last pass's sequences (tokens with level = token) of g_j, the share of "
+                 "expert j in the merged pair.",
+                 {experts},
+                 {}},
+                [](const ModuleSite& site) { return gatesOf(site).detach().mean(0); }),
+            siteMeasure(
+                sites(),
+                {"smear/weight_spread",
+                 "Spread of the merging weights",
+                 "",
+                 "Standard deviation of g_j between the sequences of the last pass; 0: every sequence "
+                 "merges alike.",
+                 {experts},
+                 {}},
+                [](const ModuleSite& site) { return gatesOf(site).detach().std(0, /*unbiased=*/false); })};
     }
 };
 
 class SmearFamily : public LoraMixtureFamily
 {
 protected:
-    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model, const Settings& settings,
+    [[nodiscard]] Result<LoraMixtureOptions> options(const checkpoint::ModelConfig& model,
+                                                     const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
@@ -201,7 +214,8 @@ protected:
 
     [[nodiscard]] MakeRouter routers(const Settings& settings) const override
     {
-        return [options = RouterOptions::read(settings)](ParameterStore& store, const checkpoint::LinearShape& shape,
+        return [options = RouterOptions::read(settings)](ParameterStore& store,
+                                                         const checkpoint::LinearShape& shape,
                                                          const LoraMixtureOptions& mixture) {
             return std::make_unique<SmearRouter>(store, shape, mixture.experts, options);
         };

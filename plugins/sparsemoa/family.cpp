@@ -72,8 +72,7 @@ public:
     {
         return m_router.add(
             base.forward(x), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
-                const at::Tensor h =
-                    kernels::lowRankDown(adapter::dropout(rows, m_options.dropout, pass.training), m_a);
+                const at::Tensor h = kernels::lowRankDown(rows, m_a, pass.training ? m_options.dropout : 0);
                 return at::mm(h * (weight * m_options.scale()), m_b.t());
             });
     }

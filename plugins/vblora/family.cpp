@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VB-LoRA: one bank of vectors for the whole model; every length-b slice of every factor is a softmax mixture of the K
-// bank vectors with the largest logits. y = W x + B A drop(x).
-#include "core/adapter/derived.h"
+// VB-LoRA: one bank of vectors for the whole model; every length-b slice of every factor is a softmax mixture
+// of the K bank vectors with the largest logits. y = W x + B A drop(x).
 #include "core/adapter/family.h"
+#include "core/adapter/derived.h"
 #include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
@@ -16,8 +16,10 @@
 #include <limits>
 #include <numeric>
 
-namespace rankscope::plugins {
-namespace {
+namespace rankscope::plugins
+{
+namespace
+{
 
 using namespace rankscope::adapter;
 
@@ -31,8 +33,8 @@ struct BankOptions {
     double logitsFactor = 10;
 };
 
-/// The k largest logits of each row, best first, the lower index on ties. k is 2 or so: taking the largest k times beats
-/// sorting the whole row.
+/// The k largest logits of each row, best first, the lower index on ties. k is 2 or so: taking the largest k
+/// times beats sorting the whole row.
 at::Tensor largest(const at::Tensor& logits, std::int64_t k)
 {
     at::Tensor left = logits.detach().clone();
@@ -64,7 +66,9 @@ class BankSite : public ModuleSite
 public:
     BankSite(ParameterStore& store, const checkpoint::LinearShape& shape, const BankOptions& options,
              const at::Tensor& bank)
-        : ModuleSite(shape), m_options(options), m_bank(bank),
+        : ModuleSite(shape),
+          m_options(options),
+          m_bank(bank),
           m_logitsA(store.add(tensorName(shape.path, "vblora_logits_A"),
                               {options.rank, shape.in / options.length, options.vectors}, Init::normal(0.1),
                               options.logitsFactor)),
@@ -76,10 +80,13 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor seen =
-            pass.training && m_options.dropout > 0 ? adapter::dropout(x, m_options.dropout, true) : at::Tensor();
-        const bool keep = !pass.training && !at::GradMode::is_enabled(); // decoding composes once, not for every token
-        const Pair pair = keep ? m_kept.get({m_bank, m_logitsA, m_logitsB}, [this] { return compose(); }) : compose();
+        const at::Tensor seen = pass.training && m_options.dropout > 0
+                                    ? adapter::dropout(x, m_options.dropout, true)
+                                    : at::Tensor();
+        const bool keep =
+            !pass.training && !at::GradMode::is_enabled(); // decoding composes once, not for every token
+        const Pair pair =
+            keep ? m_kept.get({m_bank, m_logitsA, m_logitsB}, [this] { return compose(); }) : compose();
         if (!keep)
             m_kept.forget();
         return kernels::lowRankLinear(x, seen, base.weight, base.bias, pair.a, pair.b, 1);
@@ -103,8 +110,9 @@ private:
     /// A[j, c b + u] = slice_A(j, c)[u], B[c b + u, j] = slice_B(c, j)[u].
     [[nodiscard]] Pair compose() const
     {
-        return {slices(m_logitsA, m_bank, m_options.topK).reshape({m_options.rank, shape().in}),
-                slices(m_logitsB, m_bank, m_options.topK).transpose(1, 2).reshape({shape().out, m_options.rank})};
+        return {
+            slices(m_logitsA, m_bank, m_options.topK).reshape({m_options.rank, shape().in}),
+            slices(m_logitsB, m_bank, m_options.topK).transpose(1, 2).reshape({shape().out, m_options.rank})};
     }
 
     BankOptions m_options;
@@ -118,7 +126,8 @@ class BankAdapter : public ModuleAdapter
 {
 public:
     BankAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
-                const std::vector<checkpoint::LinearShape>& linears, const BankOptions& options, const at::Tensor& bank)
+                const std::vector<checkpoint::LinearShape>& linears, const BankOptions& options,
+                const at::Tensor& bank)
         : ModuleAdapter(model, std::move(store), linears,
                         [&](ParameterStore& tensors, const model::FrozenLinear& base) {
                             return std::make_unique<BankSite>(tensors, base.shape, options, bank);
@@ -137,18 +146,24 @@ public:
         std::vector<at::Tensor> all;
         for (const auto& site : sites().all())
             all.push_back(static_cast<const BankSite&>(*site).choices());
-        return {measureOf({"vblora/bank_usage", "Use of the bank",
-                           "Share of the model's choices (K for each slice of each factor) that fall on the vector."},
-                          {numberedAxis("vector", vectors)}, share(at::cat(all))),
-                siteMeasure(sites(),
-                            {"vblora/vectors_used", "Bank vectors used", "vectors",
-                             "Bank vectors that at least one slice of this linear's factors chooses.", {}, {}},
-                            [&](const ModuleSite& site) {
-                                return (share(static_cast<const BankSite&>(site).choices()) > 0).sum();
-                            }),
-                spectraOf({"vblora/bank_singular_values", "Singular values of the bank",
-                           "Largest singular values of the bank V [H, b]."},
-                          {}, {m_bank})};
+        return {
+            measureOf(
+                {"vblora/bank_usage", "Use of the bank",
+                 "Share of the model's choices (K for each slice of each factor) that fall on the vector."},
+                {numberedAxis("vector", vectors)}, share(at::cat(all))),
+            siteMeasure(sites(),
+                        {"vblora/vectors_used",
+                         "Bank vectors used",
+                         "vectors",
+                         "Bank vectors that at least one slice of this linear's factors chooses.",
+                         {},
+                         {}},
+                        [&](const ModuleSite& site) {
+                            return (share(static_cast<const BankSite&>(site).choices()) > 0).sum();
+                        }),
+            spectraOf({"vblora/bank_singular_values", "Singular values of the bank",
+                       "Largest singular values of the bank V [H, b]."},
+                      {}, {m_bank})};
     }
 
 private:
@@ -175,7 +190,8 @@ Result<BankOptions> readOptions(const Settings& settings, const std::vector<chec
         while (common % best != 0)
             --best;
         return fail("vectorLength is " + std::to_string(options.length) +
-                    ", but must divide the inputs and outputs of every target; " + std::to_string(best) + " does");
+                    ", but must divide the inputs and outputs of every target; " + std::to_string(best) +
+                    " does");
     }
     return options;
 }
@@ -183,7 +199,8 @@ Result<BankOptions> readOptions(const Settings& settings, const std::vector<chec
 class BankFamily : public Family
 {
 public:
-    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model, const Settings& settings) const override
+    [[nodiscard]] Result<Plan> plan(const checkpoint::ModelConfig& model,
+                                    const Settings& settings) const override
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model, settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, readOptions(settings, linears));

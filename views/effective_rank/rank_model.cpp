@@ -18,8 +18,8 @@ QStringList RankModel::measures(const record::RunRecord* run)
 {
     QStringList names;
     if (run != nullptr)
-        for (const char* name : {"rank/entropy", "rank/stable", "rank/nuclear", "rank/mixture_entropy", "rank/mixture_stable",
-                                 "rank/mixture_nuclear"})
+        for (const char* name : {"rank/entropy", "rank/stable", "rank/nuclear", "rank/mixture_entropy",
+                                 "rank/mixture_stable", "rank/mixture_nuclear"})
             if (run->measure(name) != nullptr)
                 names << QString::fromLatin1(name);
     return names;

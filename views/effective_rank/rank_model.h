@@ -19,7 +19,8 @@ enum class CurveStyle { Automatic, Lines, Band };
 class RankModel
 {
 public:
-    /// Names of the rank measures that the run has, in the order entropy, stable, nuclear, then the same of the mixture.
+    /// Names of the rank measures that the run has, in the order entropy, stable, nuclear, then the same of
+    /// the mixture.
     [[nodiscard]] static QStringList measures(const record::RunRecord* run);
 
     void setRun(const record::RunRecord* run);

@@ -226,9 +226,8 @@ QString InsideModel::placesText(int drawn, int alsoDrawn) const
         else
             text += QStringLiteral(", ") + known[index];
     }
-    return averaged.isEmpty()
-               ? text
-               : text + QStringLiteral(", mean over ") + averaged.join(QStringLiteral(", "));
+    return averaged.isEmpty() ? text
+                              : text + QStringLiteral(", mean over ") + averaged.join(QStringLiteral(", "));
 }
 
 void InsideModel::makeCurves()

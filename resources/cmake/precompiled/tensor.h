@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly every file of the libraries above core/checkpoint reads, compiled once. Files still include what they use.
+// What nearly every file of the libraries above core/checkpoint reads, compiled once. Files still include
+// what they use.
 #pragma once
 
 #include <ATen/TensorOperators.h>

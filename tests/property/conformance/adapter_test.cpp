@@ -39,7 +39,8 @@ TEST_P(Conformance, PlanCountsWhatIsAttached)
     for (const auto& parameter : subject.adapter->parameters().all()) {
         if (!parameter.trainable)
             buffers += parameter.tensor.numel();
-        EXPECT_EQ(parameter.tensor.requires_grad(), parameter.trainable && parameter.reached) << parameter.name;
+        EXPECT_EQ(parameter.tensor.requires_grad(), parameter.trainable && parameter.reached)
+            << parameter.name;
         EXPECT_EQ(parameter.tensor.scalar_type(), at::kDouble) << parameter.name;
         EXPECT_TRUE(parameter.name.starts_with("base_model.model.")) << parameter.name;
     }
@@ -112,8 +113,8 @@ TEST_P(Conformance, DescribesWhatEachExpertChanges)
             const at::Tensor delta =
                 adapter::denseDelta(subject.adapter->delta(site.layer, site.module, expert)).to(at::kDouble);
             ASSERT_EQ(delta.sizes(), base.weight.sizes()) << site.module;
-            // Unit vectors show the matrix column by column. Of a curved update the delta is the derivative at
-            // zero: only very short ones do.
+            // Unit vectors show the matrix column by column. Of a curved update the delta is the derivative
+            // at zero: only very short ones do.
             const double length = site.linear ? 1 : 1e-6;
             const at::Tensor probes = length * at::eye(base.shape.in, at::TensorOptions(at::kDouble));
             const at::Tensor seen = subject.adapter->expertForward(site.layer, site.module, expert, probes);
@@ -165,10 +166,12 @@ TEST_P(Conformance, MixesItsExpertsAsTheirWeightedSum)
         at::Tensor expected;
         for (std::int64_t expert = 0; expert < site.experts; ++expert) {
             const at::Tensor one =
-                adapter::denseDelta(subject.adapter->delta(site.layer, site.module, expert)) * weights[expert];
+                adapter::denseDelta(subject.adapter->delta(site.layer, site.module, expert)) *
+                weights[expert];
             expected = expected.defined() ? expected + one : one;
         }
-        EXPECT_LT(distance(adapter::denseDelta(subject.adapter->meanDelta(site, weights)), expected), rounding)
+        EXPECT_LT(distance(adapter::denseDelta(subject.adapter->meanDelta(site, weights)), expected),
+                  rounding)
             << site.layer << ' ' << site.module;
     }
 }

@@ -50,7 +50,8 @@ std::vector<Variant> variants();
 std::vector<std::string> noiseSettings(const protocol::FamilyManifest& manifest);
 /// Settings under which `name` is shown and used; empty if it always is.
 base::Json shown(const protocol::FamilyManifest& manifest, const std::string& name);
-/// These settings over the family's defaults (its manifest's "small" where it has one), dropout and the like off.
+/// These settings over the family's defaults (its manifest's "small" where it has one), dropout and the like
+/// off.
 Variant variant(const std::string& family, const base::Json& settings);
 
 checkpoint::ModelConfig smallModel(const std::string& architecture);

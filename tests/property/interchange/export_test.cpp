@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every family in every variant, on small models read from disk: a merged folder gives the adapted model's logits, a
-// PEFT adapter its weights, and what cannot be exported leaves nothing behind.
+// Every family in every variant, on small models read from disk: a merged folder gives the adapted model's
+// logits, a PEFT adapter its weights, and what cannot be exported leaves nothing behind.
 #include "core/checkpoint/peft_adapter.h"
 #include "core/interchange/merged_model.h"
 #include "core/interchange/peft_folder.h"
@@ -38,7 +38,8 @@ protected:
         auto attached = conformance::plugin(GetParam().family)
                             .family->attach(*m_subject.model, adapter::Settings(settings), {at::kDouble, 7});
         if (!attached)
-            GTEST_SKIP() << attached.error().message; // this model is smaller still than the conformance suite's
+            GTEST_SKIP()
+                << attached.error().message; // this model is smaller still than the conformance suite's
         m_subject.adapter = std::move(*attached);
         conformance::disturb(*m_subject.adapter, 100);
     }
@@ -115,8 +116,7 @@ TEST_P(Exports, PeftPairsMakeTheSameWeights)
     job.adapter.family = GetParam().family;
     job.adapter.settings = GetParam().settings;
     const auto known = checkPeft(job.adapter.family, *m_subject.adapter);
-    const auto written =
-        writePeft(job, m_files->config().linears(), *m_subject.adapter, m_folder / "peft");
+    const auto written = writePeft(job, m_files->config().linears(), *m_subject.adapter, m_folder / "peft");
     ASSERT_EQ(known.has_value(), written.has_value());
     if (!known) {
         EXPECT_FALSE(std::filesystem::exists(m_folder / "peft"));
@@ -138,7 +138,8 @@ TEST_P(Exports, PeftPairsMakeTheSameWeights)
     for (const auto& site : m_subject.adapter->deltaSites()) {
         const auto& base = m_subject.model->linear(site.layer, site.module)->base;
         const std::string path = "base_model.model." + base.shape.path;
-        at::Tensor weight = base.weight + scale * at::matmul(read(path + ".lora_B.weight"), read(path + ".lora_A.weight"));
+        at::Tensor weight =
+            base.weight + scale * at::matmul(read(path + ".lora_B.weight"), read(path + ".lora_A.weight"));
         if (peft->config.at("use_dora").get<bool>())
             weight = (read(path + ".lora_magnitude_vector") / weight.norm(2, {1})).unsqueeze(1) * weight;
         const at::Tensor expected =

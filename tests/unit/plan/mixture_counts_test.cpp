@@ -47,20 +47,22 @@ constexpr double unit = 0.01;
 
 INSTANTIATE_TEST_SUITE_P(
     CoMoLQwen3Of8B, Totals,
-    testing::Values(
-        Total{"CoMoL T2/T4", "lora", "qwen3-8b", on(attentionAndDown, 16), 3, "24.773", 24.77, half},
-        Total{"CoMoL T2/T4", "molora", "qwen3-8b", experts(8, 8), 3, "107.348", 107.35, half},
-        Total{"CoMoL T2/T4", "mola", "qwen3-8b", mola(), 3, "107.348", 107.35, half},
-        Total{"CoMoL T2/T4", "moelora", "qwen3-8b", experts(8, 8), 3, "107.348", 107.35, half},
-        Total{"CoMoL T2/T4", "hydralora", "qwen3-8b", experts(8, 8), 3, "49.545", 49.55, half},
-        Total{"CoMoL T2/T4", "adamole", "qwen3-8b", experts(8, 8), 3, "108.380", 108.38, half},
-        Total{"CoMoL T2/T4", "sparsemoa", "qwen3-8b", Json::object(), 3, "24.485", 24.49, half},
-        // The paper counts FlyLoRA's frozen projection, and for DenseLoRA a pair on the up projection that nothing uses.
-        Total{"CoMoL T2/T4", "flylora", "qwen3-8b", on(attentionAndDown, 32), 3, "16.515", 0, 0},
-        Total{"CoMoL T4", "denselora", "qwen3-8b", on(attentionAndDown, 256), 3, "22.807", 0, 0},
-        Total{"CoMoL T2/T4", "comol", "qwen3-8b", experts(8, 16, withoutCoreRouting), 3, "33.399", 33.39, unit},
-        Total{"CoMoL T2", "comol", "qwen3-8b", experts(8, 16), 3, "25.164", 25.16, half},
-        Total{"CoMoL T4", "comol", "qwen3-8b", experts(4, 16), 3, "24.968", 24.97, half}));
+    testing::Values(Total{"CoMoL T2/T4", "lora", "qwen3-8b", on(attentionAndDown, 16), 3, "24.773", 24.77,
+                          half},
+                    Total{"CoMoL T2/T4", "molora", "qwen3-8b", experts(8, 8), 3, "107.348", 107.35, half},
+                    Total{"CoMoL T2/T4", "mola", "qwen3-8b", mola(), 3, "107.348", 107.35, half},
+                    Total{"CoMoL T2/T4", "moelora", "qwen3-8b", experts(8, 8), 3, "107.348", 107.35, half},
+                    Total{"CoMoL T2/T4", "hydralora", "qwen3-8b", experts(8, 8), 3, "49.545", 49.55, half},
+                    Total{"CoMoL T2/T4", "adamole", "qwen3-8b", experts(8, 8), 3, "108.380", 108.38, half},
+                    Total{"CoMoL T2/T4", "sparsemoa", "qwen3-8b", Json::object(), 3, "24.485", 24.49, half},
+                    // The paper counts FlyLoRA's frozen projection, and for DenseLoRA a pair on the up
+                    // projection that nothing uses.
+                    Total{"CoMoL T2/T4", "flylora", "qwen3-8b", on(attentionAndDown, 32), 3, "16.515", 0, 0},
+                    Total{"CoMoL T4", "denselora", "qwen3-8b", on(attentionAndDown, 256), 3, "22.807", 0, 0},
+                    Total{"CoMoL T2/T4", "comol", "qwen3-8b", experts(8, 16, withoutCoreRouting), 3, "33.399",
+                          33.39, unit},
+                    Total{"CoMoL T2", "comol", "qwen3-8b", experts(8, 16), 3, "25.164", 25.16, half},
+                    Total{"CoMoL T4", "comol", "qwen3-8b", experts(4, 16), 3, "24.968", 24.97, half}));
 
 INSTANTIATE_TEST_SUITE_P(
     CoMoLQwen3Of14B, Totals,
@@ -77,29 +79,34 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     CoMoLLlama31Of8B, Totals,
-    testing::Values(
-        Total{"CoMoL T4", "lora", "llama3-8b", on(attentionAndDown, 16), 3, "23.069", 23.06, unit},
-        Total{"CoMoL T4", "molora", "llama3-8b", experts(8, 8), 3, "100.139", 100.14, half},
-        Total{"CoMoL T4", "mola", "llama3-8b", mola(), 3, "100.139", 100.14, half},
-        Total{"CoMoL T4", "hydralora", "llama3-8b", experts(8, 8), 3, "45.089", 45.09, half},
-        Total{"CoMoL T4", "adamole", "llama3-8b", experts(8, 8), 3, "101.122", 101.12, half},
-        Total{"CoMoL T4", "denselora", "llama3-8b", on(attentionAndDown, 256), 3, "22.020", 0, 0},
-        Total{"CoMoL T4", "flylora", "llama3-8b", on(attentionAndDown, 32), 3, "14.680", 0, 0},
-        Total{"CoMoL T4", "comol", "llama3-8b", experts(4, 16, withoutCoreRouting), 3, "27.165", 27.16, half + 1e-3},
-        Total{"CoMoL T4", "comol", "llama3-8b", experts(4, 16), 3, "23.243", 23.24, half}));
+    testing::Values(Total{"CoMoL T4", "lora", "llama3-8b", on(attentionAndDown, 16), 3, "23.069", 23.06,
+                          unit},
+                    Total{"CoMoL T4", "molora", "llama3-8b", experts(8, 8), 3, "100.139", 100.14, half},
+                    Total{"CoMoL T4", "mola", "llama3-8b", mola(), 3, "100.139", 100.14, half},
+                    Total{"CoMoL T4", "hydralora", "llama3-8b", experts(8, 8), 3, "45.089", 45.09, half},
+                    Total{"CoMoL T4", "adamole", "llama3-8b", experts(8, 8), 3, "101.122", 101.12, half},
+                    Total{"CoMoL T4", "denselora", "llama3-8b", on(attentionAndDown, 256), 3, "22.020", 0, 0},
+                    Total{"CoMoL T4", "flylora", "llama3-8b", on(attentionAndDown, 32), 3, "14.680", 0, 0},
+                    Total{"CoMoL T4", "comol", "llama3-8b", experts(4, 16, withoutCoreRouting), 3, "27.165",
+                          27.16, half + 1e-3},
+                    Total{"CoMoL T4", "comol", "llama3-8b", experts(4, 16), 3, "23.243", 23.24, half}));
 
 INSTANTIATE_TEST_SUITE_P(
     CoMoLNumberOfExperts, Totals,
     testing::Values(
-        Total{"CoMoL T5", "comol", "qwen3-8b", experts(16, 16, withoutCoreRouting), 3, "42.025", 42.02, half + 1e-3},
+        Total{"CoMoL T5", "comol", "qwen3-8b", experts(16, 16, withoutCoreRouting), 3, "42.025", 42.02,
+              half + 1e-3},
         Total{"CoMoL T5", "comol", "qwen3-8b", experts(32, 16, withoutCoreRouting), 3, "59.277", 59.28, half},
         Total{"CoMoL T5", "comol", "qwen3-8b", experts(64, 16, withoutCoreRouting), 3, "93.782", 93.78, half},
         Total{"CoMoL T5", "comol", "qwen3-8b", experts(16, 16), 3, "25.556", 25.56, half},
         Total{"CoMoL T5", "comol", "qwen3-8b", experts(32, 16), 3, "26.339", 26.34, half},
         Total{"CoMoL T5", "comol", "qwen3-8b", experts(64, 16), 3, "27.906", 27.91, half},
-        Total{"CoMoL T5", "comol", "qwen3-14b", experts(16, 16, withoutCoreRouting), 3, "60.457", 60.46, half},
-        Total{"CoMoL T5", "comol", "qwen3-14b", experts(32, 16, withoutCoreRouting), 3, "85.524", 85.52, half},
-        Total{"CoMoL T5", "comol", "qwen3-14b", experts(64, 16, withoutCoreRouting), 3, "135.660", 135.66, half},
+        Total{"CoMoL T5", "comol", "qwen3-14b", experts(16, 16, withoutCoreRouting), 3, "60.457", 60.46,
+              half},
+        Total{"CoMoL T5", "comol", "qwen3-14b", experts(32, 16, withoutCoreRouting), 3, "85.524", 85.52,
+              half},
+        Total{"CoMoL T5", "comol", "qwen3-14b", experts(64, 16, withoutCoreRouting), 3, "135.660", 135.66,
+              half},
         Total{"CoMoL T5", "comol", "qwen3-14b", experts(16, 16), 3, "36.260", 36.26, half},
         Total{"CoMoL T5", "comol", "qwen3-14b", experts(32, 16), 3, "37.130", 37.13, half},
         Total{"CoMoL T5", "comol", "qwen3-14b", experts(64, 16), 3, "38.871", 38.87, half}));
@@ -136,13 +143,15 @@ INSTANTIATE_TEST_SUITE_P(MoR, Shares,
                                          Share{"MoR T3", "mor", "llama2-7b", mor(64, 8), "1.526", "1.53"}));
 
 INSTANTIATE_TEST_SUITE_P(MixLora, Shares,
-                         testing::Values(Share{"MixLoRA", "mixlora", "llama2-7b", {{"rank", 16}}, "2.930", "2.9"}));
+                         testing::Values(Share{
+                             "MixLoRA", "mixlora", "llama2-7b", {{"rank", 16}}, "2.930", "2.9"}));
 
 // Its Fig. 9 is a plot without numbers: LoRA's 159.9 M and a router of 72.9 M.
-INSTANTIATE_TEST_SUITE_P(
-    Smora, Totals,
-    testing::Values(Total{"SMoRA Fig. 9", "lora", "llama2-7b", on(allLinear, 64), 1, "159.9", 0, 0},
-                    Total{"SMoRA Fig. 9", "smora", "llama2-7b", on(allLinear, 64, {{"topK", 8}}), 1, "232.8", 0, 0}));
+INSTANTIATE_TEST_SUITE_P(Smora, Totals,
+                         testing::Values(Total{"SMoRA Fig. 9", "lora", "llama2-7b", on(allLinear, 64), 1,
+                                               "159.9", 0, 0},
+                                         Total{"SMoRA Fig. 9", "smora", "llama2-7b",
+                                               on(allLinear, 64, {{"topK", 8}}), 1, "232.8", 0, 0}));
 
 } // namespace
 } // namespace rankscope::plans

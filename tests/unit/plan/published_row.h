@@ -26,7 +26,8 @@ inline const std::vector<std::string> mlp{"gate_proj", "up_proj", "down_proj"};
 inline const std::vector<std::string> allLinear{"all-linear"};
 /// CoMoL's five modules and MoG's.
 inline const std::vector<std::string> attentionAndDown{"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"};
-inline const std::vector<std::string> queryKeyValueUpDown{"q_proj", "k_proj", "v_proj", "up_proj", "down_proj"};
+inline const std::vector<std::string> queryKeyValueUpDown{"q_proj", "k_proj", "v_proj", "up_proj",
+                                                          "down_proj"};
 
 /// A count in millions.
 struct Total {

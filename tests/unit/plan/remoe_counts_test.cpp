@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// REMoE's savings against MixLoRA, from shapes alone. They come out to their printed digit if both totals are rounded to
-// whole millions before the ratio is taken.
+// REMoE's savings against MixLoRA, from shapes alone. They come out to their printed digit if both totals are
+// rounded to whole millions before the ratio is taken.
 #include "tests/unit/plan/published_row.h"
 
 #include <cmath>

@@ -56,15 +56,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     MoGDeberta, SharingShares,
-    testing::Values(
-        Share{"MoG T6", "lora", "deberta-v3-base", on(allLinear, 8), "0.714", "0.71"},
-        Share{"MoG T6", "denselora", "deberta-v3-base", on(allLinear, 70), "0.711", "0.71"},
-        Share{"MoG T6", "vblora", "deberta-v3-base", on(allLinear, 8, {{"vectors", 244}}), "0.715", "0.71"},
-        Share{"MoG T6", "mog", "deberta-v3-base", mog(allLinear, 30, 3), "0.705", ""},
-        Share{"MoG T6", "dora", "deberta-v3-base", on(allLinear, 8), "0.759", ""}));
+    testing::Values(Share{"MoG T6", "lora", "deberta-v3-base", on(allLinear, 8), "0.714", "0.71"},
+                    Share{"MoG T6", "denselora", "deberta-v3-base", on(allLinear, 70), "0.711", "0.71"},
+                    Share{"MoG T6", "vblora", "deberta-v3-base", on(allLinear, 8, {{"vectors", 244}}),
+                          "0.715", "0.71"},
+                    Share{"MoG T6", "mog", "deberta-v3-base", mog(allLinear, 30, 3), "0.705", ""},
+                    Share{"MoG T6", "dora", "deberta-v3-base", on(allLinear, 8), "0.759", ""}));
 
-// MoG's own worked example (its T2 and appendix G): one square module of width 1024 in 32 layers, r 8, n 4. The paper
-// prints 67,712, which counts one score vector a layer where its definition has two.
+// MoG's own worked example (its T2 and appendix G): one square module of width 1024 in 32 layers, r 8, n 4.
+// The paper prints 67,712, which counts one score vector a layer where its definition has two.
 TEST(SharingTotals, MoGsExample)
 {
     EXPECT_EQ(trainable("lora", "mog-example", on({"q_proj"}, 8)), 524288);

@@ -201,9 +201,11 @@ TEST_F(EvaluatorTest, EveryPassSaysWhichTaskItsRowsBelongTo)
     const Evaluator evaluator(*decoder, *tokenizer, chat, m_job);
     TaskSpy spy;
     decoder->linear(0, "q_proj")->adapter = &spy;
-    EXPECT_TRUE(evaluator.evaluate(choices, [](std::int64_t) { return true; }, 5));
+    EXPECT_TRUE(evaluator.evaluate(
+        choices, [](std::int64_t) { return true; }, 5));
     EXPECT_EQ(spy.passes, 4); // two batches of prompt and candidates
-    EXPECT_TRUE(evaluator.evaluate(open, [](std::int64_t) { return true; }, 5));
+    EXPECT_TRUE(evaluator.evaluate(
+        open, [](std::int64_t) { return true; }, 5));
     decoder->linear(0, "q_proj")->adapter = nullptr;
     EXPECT_GT(spy.passes, 5);
 }

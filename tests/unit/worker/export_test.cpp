@@ -22,8 +22,8 @@ TEST_F(WorkerExport, GivesAFolderWithWeightsConfigAndTokenizer)
 {
     const auto run = train("run", R"({"training":{"steps":2,"checkpointEvery":0}})");
     const fs::path merged = m_folder / "merged";
-    const auto exported =
-        engine({"export", run.folder().string(), "--format", "merged", "--dtype", "bf16", "--out", merged.string()});
+    const auto exported = engine(
+        {"export", run.folder().string(), "--format", "merged", "--dtype", "bf16", "--out", merged.string()});
     ASSERT_EQ(exported.exitStatus(), 0) << exported.error;
     const auto files = checkpoint::BaseModelFiles::open(merged);
     ASSERT_TRUE(files) << files.error().message;
@@ -41,15 +41,17 @@ TEST_F(WorkerExport, GivesAFolderWithWeightsConfigAndTokenizer)
     const auto reference = text::Tokenizer::open(base::defaultModel());
     ASSERT_TRUE(reference);
     EXPECT_EQ((*tokenizer)->endOfText(), (*reference)->endOfText());
-    for (const char* sentence : {"<|im_start|>user\nAdd 1234 and 56.<|im_end|>\n", "  Grüße an\tdie \n\n Welt's 3½ 東京!"})
+    for (const char* sentence :
+         {"<|im_start|>user\nAdd 1234 and 56.<|im_end|>\n", "  Grüße an\tdie \n\n Welt's 3½ 東京!"})
         EXPECT_EQ((*tokenizer)->encode(sentence).ids, (*reference)->encode(sentence).ids) << sentence;
-    EXPECT_EQ(text::ChatTemplate::forModel(merged)->format(), text::ChatTemplate::forModel(base::defaultModel())->format());
+    EXPECT_EQ(text::ChatTemplate::forModel(merged)->format(),
+              text::ChatTemplate::forModel(base::defaultModel())->format());
 
     // A second export to the same place is refused, and PEFT's form works on a checkpoint too.
     EXPECT_EQ(engine({"export", run.folder().string(), "--out", merged.string()}).exitStatus(), 2);
     const fs::path peft = m_folder / "peft";
-    const auto adapter = engine(
-        {"export", run.lastCheckpoint()->folder.string(), "--format", "peft", "--out", peft.string()});
+    const auto adapter =
+        engine({"export", run.lastCheckpoint()->folder.string(), "--format", "peft", "--out", peft.string()});
     ASSERT_EQ(adapter.exitStatus(), 0) << adapter.error;
     EXPECT_TRUE(checkpoint::PeftAdapter::open(peft));
 }
@@ -62,12 +64,16 @@ TEST_F(WorkerExport, OfAFamilyThatRoutesIsRefusedAndLeavesNothing)
     fs::create_directories(run / "checkpoints/step-000001");
     std::ofstream(run / "job.json") << routed.dump();
     std::ofstream(run / "checkpoints/step-000001/adapter_model.safetensors") << "never read";
-    const auto refused = engine({"export", run.string(), "--format", "merged", "--out", (m_folder / "out").string()});
+    const auto refused =
+        engine({"export", run.string(), "--format", "merged", "--out", (m_folder / "out").string()});
     EXPECT_EQ(refused.exitStatus(), 2);
-    EXPECT_EQ(refused.error,
-              "MixLoRA cannot be merged: what it adds depends on the input, so no single weight can hold it\n");
+    EXPECT_EQ(
+        refused.error,
+        "MixLoRA cannot be merged: what it adds depends on the input, so no single weight can hold it\n");
     EXPECT_FALSE(fs::exists(m_folder / "out"));
-    EXPECT_EQ(engine({"export", run.string(), "--format", "onnx", "--out", (m_folder / "out").string()}).exitStatus(), 2);
+    EXPECT_EQ(engine({"export", run.string(), "--format", "onnx", "--out", (m_folder / "out").string()})
+                  .exitStatus(),
+              2);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the mixtures do beside their output: balance losses, masks and draws, decoding, balance terms, mean updates, measures.
+// What the mixtures do beside their output: balance losses, masks and draws, decoding, balance terms, mean
+// updates, measures.
 #include "tests/property/families/mixtures/oracle.h"
 
 #include "core/model/kv_cache.h"
@@ -35,14 +36,16 @@ void seed(std::uint64_t value)
     generator.set_current_seed(value);
 }
 
-at::Tensor tensorOf(const Subject& subject, std::int64_t layer, const std::string& module, const std::string& name)
+at::Tensor tensorOf(const Subject& subject, std::int64_t layer, const std::string& module,
+                    const std::string& name)
 {
     const auto path = subject.model->linear(layer, module)->base.shape.path;
     return subject.adapter->parameters().find("base_model.model." + path + "." + name)->tensor;
 }
 
 /// Runs these linears on inputs of their own; returns copies of their tensors with the inputs under "x".
-std::vector<Parts> runLinears(const Subject& subject, const std::vector<std::pair<std::int64_t, std::string>>& linears)
+std::vector<Parts> runLinears(const Subject& subject,
+                              const std::vector<std::pair<std::int64_t, std::string>>& linears)
 {
     const auto pass = model::makePass(someRows(), true);
     subject.adapter->beginPass(pass);
@@ -57,7 +60,8 @@ std::vector<Parts> runLinears(const Subject& subject, const std::vector<std::pai
 }
 
 void sameGradients(const Subject& subject, const std::vector<Parts>& all,
-                   const std::vector<std::pair<std::int64_t, std::string>>& linears, const std::vector<std::string>& names)
+                   const std::vector<std::pair<std::int64_t, std::string>>& linears,
+                   const std::vector<std::string>& names)
 {
     for (std::size_t i = 0; i < all.size(); ++i) {
         for (const auto& name : names) {
@@ -76,7 +80,8 @@ at::Tensor keptShare(const at::Tensor& mask)
 
 TEST(AdaMole, SumsABalanceLossOverItsLinears)
 {
-    const std::vector<std::pair<std::int64_t, std::string>> linears{{0, "q_proj"}, {0, "o_proj"}, {1, "v_proj"}};
+    const std::vector<std::pair<std::int64_t, std::string>> linears{
+        {0, "q_proj"}, {0, "o_proj"}, {1, "v_proj"}};
     const Subject subject = attach(variant("adamole", {{"experts", 5}, {"balanceCoefficient", 0.25}}));
     disturb(*subject.adapter, 100);
     const auto all = runLinears(subject, linears);
@@ -97,7 +102,8 @@ TEST(AdaMole, SumsABalanceLossOverItsLinears)
 
 TEST(MoLa, HasOneBalanceLossForEachLayer)
 {
-    const std::vector<std::pair<std::int64_t, std::string>> linears{{0, "q_proj"}, {0, "down_proj"}, {1, "v_proj"}};
+    const std::vector<std::pair<std::int64_t, std::string>> linears{
+        {0, "q_proj"}, {0, "down_proj"}, {1, "v_proj"}};
     const Subject subject =
         attach(variant("mola", {{"schedule", "3-5"}, {"balanceLoss", true}, {"balanceCoefficient", 0.5}}));
     disturb(*subject.adapter, 100);
@@ -118,11 +124,12 @@ TEST(MoLa, HasOneBalanceLossForEachLayer)
     actual.backward();
     expected.backward();
     sameGradients(subject, all, linears, {"router.weight"});
-    EXPECT_FALSE(attach(variant("mola", base::Json::object())).adapter->auxiliaryLoss().defined()) << "off by default";
+    EXPECT_FALSE(attach(variant("mola", base::Json::object())).adapter->auxiliaryLoss().defined())
+        << "off by default";
 }
 
-/// A mixture of two equal experts that are the identity, so that the update shows the masks of dropout: every element of
-/// update / x, with p = 1/2.
+/// A mixture of two equal experts that are the identity, so that the update shows the masks of dropout: every
+/// element of update / x, with p = 1/2.
 std::set<int> maskValues(const std::string& family, base::Json settings)
 {
     settings.update({{"experts", 2}, {"rank", 32}, {"alpha", 32}, {"targets", {"q_proj"}}, {"dropout", 0.5}});
@@ -217,8 +224,8 @@ TEST(Smear, DropsExpertsAndRenormalises)
 {
     const at::NoGradGuard guard;
     for (const char* level : {"sequence", "token"}) {
-        const Subject subject = attach(
-            variant("smear", {{"expertDropout", 0.9}, {"experts", 3}, {"level", level}, {"targets", {"q_proj"}}}));
+        const Subject subject = attach(variant(
+            "smear", {{"expertDropout", 0.9}, {"experts", 3}, {"level", level}, {"targets", {"q_proj"}}}));
         disturb(*subject.adapter, 100);
         seed(2);
         bool zero = false;
@@ -295,7 +302,8 @@ TEST(FlyLora, ProjectsSparselyAndNeverTrainsIt)
         const std::int64_t in = parameter.tensor.size(1);
         EXPECT_TRUE(((parameter.tensor != 0).sum(1) == in * 2 / 5).all().item<bool>());
         const at::Tensor values = parameter.tensor.masked_select(parameter.tensor != 0);
-        drawn.insert(drawn.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel());
+        drawn.insert(drawn.end(), values.const_data_ptr<double>(),
+                     values.const_data_ptr<double>() + values.numel());
     }
     const at::Tensor all = at::tensor(drawn, at::kDouble);
     EXPECT_NEAR(all.mean().item<double>(), 0, 0.03);
@@ -327,7 +335,8 @@ TEST(FlyLora, MovesItsBalanceTermAfterEachStep)
         subject.run({{9, 9, 9, 9}}); // evaluation does not count
         EXPECT_LT(distance(d, expected), rounding);
         subject.adapter->afterStep();
-        expected = expected + 0.5 * at::where(counts < counts.mean(), 1.0, at::where(counts > counts.mean(), -1.0, 0.0));
+        expected = expected +
+                   0.5 * at::where(counts < counts.mean(), 1.0, at::where(counts > counts.mean(), -1.0, 0.0));
         EXPECT_LT(distance(d, expected), rounding);
     }
     EXPECT_GT(d.abs().max().item<double>(), 0);
@@ -367,7 +376,8 @@ TEST(MeanDelta, OfSmearIsTheMergedPair)
     const at::Tensor weights = subject.adapter->routing().front().routing.dense().mean(0);
     const auto site = subject.adapter->deltaSites().front();
     const at::Tensor update = adapter::denseDelta(subject.adapter->meanDelta(site, weights));
-    EXPECT_LT(distance(y, subject.model->linear(0, "q_proj")->base.forward(x) + at::matmul(x, update.t())), rounding);
+    EXPECT_LT(distance(y, subject.model->linear(0, "q_proj")->base.forward(x) + at::matmul(x, update.t())),
+              rounding);
 }
 
 TEST(Inside, EveryMeasureHasAValueForEachCell)

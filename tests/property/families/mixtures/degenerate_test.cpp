@@ -58,7 +58,8 @@ TEST(OneExpert, IsLora)
         disturb(*mixture.adapter, 100);
         const Subject lora = attach(variant("lora", sizes));
         copyPairs(mixture, lora);
-        EXPECT_LT(distance(mixture.run(someRows()), lora.run(someRows())), rounding) << family << settings.dump();
+        EXPECT_LT(distance(mixture.run(someRows()), lora.run(someRows())), rounding)
+            << family << settings.dump();
     }
 }
 
@@ -73,7 +74,8 @@ TEST(AllRanks, OfFlyLoraAreLoraWithAFrozenA)
 }
 
 /// Two families, the same tensors, the same output.
-void same(const std::string& left, const base::Json& leftSettings, const std::string& right, const base::Json& rightSettings)
+void same(const std::string& left, const base::Json& leftSettings, const std::string& right,
+          const base::Json& rightSettings)
 {
     const at::NoGradGuard guard;
     const Subject one = attach(variant(left, with(sizes, leftSettings)));
@@ -89,7 +91,8 @@ TEST(Mixtures, BecomeEachOther)
 {
     same("moelora", {{"experts", 5}}, "molora", {{"experts", 5}});
     same("moelora", {{"experts", 3}, {"router", "topk_renorm"}, {"topK", 3}}, "molora", {{"experts", 3}});
-    same("moelora", {{"experts", 6}, {"router", "topk_renorm"}, {"topK", 2}}, "mola", {{"schedule", "6"}, {"topK", 2}});
+    same("moelora", {{"experts", 6}, {"router", "topk_renorm"}, {"topK", 2}}, "mola",
+         {{"schedule", "6"}, {"topK", 2}});
     same("mola", {{"schedule", "4-4"}, {"topK", 4}}, "molora", {{"experts", 4}});
 }
 
@@ -132,7 +135,8 @@ std::vector<std::int64_t> schedule(const std::string& text, std::int64_t layers)
     const auto& mola = plugin("mola");
     const auto model = model::Decoder::random(config, 1, {});
     const auto settings =
-        mola.manifest.complete({{"schedule", text}, {"topK", 1}, {"targets", {"q_proj"}}, {"rank", 1}}).value();
+        mola.manifest.complete({{"schedule", text}, {"topK", 1}, {"targets", {"q_proj"}}, {"rank", 1}})
+            .value();
     auto adapter = mola.family->attach(*model, adapter::Settings(settings), {}).value();
     std::vector<std::int64_t> experts;
     for (const auto& site : adapter->deltaSites())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every family of mixtures routed at each linear against its formula (families.md section 2), at random sizes.
+// Every family of mixtures routed at each linear against its formula (families.md section 2), at random
+// sizes.
 #include "tests/property/families/mixtures/oracle.h"
 
 #include <ATen/TensorOperators.h>
@@ -63,7 +64,8 @@ Drawn draw(const std::string& family, base::Json settings)
 {
     const auto& manifest = plugin(family).manifest;
     Drawn drawn;
-    const std::int64_t rank = settings.contains("rank") ? settings["rank"].get<std::int64_t>() : between(1, 8);
+    const std::int64_t rank =
+        settings.contains("rank") ? settings["rank"].get<std::int64_t>() : between(1, 8);
     settings["rank"] = rank;
     settings["alpha"] = between(1, 32);
     settings["targets"] = {"q_proj", "down_proj"};
@@ -95,7 +97,8 @@ at::Tensor softmaxed(const Parts& parts, const at::Tensor& x)
 
 at::Tensor mixture(const Parts& parts, const at::Tensor& gates, double scale, const at::Tensor& x)
 {
-    return parts.base(x) + mixed(gates, parts["experts.lora_A.weight"], parts["experts.lora_B.weight"], scale, x);
+    return parts.base(x) +
+           mixed(gates, parts["experts.lora_A.weight"], parts["experts.lora_B.weight"], scale, x);
 }
 
 RC_GTEST_PROP(MoeLora, SoftIsItsFormula, ())
@@ -135,7 +138,8 @@ RC_GTEST_PROP(MoeLora, GumbelIsSoftInTrainingAndHardInEvaluation, ())
 RC_GTEST_PROP(MoeLora, TheTaskRouterIsItsFormula, ())
 {
     const bool shared = between(0, 1) == 1;
-    const Drawn drawn = draw("moelora", {{"router", "task"}, {"tasks", 4}, {"taskGate", shared ? "shared" : "module"}});
+    const Drawn drawn =
+        draw("moelora", {{"router", "task"}, {"tasks", 4}, {"taskGate", shared ? "shared" : "module"}});
     agrees(drawn, [&](const Parts& parts, const at::Tensor& x) {
         const at::Tensor table =
             at::softmax(at::matmul(parts["task_embedding.weight"], parts["task_gate.weight"].t()), -1);
@@ -154,7 +158,8 @@ RC_GTEST_PROP(MoeLora, ASplitRankKeepsAlphaOverTheWhole, ())
     const std::int64_t experts = between(1, 4);
     const std::int64_t each = between(1, 3);
     const Drawn drawn =
-        draw("moelora", {{"splitRank", true}, {"experts", experts}, {"rank", experts * each}, {"aInit", "normal"}});
+        draw("moelora",
+             {{"splitRank", true}, {"experts", experts}, {"rank", experts * each}, {"aInit", "normal"}});
     agrees(drawn, [&](const Parts& parts, const at::Tensor& x) {
         RC_ASSERT(parts["experts.lora_A.weight"].size(1) == each);
         return mixture(parts, softmaxed(parts, x), drawn.scale, x); // scale = alpha / (experts * each)
@@ -177,7 +182,8 @@ RC_GTEST_PROP(HydraLora, IsItsFormula, ())
         const at::Tensor h = at::matmul(x, parts["lora_A.weight"].t());
         at::Tensor y = parts.base(x);
         for (std::int64_t j = 0; j < drawn.experts; ++j)
-            y = y + gates.select(1, j).unsqueeze(1) * drawn.scale * at::matmul(h, parts["lora_B.weight"][j].t());
+            y = y +
+                gates.select(1, j).unsqueeze(1) * drawn.scale * at::matmul(h, parts["lora_B.weight"][j].t());
         return y;
     });
 }
@@ -225,14 +231,16 @@ RC_GTEST_PROP(Smear, MergesParametersByRow, ())
 {
     const bool promptOnly = between(0, 1) == 1;
     const bool normalised = between(0, 1) == 1;
-    const Drawn drawn = draw("smear", {{"pool", promptOnly ? "prompt_only" : "sequence"}, {"normaliseRouter", normalised}});
+    const Drawn drawn =
+        draw("smear", {{"pool", promptOnly ? "prompt_only" : "sequence"}, {"normaliseRouter", normalised}});
     agrees(drawn, [&](const Parts& parts, const at::Tensor& x) {
         std::vector<at::Tensor> rows;
         for (std::int64_t row = 0; row < drawn.pass.rows(); ++row) {
             const std::int64_t start = drawn.pass.starts[row];
             const std::int64_t length = drawn.pass.starts[row + 1] - start;
             const at::Tensor own = x.narrow(0, start, length);
-            const std::int64_t prompt = std::max<std::int64_t>(1, drawn.pass.promptLengths[static_cast<std::size_t>(row)]);
+            const std::int64_t prompt =
+                std::max<std::int64_t>(1, drawn.pass.promptLengths[static_cast<std::size_t>(row)]);
             at::Tensor mean = own.narrow(0, 0, promptOnly ? prompt : length).mean(0);
             at::Tensor weight = parts["router.weight"];
             if (normalised) {
@@ -279,8 +287,9 @@ RC_GTEST_PROP(FlyLora, IsItsFormula, ())
     const std::int64_t k = between((rank + 31) / 32, rank);
     const bool absolute = between(0, 1) == 1;
     const bool through = between(0, 1) == 1;
-    const Drawn drawn = draw(
-        "flylora", {{"rank", rank}, {"k", k}, {"select", absolute ? "abs" : "signed"}, {"gradThroughA", through}});
+    const Drawn drawn =
+        draw("flylora",
+             {{"rank", rank}, {"k", k}, {"select", absolute ? "abs" : "signed"}, {"gradThroughA", through}});
     // A balance term that matters.
     for (const auto& parameter : drawn.subject.adapter->parameters().all()) {
         if (parameter.name.ends_with("balance_bias")) {

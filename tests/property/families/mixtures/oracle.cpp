@@ -18,7 +18,8 @@ at::Tensor Parts::base(const at::Tensor& x) const
     return bias.defined() ? at::matmul(x, weight.t()) + bias : at::matmul(x, weight.t());
 }
 
-at::Tensor inputOf(const Subject& subject, const std::string& module, const model::Pass& pass, std::uint64_t seed)
+at::Tensor inputOf(const Subject& subject, const std::string& module, const model::Pass& pass,
+                   std::uint64_t seed)
 {
     const std::int64_t in = subject.model->linear(0, module)->base.shape.in;
     return randomLike(at::empty({pass.tokens(), in}, at::TensorOptions(at::kDouble)), seed);
@@ -29,7 +30,8 @@ Parts partsOf(const Subject& subject, std::int64_t layer, const std::string& mod
     const auto& base = subject.model->linear(layer, module)->base;
     Parts parts{{}, base.weight, base.bias, pass};
     for (const auto& parameter : subject.adapter->parameters().all()) {
-        for (const std::string& prefix : {"base_model.model." + base.shape.path + ".", std::string("base_model.model.shared.")}) {
+        for (const std::string& prefix :
+             {"base_model.model." + base.shape.path + ".", std::string("base_model.model.shared.")}) {
             if (parameter.name.starts_with(prefix))
                 parts.tensors[parameter.name.substr(prefix.size())] =
                     parameter.tensor.detach().clone().set_requires_grad(parameter.trainable);
@@ -44,8 +46,8 @@ at::Tensor adapted(const Subject& subject, std::int64_t layer, const std::string
     return subject.model->linear(layer, module)->forward(x, pass);
 }
 
-double disagreement(const Subject& subject, std::int64_t layer, const std::string& module, const model::Pass& pass,
-                    const Formula& formula)
+double disagreement(const Subject& subject, std::int64_t layer, const std::string& module,
+                    const model::Pass& pass, const Formula& formula)
 {
     const Parts parts = partsOf(subject, layer, module, pass);
     const at::Tensor x = inputOf(subject, module, pass, 31).set_requires_grad(true);
@@ -59,7 +61,8 @@ double disagreement(const Subject& subject, std::int64_t layer, const std::strin
     (actual * direction).sum().backward();
     (expected * direction).sum().backward();
     auto compare = [&](const at::Tensor& left, const at::Tensor& right, const at::Tensor& like) {
-        worst = std::max(worst, distance(left.defined() ? left : at::zeros_like(like), right.defined() ? right : at::zeros_like(like)));
+        worst = std::max(worst, distance(left.defined() ? left : at::zeros_like(like),
+                                         right.defined() ? right : at::zeros_like(like)));
     };
     compare(x.grad(), twin.grad(), x);
     const std::string path = subject.model->linear(layer, module)->base.shape.path;
@@ -72,7 +75,8 @@ double disagreement(const Subject& subject, std::int64_t layer, const std::strin
     return worst;
 }
 
-at::Tensor mixed(const at::Tensor& gates, const at::Tensor& a, const at::Tensor& b, double scale, const at::Tensor& x)
+at::Tensor mixed(const at::Tensor& gates, const at::Tensor& a, const at::Tensor& b, double scale,
+                 const at::Tensor& x)
 {
     at::Tensor sum = at::zeros({x.size(0), b.size(1)}, x.options().requires_grad(false));
     for (std::int64_t j = 0; j < b.size(0); ++j)

@@ -72,9 +72,10 @@ RC_GTEST_PROP(Formulas, Pissa, ())
         const auto [u, sigma, vt] = at::linalg_svd(base.weight, false);
         const at::Tensor best =
             matmul(u.narrow(1, 0, rank) * sigma.narrow(0, 0, rank), vt.narrow(0, 0, rank));
-        return base.weight - best + alpha / static_cast<double>(rank) *
-                                        matmul(tensor(s, base.shape.path + ".lora_B.weight"),
-                                               tensor(s, base.shape.path + ".lora_A.weight"));
+        return base.weight - best +
+               alpha / static_cast<double>(rank) *
+                   matmul(tensor(s, base.shape.path + ".lora_B.weight"),
+                          tensor(s, base.shape.path + ".lora_A.weight"));
     });
 }
 
@@ -99,8 +100,9 @@ RC_GTEST_PROP(Formulas, Rasa, ())
         const at::Tensor d = tensor(s, base.shape.path + ".lora_D");
         auto add = [&](const std::string& path, std::int64_t ranks, std::int64_t first) {
             if (ranks > 0)
-                result += matmul(matmul(tensor(s, path + ".lora_B.weight"), at::diag(d.narrow(0, first, ranks))),
-                                 tensor(s, path + ".lora_A.weight"));
+                result +=
+                    matmul(matmul(tensor(s, path + ".lora_B.weight"), at::diag(d.narrow(0, first, ranks))),
+                           tensor(s, path + ".lora_A.weight"));
         };
         add(base.shape.path, rank - k, 0);
         add("shared." + base.shape.module, k * layers, rank - k);
@@ -119,7 +121,8 @@ RC_GTEST_PROP(Formulas, DenseLora, ())
     const std::int64_t rank = between(1, 12);
     const double alpha = number(0.5, 30);
     const bool gelu = between(0, 1) == 1;
-    const Subject s = subject("denselora", {{"rank", rank}, {"alpha", alpha}, {"activation", gelu ? "gelu" : "none"}});
+    const Subject s =
+        subject("denselora", {{"rank", rank}, {"alpha", alpha}, {"activation", gelu ? "gelu" : "none"}});
     disturb(*s.adapter, 100);
     for (const auto& site : s.adapter->deltaSites()) {
         RC_ASSERT(site.linear == !gelu);
@@ -133,7 +136,8 @@ RC_GTEST_PROP(Formulas, DenseLora, ())
         at::Tensor update = matmul(inner, decoder.t());
         update = gelu ? exactGelu(update) : update;
         const at::Tensor expected = base.forward(x) + alpha / static_cast<double>(rank) * update;
-        RC_ASSERT(conformance::distance(s.adapter->expertForward(site.layer, site.module, 0, x), expected) < 1e-10);
+        RC_ASSERT(conformance::distance(s.adapter->expertForward(site.layer, site.module, 0, x), expected) <
+                  1e-10);
     }
 }
 
@@ -182,7 +186,9 @@ RC_GTEST_PROP(Formulas, VbLora, ())
             for (std::int64_t c = 0; c < base.shape.in / length; ++c)
                 a[j].narrow(0, c * length, length).copy_(slice(logitsA[j][c].contiguous(), bank, k));
             for (std::int64_t c = 0; c < base.shape.out / length; ++c)
-                b.select(1, j).narrow(0, c * length, length).copy_(slice(logitsB[c][j].contiguous(), bank, k));
+                b.select(1, j)
+                    .narrow(0, c * length, length)
+                    .copy_(slice(logitsB[c][j].contiguous(), bank, k));
         }
         return base.weight + matmul(b, a);
     });
@@ -206,15 +212,18 @@ RC_GTEST_PROP(Formulas, Mog, ())
     const double scale = number(0.2, 3);
     const double gate = number(0, 4);
     constexpr std::int64_t layers = 2;
-    const Subject s = subject("mog", {{"form", form}, {"groups", groups}, {"rank", rank}, {"alpha", scale},
-                                      {"gateInitScale", gate}, {"svd", "exact"}});
+    const Subject s = subject("mog", {{"form", form},
+                                      {"groups", groups},
+                                      {"rank", rank},
+                                      {"alpha", scale},
+                                      {"gateInitScale", gate},
+                                      {"svd", "exact"}});
     auto product = [&](const FrozenLinear& base, const at::Tensor& scoresA, const at::Tensor& scoresB) {
         const std::string shared = "shared." + base.shape.module;
         const at::Tensor a = mixture(scoresA, tensor(s, shared + ".mog_A.weight"));
         const at::Tensor b = mixture(scoresB, tensor(s, shared + ".mog_B.weight"));
-        return form == "pissa"
-                   ? matmul(b, a)
-                   : matmul(b, matmul(tensor(s, base.shape.path + ".mog_fusion.weight").t(), a));
+        return form == "pissa" ? matmul(b, a)
+                               : matmul(b, matmul(tensor(s, base.shape.path + ".mog_fusion.weight").t(), a));
     };
     std::map<std::string, at::Tensor> residual;
     for (const auto& site : s.adapter->deltaSites()) {
@@ -228,9 +237,9 @@ RC_GTEST_PROP(Formulas, Mog, ())
     }
     disturb(*s.adapter, 100);
     follows(s, [&](const FrozenLinear& base) {
-        const at::Tensor v = residual.at(base.shape.path) +
-                             scale * product(base, tensor(s, base.shape.path + ".mog_gate_A"),
-                                             tensor(s, base.shape.path + ".mog_gate_B"));
+        const at::Tensor v =
+            residual.at(base.shape.path) + scale * product(base, tensor(s, base.shape.path + ".mog_gate_A"),
+                                                           tensor(s, base.shape.path + ".mog_gate_B"));
         return form == "dora"
                    ? (tensor(s, base.shape.path + ".lora_magnitude_vector") / rowLengths(v)).unsqueeze(1) * v
                    : v;
@@ -240,7 +249,8 @@ RC_GTEST_PROP(Formulas, Mog, ())
 TEST(Formulas, MogsPissaFormStartsAtTheGroupsMeanWeight)
 {
     const Subject s = subject("mog", {{"form", "pissa"}, {"groups", 1}, {"rank", 6}, {"svd", "exact"}});
-    const at::Tensor mean = (s.model->linear(0, "q_proj")->base.weight + s.model->linear(1, "q_proj")->base.weight) / 2;
+    const at::Tensor mean =
+        (s.model->linear(0, "q_proj")->base.weight + s.model->linear(1, "q_proj")->base.weight) / 2;
     const auto [u, sigma, vt] = at::linalg_svd(mean, false);
     const at::Tensor best = matmul(u.narrow(1, 0, 6) * sigma.narrow(0, 0, 6), vt.narrow(0, 0, 6));
     EXPECT_LT(conformance::distance(matmul(tensor(s, "shared.q_proj.mog_B.weight")[0],
@@ -255,15 +265,19 @@ RC_GTEST_PROP(Principal, IsTheBestApproximationOfItsRank, ())
     const std::int64_t in = between(3, 60);
     const std::int64_t rank = between(1, std::min(in, out));
     const double scale = number(0.1, 4);
-    const at::Tensor w = conformance::randomLike(at::zeros({out, in}, at::kDouble), static_cast<std::uint64_t>(between(1, 1000)));
+    const at::Tensor w = conformance::randomLike(at::zeros({out, in}, at::kDouble),
+                                                 static_cast<std::uint64_t>(between(1, 1000)));
     const auto [u, sigma, vt] = at::linalg_svd(w, false);
     const at::Tensor best = matmul(u.narrow(1, 0, rank) * sigma.narrow(0, 0, rank), vt.narrow(0, 0, rank));
     const auto exact = adapter::principalPair(w, rank, scale, {true, 0}, 1);
     RC_ASSERT(conformance::distance(scale * matmul(exact.b, exact.a), best) < 1e-9);
     // Both factors carry the root of the singular values.
-    RC_ASSERT(conformance::distance(scale * matmul(exact.a, exact.a.t()), at::diag(sigma.narrow(0, 0, rank))) < 1e-9);
-    RC_ASSERT(conformance::distance(scale * matmul(exact.b.t(), exact.b), at::diag(sigma.narrow(0, 0, rank))) < 1e-9);
-    // A flat random spectrum is the hardest case: what is left over is within a few percent of the least possible.
+    RC_ASSERT(conformance::distance(scale * matmul(exact.a, exact.a.t()),
+                                    at::diag(sigma.narrow(0, 0, rank))) < 1e-9);
+    RC_ASSERT(conformance::distance(scale * matmul(exact.b.t(), exact.b),
+                                    at::diag(sigma.narrow(0, 0, rank))) < 1e-9);
+    // A flat random spectrum is the hardest case: what is left over is within a few percent of the least
+    // possible.
     const auto quick = adapter::principalPair(w, rank, scale, {false, 16}, 1);
     const double least = (w - best).norm().item<double>();
     const double left = (w - scale * matmul(quick.b, quick.a)).norm().item<double>();
@@ -287,7 +301,8 @@ TEST(RowNorms, OfARowOfZerosMakeNoNan)
     auto model = conformance::makeModel("llama");
     model->linear(0, "q_proj")->base.weight[3].zero_();
     const auto variant = conformance::variant("dora", Json::object());
-    auto adapter = conformance::plugin("dora").family->attach(*model, adapter::Settings(variant.settings), {at::kDouble, 1});
+    auto adapter = conformance::plugin("dora").family->attach(*model, adapter::Settings(variant.settings),
+                                                              {at::kDouble, 1});
     ASSERT_TRUE(adapter);
     const Subject s{std::move(model), std::move(*adapter)};
     const at::Tensor hidden = s.run(conformance::someRows(), true);
@@ -300,7 +315,8 @@ TEST(RowNorms, OfARowOfZerosMakeNoNan)
 TEST(Dropout, NeverTouchesTheBasePath)
 {
     const at::NoGradGuard guard;
-    // With B zero only the frozen weight is left, and with it the output must be the base's own, in training too.
+    // With B zero only the frozen weight is left, and with it the output must be the base's own, in training
+    // too.
     const Subject base{conformance::makeModel("llama"), nullptr};
     const at::Tensor expected = base.run(conformance::someRows());
     for (const char* family : {"dora", "moslora", "rasa", "denselora", "mog"}) {
@@ -319,7 +335,8 @@ TEST(Dropout, NeverTouchesTheBasePath)
             if (parameter.name.ends_with("_B.weight"))
                 values.zero_();
         }
-        EXPECT_LT(conformance::distance(s.run(conformance::someRows(), true), s.run(conformance::someRows())), 1e-10)
+        EXPECT_LT(conformance::distance(s.run(conformance::someRows(), true), s.run(conformance::someRows())),
+                  1e-10)
             << family;
         EXPECT_GT(conformance::distance(s.run(conformance::someRows()), expected), 1e-3) << family;
     }
@@ -334,16 +351,17 @@ std::string refusal(const std::string& family, const Json& settings)
 
 TEST(Rules, NameTheSettingAndTheRemedy)
 {
-    EXPECT_EQ(refusal("pissa", {{"rank", 17}}),
-              "rank is 17, but k_proj [16 x 32] has only 16 singular values; choose a rank of at most that, or other "
-              "targets");
+    EXPECT_EQ(refusal("pissa", {{"rank", 17}}), "rank is 17, but k_proj [16 x 32] has only 16 singular "
+                                                "values; choose a rank of at most that, or other "
+                                                "targets");
     EXPECT_EQ(refusal("rasa", {{"rank", 8}, {"sharedRank", 9}}),
               "sharedRank is 9, but rank is only 8; choose at most that");
     EXPECT_EQ(refusal("vblora", {{"vectorLength", 256}}),
               "vectorLength is 256, but must divide the inputs and outputs of every target; 16 does");
     EXPECT_EQ(refusal("vblora", {{"vectors", 1}, {"topK", 2}}),
               "topK is 2, but the bank has only 1 vectors; choose at most that");
-    EXPECT_EQ(refusal("mog", {{"groups", 3}}), "groups is 3, but the model has only 2 layers; choose at most that");
+    EXPECT_EQ(refusal("mog", {{"groups", 3}}),
+              "groups is 3, but the model has only 2 layers; choose at most that");
 }
 
 } // namespace

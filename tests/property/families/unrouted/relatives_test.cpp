@@ -45,7 +45,11 @@ void takePairs(const Subject& to, const Subject& from)
 /// MoG with a group for each layer, every gate hard on its own.
 Subject mogOfLayers(const std::string& form, double scale)
 {
-    return subject("mog", {{"form", form}, {"groups", 2}, {"rank", 6}, {"alpha", scale}, {"gateInitScale", 100},
+    return subject("mog", {{"form", form},
+                           {"groups", 2},
+                           {"rank", 6},
+                           {"alpha", scale},
+                           {"gateInitScale", 100},
                            {"svd", "exact"}});
 }
 
@@ -54,8 +58,10 @@ void giveGroups(const Subject& mog, const Subject& pairs, bool fused)
     for (const auto& shape : adapted(mog)) {
         const std::string shared = "shared." + shape.module;
         const at::NoGradGuard guard;
-        tensor(mog, shared + ".mog_A.weight")[shape.layer].copy_(tensor(pairs, shape.path + ".lora_A.weight"));
-        tensor(mog, shared + ".mog_B.weight")[shape.layer].copy_(tensor(pairs, shape.path + ".lora_B.weight"));
+        tensor(mog, shared + ".mog_A.weight")[shape.layer].copy_(
+            tensor(pairs, shape.path + ".lora_A.weight"));
+        tensor(mog, shared + ".mog_B.weight")[shape.layer].copy_(
+            tensor(pairs, shape.path + ".lora_B.weight"));
         if (fused)
             set(mog, shape.path + ".mog_fusion.weight", at::eye(6, at::kDouble));
     }
@@ -101,7 +107,8 @@ TEST(Relatives, RasaWithoutAPoolIsLora)
 {
     const Subject reference = lora(2);
     // D starts at alpha / (2 r).
-    const Subject rasa = subject("rasa", {{"rank", 6}, {"sharedRank", 0}, {"alpha", 24}, {"targets", fiveTargets}});
+    const Subject rasa =
+        subject("rasa", {{"rank", 6}, {"sharedRank", 0}, {"alpha", 24}, {"targets", fiveTargets}});
     takePairs(rasa, reference);
     agree(rasa, reference);
 }
@@ -121,7 +128,8 @@ TEST(Relatives, MogWithAGroupForEachLayerInDorasFormIsDora)
     const Subject mog = mogOfLayers("dora", 2);
     giveGroups(mog, reference, true);
     for (const auto& shape : adapted(mog))
-        set(mog, shape.path + ".lora_magnitude_vector", tensor(reference, shape.path + ".lora_magnitude_vector"));
+        set(mog, shape.path + ".lora_magnitude_vector",
+            tensor(reference, shape.path + ".lora_magnitude_vector"));
     agree(mog, reference);
 }
 

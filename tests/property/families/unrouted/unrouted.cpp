@@ -40,11 +40,13 @@ void follows(const Subject& subject, const Formula& weight)
         at::Tensor y = at::matmul(x, expected.t());
         if (base.bias.defined())
             y = y + base.bias;
-        EXPECT_LT(conformance::distance(subject.adapter->expertForward(site.layer, site.module, 0, x), y), 1e-10)
-            << base.shape.path;
-        EXPECT_LT(conformance::distance(
-                      adapter::denseDelta(subject.adapter->delta(site.layer, site.module, 0)), expected - base.weight),
+        EXPECT_LT(conformance::distance(subject.adapter->expertForward(site.layer, site.module, 0, x), y),
                   1e-10)
+            << base.shape.path;
+        EXPECT_LT(
+            conformance::distance(adapter::denseDelta(subject.adapter->delta(site.layer, site.module, 0)),
+                                  expected - base.weight),
+            1e-10)
             << base.shape.path;
     }
 }
@@ -52,7 +54,8 @@ void follows(const Subject& subject, const Formula& weight)
 void agree(const Subject& one, const Subject& other, double tolerance)
 {
     const at::NoGradGuard guard;
-    EXPECT_LT(conformance::distance(one.run(conformance::someRows()), other.run(conformance::someRows())), tolerance);
+    EXPECT_LT(conformance::distance(one.run(conformance::someRows()), other.run(conformance::someRows())),
+              tolerance);
 }
 
 std::int64_t between(std::int64_t low, std::int64_t high)

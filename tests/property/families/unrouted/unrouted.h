@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families without input routing (DoRA, PiSSA, MoSLoRA, RaSA, DenseLoRA, VB-LoRA, MoG) on small models, looked at
-// through their tensors' names and one linear at a time.
+// Families without input routing (DoRA, PiSSA, MoSLoRA, RaSA, DenseLoRA, VB-LoRA, MoG) on small models,
+// looked at through their tensors' names and one linear at a time.
 #pragma once
 
 #include "tests/property/conformance/subject.h"
