@@ -305,6 +305,18 @@ void LiveMeasures::recordShapes(Grids& grids) const
     }
 }
 
+void LiveMeasures::appendInside(std::vector<Measured>& result)
+{
+    const Stopwatch watch;
+    for (const auto& inside : m_adapter.inside()) {
+        record::MeasureInfo info{inside.name, inside.title, inside.unit, inside.definition, {}};
+        for (const auto& [name, labels] : inside.axes)
+            info.axes.push_back({name, "", labels});
+        result.push_back({std::move(info), inside.values});
+    }
+    m_insideSeconds = watch.seconds();
+}
+
 std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
 {
     const at::NoGradGuard guard;
@@ -314,9 +326,17 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
     Grids grids = makeGrids();
     recordShapes(grids);
     m_lastMeasured = 0;
-    // At least one weight each time, so that even a costly family shows something of every weight in the end.
     const double allowance = m_budget * trainingSeconds - m_seconds;
-    while (m_lastMeasured < m_sites.size() && (m_lastMeasured == 0 || watch.seconds() < allowance)) {
+    // A family's own measures come in one piece. Where they are dear, records go without them until there is
+    // time for all of it, and the weights hold back until then.
+    const double earned = m_budget * (trainingSeconds - m_lastTrainingSeconds);
+    const bool showsInside = m_insideSeconds <= earned / 4 || m_insideSeconds < allowance;
+    m_lastTrainingSeconds = trainingSeconds;
+    const double left = showsInside ? allowance - m_insideSeconds : 0;
+    // At least one weight each time, so that even a costly family shows something of every weight in the end.
+    while (m_lastMeasured < m_sites.size() &&
+           (m_lastMeasured == 0 || watch.seconds() + m_pieceSeconds < left)) {
+        const Stopwatch piece;
         std::vector<std::size_t> lowRank;
         std::size_t queued = 0;
         while (queued < batch && m_lastMeasured < m_sites.size() && m_lowRank[m_next]) {
@@ -327,11 +347,12 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
         }
         if (!lowRank.empty()) {
             measureLowRank(lowRank, weights, grids);
-            continue;
+        } else {
+            measureOther(m_next, weights, grids);
+            m_next = (m_next + 1) % m_sites.size();
+            ++m_lastMeasured;
         }
-        measureOther(m_next, weights, grids);
-        m_next = (m_next + 1) % m_sites.size();
-        ++m_lastMeasured;
+        m_pieceSeconds = piece.seconds();
     }
     for (Measured* measured : {&grids.entropy, &grids.stable, &grids.nuclear, &grids.mixtureEntropy,
                                &grids.mixtureStable, &grids.mixtureNuclear, &grids.spectrum, &grids.bond,
@@ -339,12 +360,8 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
         if (!measured->info.name.empty() && !m_sites.empty())
             result.push_back(std::move(*measured));
     }
-    for (const auto& inside : m_adapter.inside()) {
-        record::MeasureInfo info{inside.name, inside.title, inside.unit, inside.definition, {}};
-        for (const auto& [name, labels] : inside.axes)
-            info.axes.push_back({name, "", labels});
-        result.push_back({std::move(info), inside.values});
-    }
+    if (showsInside)
+        appendInside(result);
     m_seconds += watch.seconds();
     result.push_back(
         {{"analysis/time_share",

@@ -38,6 +38,7 @@ private:
     void measureLowRank(const std::vector<std::size_t>& chosen, const RoutingMeasures::MeanWeights& weights,
                         Grids& grids) const;
     void measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const;
+    void appendInside(std::vector<Measured>& result);
     void recordShapes(Grids& grids) const;
     void recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const;
     /// Updates that are measured of a site: its experts and their mixture.
@@ -61,6 +62,9 @@ private:
     std::size_t m_next = 0;      ///< the site whose turn it is
     std::size_t m_lastMeasured = 0;
     double m_seconds = 0;
+    double m_pieceSeconds = 0;        ///< of the weights measured last between two glances at the clock
+    double m_insideSeconds = 0;       ///< of the family's own measures, the last time
+    double m_lastTrainingSeconds = 0; ///< of the last measure()
 };
 
 } // namespace rankscope::analysis

@@ -4,6 +4,7 @@
 #include "tests/unit/worker/job_fixture.h"
 
 #include <csignal>
+#include <poll.h>
 
 namespace rankscope::worker::test
 {
@@ -93,6 +94,10 @@ TEST_F(WorkerDeterminism, SameSeedSameBitsAlsoAfterKillsAndStops)
         const engine::Descriptor ended = engine::watchProcess(static_cast<pid_t>(supervision->process.pid));
         ::kill(static_cast<pid_t>(supervision->process.pid), SIGKILL);
         EXPECT_EQ(engine.wait(), 128 + SIGKILL);
+        // A worker without its engine is nobody's child here: its end is awaited through its descriptor.
+        pollfd worker{ended.get(), POLLIN, 0};
+        const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
+        ASSERT_EQ(::poll(&worker, 1, static_cast<int>(patience.count())), 1);
         EXPECT_EQ(read(run).state(), "running") << "nobody was there to say more";
         EXPECT_TRUE(record::openRun(run.folder()));
         resume(run);
