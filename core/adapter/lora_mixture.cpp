@@ -25,6 +25,16 @@ Routing LinearRouter::route(const at::Tensor& x, const model::Pass& pass)
     return m_rule(kernels::lowRankDown(x, m_weight), pass);
 }
 
+LoraMixtureOptions LoraMixtureOptions::read(const Settings& settings)
+{
+    LoraMixtureOptions options;
+    options.rank = settings.integer("rank");
+    options.scale = settings.number("alpha") / static_cast<double>(options.rank);
+    options.dropout = settings.number("dropout");
+    options.bLearningRateFactor = settings.number("bLearningRateFactor");
+    return options;
+}
+
 std::int64_t LoraMixtureOptions::count(const checkpoint::LinearShape& shape) const
 {
     if (mix == Mix::Heads)
@@ -117,12 +127,8 @@ Result<LoraMixtureOptions> LoraMixtureFamily::options(const checkpoint::ModelCon
                                                       const Settings& settings,
                                                       const checkpoint::LinearShape&) const
 {
-    LoraMixtureOptions options;
+    LoraMixtureOptions options = LoraMixtureOptions::read(settings);
     options.experts = settings.integer("experts");
-    options.rank = settings.integer("rank");
-    options.scale = settings.number("alpha") / static_cast<double>(options.rank);
-    options.dropout = settings.number("dropout");
-    options.bLearningRateFactor = settings.number("bLearningRateFactor");
     return options;
 }
 

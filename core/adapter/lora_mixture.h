@@ -52,6 +52,8 @@ struct LoraMixtureOptions {
     Init a = Init::kaimingUniform();
     double bLearningRateFactor = 1;
 
+    /// Reads rank, alpha, dropout and bLearningRateFactor.
+    static LoraMixtureOptions read(const Settings& settings);
     /// Elements of the pairs on one linear.
     [[nodiscard]] std::int64_t count(const checkpoint::LinearShape& shape) const;
     /// Elements kept of one token for the backward pass.

@@ -50,11 +50,4 @@ std::int64_t LowRankSite::count(const std::vector<checkpoint::LinearShape>& line
     return total;
 }
 
-ModuleSites::Make LowRankSite::maker(const LowRankOptions& options)
-{
-    return [options](ParameterStore& store, const model::FrozenLinear& base) {
-        return std::make_unique<LowRankSite>(store, base.shape, options);
-    };
-}
-
 } // namespace rankscope::adapter

@@ -33,8 +33,6 @@ public:
 
     /// Elements of these pairs, from shapes alone: r (in + out) each.
     static std::int64_t count(const std::vector<checkpoint::LinearShape>& linears, std::int64_t rank);
-    /// One on each linear.
-    static ModuleSites::Make maker(const LowRankOptions& options);
 
 private:
     LowRankOptions m_options;

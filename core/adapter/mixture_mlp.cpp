@@ -132,7 +132,7 @@ Result<std::unique_ptr<Adapter>> MixtureAdapter::attach(model::Decoder& model, c
     auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
     std::unique_ptr<MixtureAdapter> adapter(new MixtureAdapter(model, std::move(store), routing));
     adapter->m_attention = std::make_unique<ModuleSites>(model, adapter->parameters(), attention,
-                                                         LowRankSite::maker(attentionOptions));
+                                                         siteMaker<LowRankSite>(attentionOptions));
     for (auto& layer : model.layers()) {
         RANKSCOPE_TRY(auto experts, make(adapter->parameters(), layer.mlp));
         adapter->m_blocks.push_back(

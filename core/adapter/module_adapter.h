@@ -72,6 +72,15 @@ private:
     std::vector<std::unique_ptr<ModuleSite>> m_sites;
 };
 
+/// Makes a Site(store, shape, options) of each linear.
+template <class Site, class Options>
+ModuleSites::Make siteMaker(const Options& options)
+{
+    return [options](ParameterStore& store, const model::FrozenLinear& base) {
+        return std::make_unique<Site>(store, base.shape, options);
+    };
+}
+
 /// An adapter that is its sites. A family derives from it where it has an auxiliary loss or measures of its
 /// own.
 class ModuleAdapter : public Adapter

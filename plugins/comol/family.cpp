@@ -26,8 +26,7 @@ struct ComolOptions {
     bool merged = false;
 
     explicit ComolOptions(const Settings& settings)
-        : pair{settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
-               settings.number("bLearningRateFactor")},
+        : pair(LowRankOptions::read(settings)),
           experts(settings.integer("experts")),
           coreRouting(settings.boolean("coreRouting")),
           merged(settings.text("path") == "merged")
@@ -115,10 +114,7 @@ class ComolAdapter : public ModuleAdapter
 public:
     ComolAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
                  const std::vector<checkpoint::LinearShape>& linears, const ComolOptions& options)
-        : ModuleAdapter(model, std::move(store), linears,
-                        [&options](ParameterStore& tensors, const model::FrozenLinear& base) {
-                            return std::make_unique<ComolSite>(tensors, base.shape, options);
-                        }),
+        : ModuleAdapter(model, std::move(store), linears, siteMaker<ComolSite>(options)),
           m_options(options)
     {
     }

@@ -116,11 +116,11 @@ private:
     /// A drop(x); a constant for the backward pass unless gradThroughA.
     [[nodiscard]] at::Tensor hidden(const at::Tensor& x, const model::Pass& pass) const
     {
-        const at::Tensor seen = adapter::dropout(x, m_options.dropout, pass.training);
+        const double dropout = pass.training ? m_options.dropout : 0;
         if (m_options.gradThroughA)
-            return kernels::lowRankDown(seen, m_a);
+            return kernels::lowRankDown(x, m_a, dropout);
         const at::NoGradGuard guard;
-        return kernels::lowRankDown(seen, m_a);
+        return kernels::lowRankDown(x, m_a, dropout);
     }
 
     FlyOptions m_options;
@@ -185,10 +185,7 @@ public:
         RANKSCOPE_TRY(const auto linears, resolveTargets(model.config(), settings.texts("targets")));
         RANKSCOPE_TRY(const auto options, FlyOptions::read(linears, settings));
         auto store = std::make_unique<ParameterStore>(attach.dtype, model.device(), attach.seed);
-        return std::make_unique<FlyLora>(model, std::move(store), linears,
-                                         [&](ParameterStore& tensors, const model::FrozenLinear& base) {
-                                             return std::make_unique<FlySite>(tensors, base.shape, options);
-                                         });
+        return std::make_unique<FlyLora>(model, std::move(store), linears, siteMaker<FlySite>(options));
     }
 };
 

@@ -28,10 +28,8 @@ public:
     {
         RANKSCOPE_TRY(const auto linears, resolveTargets(model.config(), settings.texts("targets")));
         auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
-        return std::make_unique<ModuleAdapter>(
-            model, std::move(store), linears,
-            LowRankSite::maker({settings.integer("rank"), settings.number("alpha"),
-                                settings.number("dropout"), settings.number("bLearningRateFactor")}));
+        return std::make_unique<ModuleAdapter>(model, std::move(store), linears,
+                                               siteMaker<LowRankSite>(LowRankOptions::read(settings)));
     }
 };
 

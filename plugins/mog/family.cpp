@@ -81,8 +81,8 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor seen = adapter::dropout(x, m_options.dropout, pass.training);
-        at::Tensor h = kernels::lowRankDown(seen, mixed(m_scoresA, m_groups.a));
+        at::Tensor h =
+            kernels::lowRankDown(x, mixed(m_scoresA, m_groups.a), pass.training ? m_options.dropout : 0);
         at::Tensor b = mixed(m_scoresB, m_groups.b);
         switch (m_options.form) {
         case Form::Plain:

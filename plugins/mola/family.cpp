@@ -84,17 +84,13 @@ protected:
                                                      const Settings& settings,
                                                      const checkpoint::LinearShape& shape) const override
     {
-        LoraMixtureOptions options;
+        LoraMixtureOptions options = LoraMixtureOptions::read(settings);
         const std::string schedule = settings.text("schedule");
         RANKSCOPE_TRY(options.experts, expertsOf(schedule, shape.layer, model.layers));
         if (settings.integer("topK") > options.experts)
             return fail("topK is " + std::to_string(settings.integer("topK")) + ", but schedule '" +
                         schedule + "' gives layer " + std::to_string(shape.layer) + " only " +
                         std::to_string(options.experts) + " experts; choose a smaller topK or more experts");
-        options.rank = settings.integer("rank");
-        options.scale = settings.number("alpha") / static_cast<double>(options.rank);
-        options.dropout = settings.number("dropout");
-        options.bLearningRateFactor = settings.number("bLearningRateFactor");
         return options;
     }
 

@@ -30,8 +30,7 @@ struct MorOptions {
     double initStd = 0;            ///< of the vectors around 1
 
     explicit MorOptions(const Settings& settings)
-        : pair{settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
-               settings.number("bLearningRateFactor")},
+        : pair(LowRankOptions::read(settings)),
           experts(settings.integer("experts")),
           initStd(settings.number("vectorInitStd"))
     {
@@ -151,10 +150,7 @@ class MorAdapter : public ModuleAdapter
 public:
     MorAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
                const std::vector<checkpoint::LinearShape>& linears, const MorOptions& options)
-        : ModuleAdapter(model, std::move(store), linears,
-                        [&options](ParameterStore& tensors, const model::FrozenLinear& base) {
-                            return std::make_unique<MorSite>(tensors, base.shape, options);
-                        }),
+        : ModuleAdapter(model, std::move(store), linears, siteMaker<MorSite>(options)),
           m_options(options)
     {
     }

@@ -83,9 +83,7 @@ public:
         const LowRankOptions pair = LowRankOptions::read(settings);
         return std::make_unique<MosLoraAdapter>(
             model, std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed), linears,
-            [pair](ParameterStore& store, const model::FrozenLinear& base) {
-                return std::make_unique<MixedSite>(store, base.shape, pair);
-            });
+            siteMaker<MixedSite>(pair));
     }
 };
 

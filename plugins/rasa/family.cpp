@@ -60,8 +60,8 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor h = kernels::lowRankDown(adapter::dropout(x, m_options.pair.dropout, pass.training),
-                                                  joined(m_a, m_pool.a, 0));
+        const at::Tensor h =
+            kernels::lowRankDown(x, joined(m_a, m_pool.a, 0), pass.training ? m_options.pair.dropout : 0);
         return kernels::lowRankUp(x, base.weight, base.bias, h * m_diagonal, joined(m_b, m_pool.b, 1), 1);
     }
 

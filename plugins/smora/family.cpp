@@ -35,8 +35,7 @@ struct SmoraOptions {
     static Result<SmoraOptions> read(const Settings& settings)
     {
         SmoraOptions options;
-        options.pair = {settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
-                        settings.number("bLearningRateFactor")};
+        options.pair = LowRankOptions::read(settings);
         options.released = settings.text("gate") == "released";
         options.topK = settings.integer("topK");
         options.partition = settings.integer("rankPartition");
@@ -141,15 +140,7 @@ private:
 class SmoraAdapter : public ModuleAdapter
 {
 public:
-    SmoraAdapter(model::Decoder& model, std::unique_ptr<ParameterStore> store,
-                 const std::vector<checkpoint::LinearShape>& linears, const SmoraOptions& options)
-        : ModuleAdapter(model, std::move(store), linears,
-                        [&options](ParameterStore& tensors, const model::FrozenLinear& base) {
-                            return std::make_unique<SmoraSite>(tensors, base.shape, options);
-                        }),
-          m_options(options)
-    {
-    }
+    using ModuleAdapter::ModuleAdapter;
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
@@ -160,13 +151,10 @@ public:
              "",
              "b_j, added to the score of rank j: it falls by u after a step in which the rank was used "
              "more than the average, else it rises.",
-             {numberedAxis("rank", m_options.pair.rank)},
+             {numberedAxis("rank", sites().all().front()->experts())},
              {}},
             [](const ModuleSite& site) { return static_cast<const SmoraSite&>(site).bias(); })};
     }
-
-private:
-    SmoraOptions m_options;
 };
 
 class SmoraFamily : public Family
@@ -193,7 +181,7 @@ public:
         RANKSCOPE_TRY(const auto linears, resolveTargets(model.config(), settings.texts("targets")));
         RANKSCOPE_TRY(const auto smora, SmoraOptions::read(settings));
         auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
-        return std::make_unique<SmoraAdapter>(model, std::move(store), linears, smora);
+        return std::make_unique<SmoraAdapter>(model, std::move(store), linears, siteMaker<SmoraSite>(smora));
     }
 };
 

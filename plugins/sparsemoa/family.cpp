@@ -41,8 +41,7 @@ struct MoaOptions {
         MoaOptions options;
         RANKSCOPE_TRY(options.linears, resolveTargets(model, settings.texts("targets")));
         options.modules = modulesOf(options.linears);
-        options.pair = {settings.integer("rank"), settings.number("alpha"), settings.number("dropout"),
-                        settings.number("bLearningRateFactor")};
+        options.pair = LowRankOptions::read(settings);
         options.bottleneck = settings.integer("bottleneck");
         options.bottleneckGain = settings.number("bottleneckGain");
         options.router = {static_cast<std::int64_t>(options.modules.size()) + 1, model.hidden,
@@ -120,8 +119,8 @@ public:
     {
         return m_router.add(
             block.forwardLinears(x, pass), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
-                const at::Tensor seen = adapter::dropout(rows, m_dropout, pass.training);
-                const at::Tensor inner = at::silu(kernels::lowRankDown(seen, m_down) + m_downBias);
+                const at::Tensor inner =
+                    at::silu(kernels::lowRankDown(rows, m_down, pass.training ? m_dropout : 0) + m_downBias);
                 return weight * at::linear(inner, m_up, m_upBias);
             });
     }
