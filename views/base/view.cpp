@@ -196,6 +196,12 @@ std::set<int> View::layersAfter(int first, int last, Qt::KeyboardModifiers modif
     return layers;
 }
 
+std::optional<double> View::stepMarker() const
+{
+    return m_selection->live() ? std::nullopt
+                               : std::optional<double>(static_cast<double>(m_selection->step()));
+}
+
 void View::showReading(const QString& lines)
 {
     m_selection->setHover(lines);

@@ -10,6 +10,7 @@
 #include <QJsonObject>
 #include <QWidget>
 
+#include <optional>
 #include <vector>
 
 class QStackedLayout;
@@ -77,6 +78,8 @@ protected:
     /// The layers first..last as the modifiers want them: alone, toggled (Ctrl), or joined to the present
     /// ones (Shift).
     [[nodiscard]] std::set<int> layersAfter(int first, int last, Qt::KeyboardModifiers modifiers) const;
+    /// Where charts over steps mark the present one: nowhere while the view follows a live run.
+    [[nodiscard]] std::optional<double> stepMarker() const;
     /// The values under the cursor, for the selection panel.
     void showReading(const QString& lines);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/effective_rank/rank_model.h"
 
+#include "views/export/measure_table.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
@@ -212,17 +213,7 @@ CsvTable RankModel::curveTable() const
         groups.push_back(
             positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
     }
-    for (std::size_t row = 0; row < m_measure->steps().size(); ++row) {
-        const auto values = m_measure->row(row);
-        QStringList line{QString::number(m_measure->steps()[row])};
-        for (const auto& group : groups) {
-            std::vector<float> chosen;
-            for (const std::size_t position : group)
-                chosen.push_back(values[position]);
-            line << exactNumber(measuredMean(chosen));
-        }
-        table.rows.push_back(line);
-    }
+    addStepRows(table, *m_measure, groups);
     return table;
 }
 
@@ -231,12 +222,7 @@ CsvTable RankModel::mapTable(std::int64_t step) const
     const HeatMap heat = map(step, false);
     CsvTable table;
     table.header << QStringLiteral("layer") << heat.columnLabels;
-    for (int row = 0; row < heat.rows(); ++row) {
-        QStringList line{heat.rowLabels[row]};
-        for (int column = 0; column < heat.columns(); ++column)
-            line << exactNumber(heat.value(row, column));
-        table.rows.push_back(line);
-    }
+    addMapRows(table, heat);
     return table;
 }
 

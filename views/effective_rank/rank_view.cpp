@@ -143,8 +143,7 @@ void RankView::append()
 
 void RankView::refreshChart()
 {
-    m_chart->setMarker(m_selection->live() ? std::nullopt
-                                           : std::optional<double>(static_cast<double>(m_selection->step())));
+    m_chart->setMarker(stepMarker());
     m_chart->refresh();
 }
 
@@ -177,8 +176,7 @@ void RankView::fit()
 
 QString RankView::definition() const
 {
-    const record::MeasureInfo* info = m_model.info();
-    return info == nullptr ? QString() : QString::fromStdString(info->title + ": " + info->definition);
+    return definitionOf(m_model.info());
 }
 
 QJsonObject RankView::controls() const

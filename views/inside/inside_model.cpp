@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/inside/inside_model.h"
 
+#include "views/export/measure_table.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
@@ -412,17 +413,7 @@ CsvTable InsideModel::curveTable() const
         table.header << (label.isEmpty() ? m_name : label);
         groups.push_back(positions(m_curveAxis, i));
     }
-    for (std::size_t row = 0; row < m_measure->steps().size(); ++row) {
-        const auto values = m_measure->row(row);
-        QStringList line{QString::number(m_measure->steps()[row])};
-        for (const auto& group : groups) {
-            std::vector<float> chosen;
-            for (const std::size_t position : group)
-                chosen.push_back(values[position]);
-            line << exactNumber(measuredMean(chosen));
-        }
-        table.rows.push_back(line);
-    }
+    addStepRows(table, *m_measure, groups);
     return table;
 }
 
@@ -433,12 +424,7 @@ CsvTable InsideModel::mapTable(std::int64_t step) const
     table.header << heat.rowTitle;
     for (const QString& label : heat.columnLabels)
         table.header << heat.columnTitle + QLatin1Char(' ') + label;
-    for (int row = 0; row < heat.rows(); ++row) {
-        QStringList line{heat.rowLabels[row]};
-        for (int column = 0; column < heat.columns(); ++column)
-            line << exactNumber(heat.value(row, column));
-        table.rows.push_back(line);
-    }
+    addMapRows(table, heat);
     return table;
 }
 

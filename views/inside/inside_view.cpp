@@ -279,8 +279,7 @@ void InsideView::append()
 
 void InsideView::refreshChart()
 {
-    m_chart->setMarker(m_selection->live() ? std::nullopt
-                                           : std::optional<double>(static_cast<double>(m_selection->step())));
+    m_chart->setMarker(stepMarker());
     m_chart->refresh();
 }
 
@@ -328,8 +327,7 @@ void InsideView::fit()
 
 QString InsideView::definition() const
 {
-    const record::MeasureInfo* info = m_model.info();
-    return info == nullptr ? QString() : QString::fromStdString(info->title + ": " + info->definition);
+    return definitionOf(m_model.info());
 }
 
 QJsonObject InsideView::controls() const

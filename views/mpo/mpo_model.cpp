@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/mpo/mpo_model.h"
 
+#include "views/export/measure_table.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
@@ -213,17 +214,12 @@ CsvTable MpoModel::driftTable() const
     if (m_drift == nullptr)
         return table;
     table.header << QStringLiteral("step");
-    std::vector<std::size_t> where;
+    std::vector<std::vector<std::size_t>> where;
     for (int core = 0; core < axisLabels(m_drift, "core").size(); ++core) {
         table.header << QStringLiteral("core_%1").arg(core);
-        where.push_back(positions(m_drift, "core", core).front());
+        where.push_back({positions(m_drift, "core", core).front()});
     }
-    for (std::size_t row = 0; row < m_drift->steps().size(); ++row) {
-        QStringList line{QString::number(m_drift->steps()[row])};
-        for (const std::size_t position : where)
-            line << exactNumber(m_drift->row(row)[position]);
-        table.rows.push_back(line);
-    }
+    addStepRows(table, *m_drift, where);
     return table;
 }
 

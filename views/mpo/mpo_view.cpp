@@ -200,8 +200,7 @@ void MpoView::refreshCharts()
 {
     m_spectra = m_model.spectra(m_selection->step());
     m_spectraChart->refresh();
-    m_driftChart->setMarker(
-        m_selection->live() ? std::nullopt : std::optional<double>(static_cast<double>(m_selection->step())));
+    m_driftChart->setMarker(stepMarker());
     m_driftChart->refresh();
 }
 
@@ -234,7 +233,7 @@ QString MpoView::definition() const
                ? QString()
                : tr("Matrix product operator: W as a chain of cores [left bond, row leg, column leg, right "
                     "bond]. ") +
-                     QString::fromStdString(info->title + ": " + info->definition);
+                     definitionOf(info);
 }
 
 QJsonObject MpoView::controls() const

@@ -19,6 +19,11 @@ QStringList axisLabels(const record::Measure* measure, const char* axis)
     return labels;
 }
 
+QString definitionOf(const record::MeasureInfo* info)
+{
+    return info == nullptr ? QString() : QString::fromStdString(info->title + ": " + info->definition);
+}
+
 int axisIndex(const record::Measure* measure, const char* axis, const QString& label)
 {
     return static_cast<int>(axisLabels(measure, axis).indexOf(label));

@@ -17,6 +17,8 @@ namespace rankscope::views
 
 /// Labels of an axis; empty where the measure has no such axis.
 QStringList axisLabels(const record::Measure* measure, const char* axis);
+/// "Title: definition."; empty for none.
+QString definitionOf(const record::MeasureInfo* info);
 /// Position of a label on an axis, or -1.
 int axisIndex(const record::Measure* measure, const char* axis, const QString& label);
 

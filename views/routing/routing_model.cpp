@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/routing/routing_model.h"
 
+#include "views/export/measure_table.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
@@ -245,20 +246,15 @@ CsvTable RoutingModel::table(Chart chart) const
     if (measure == nullptr)
         return table;
     table.header << QStringLiteral("step");
-    std::vector<std::size_t> positions;
+    std::vector<std::vector<std::size_t>> positions;
     const int router = axisIndex(measure, "router", m_router);
     for (int layer = 0; layer < axisLabels(measure, "layer").size(); ++layer)
         for (const std::size_t position :
              positionsWhere(measure->info(), {{"layer", layer}, {"router", router}})) {
             table.header << QStringLiteral("layer_%1").arg(layer);
-            positions.push_back(position);
+            positions.push_back({position});
         }
-    for (std::size_t row = 0; row < measure->steps().size(); ++row) {
-        QStringList line{QString::number(measure->steps()[row])};
-        for (const std::size_t position : positions)
-            line << exactNumber(measure->row(row)[position]);
-        table.rows.push_back(line);
-    }
+    addStepRows(table, *measure, positions);
     return table;
 }
 
@@ -268,12 +264,7 @@ CsvTable RoutingModel::table(const HeatMap& map)
     table.header << map.rowTitle;
     for (const QString& label : map.columnLabels)
         table.header << map.columnTitle + QLatin1Char('_') + label;
-    for (int row = 0; row < map.rows(); ++row) {
-        QStringList line{map.rowLabels[row]};
-        for (int column = 0; column < map.columns(); ++column)
-            line << exactNumber(map.value(row, column));
-        table.rows.push_back(line);
-    }
+    addMapRows(table, map);
     return table;
 }
 

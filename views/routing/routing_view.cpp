@@ -173,9 +173,7 @@ void RoutingView::append()
 void RoutingView::refreshCharts()
 {
     for (CurveChart* chart : {m_imbalance, m_entropy}) {
-        chart->setMarker(m_selection->live()
-                             ? std::nullopt
-                             : std::optional<double>(static_cast<double>(m_selection->step())));
+        chart->setMarker(stepMarker());
         chart->refresh();
     }
 }
@@ -211,8 +209,7 @@ void RoutingView::fit()
 
 QString RoutingView::definition() const
 {
-    const record::MeasureInfo* info = m_model.info();
-    return info == nullptr ? QString() : QString::fromStdString(info->title + ": " + info->definition);
+    return definitionOf(m_model.info());
 }
 
 QJsonObject RoutingView::controls() const

@@ -4,6 +4,7 @@
 #include "views/base/control_row.h"
 #include "views/plot/curve_chart.h"
 #include "views/plot/format.h"
+#include "views/plot/measure_access.h"
 #include "views/plot/plot_chart.h"
 
 #include <QGridLayout>
@@ -180,9 +181,7 @@ void TrainingView::append()
 void TrainingView::refreshCharts()
 {
     for (CurveChart* chart : m_charts) {
-        chart->setMarker(m_selection->live()
-                             ? std::nullopt
-                             : std::optional<double>(static_cast<double>(m_selection->step())));
+        chart->setMarker(stepMarker());
         chart->refresh();
     }
 }
@@ -242,7 +241,7 @@ QString TrainingView::definition() const
 {
     const record::Measure* loss = run() == nullptr ? nullptr : run()->measure("train/loss");
     return loss == nullptr ? tr("Loss: mean negative log-likelihood of the answers' tokens.")
-                           : QString::fromStdString(loss->info().title + ": " + loss->info().definition);
+                           : definitionOf(&loss->info());
 }
 
 QJsonObject TrainingView::controls() const
