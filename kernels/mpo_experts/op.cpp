@@ -71,31 +71,119 @@ std::vector<std::int64_t> places(const MpoGrouping& grouping, bool ofRows)
 
 /// A permuted copy over ten short dimensions is slow and serial in general; with the places at hand it is two
 /// nested loops over the matrix as it lies in the model, and runs on all cores.
-at::Tensor regroupOnCpu(const at::Tensor& from, const MpoGrouping& grouping, bool group)
+class Regrouping
 {
-    const auto outer = places(grouping, !grouping.transposed);
-    const auto inner = places(grouping, grouping.transposed);
-    const auto rows = static_cast<std::int64_t>(outer.size());
-    const auto columns = static_cast<std::int64_t>(inner.size());
-    at::Tensor to = at::empty({rows, columns}, from.options());
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, from.scalar_type(), "mpo_regroup", [&] {
-        const auto* in = from.const_data_ptr<scalar_t>();
-        auto* out = to.mutable_data_ptr<scalar_t>();
-        at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t row = begin; row < end; ++row) {
-                for (std::int64_t column = 0; column < columns; ++column) {
-                    const std::int64_t place = outer[row] + inner[column];
-                    const std::int64_t natural = row * columns + column;
-                    if (group)
-                        out[place] = in[natural];
-                    else
-                        out[natural] = in[place];
+public:
+    explicit Regrouping(const MpoGrouping& grouping)
+        : m_outer(places(grouping, !grouping.transposed)),
+          m_inner(places(grouping, grouping.transposed))
+    {
+    }
+
+    /// Into `to`, of as many elements: both contiguous, on the CPU, of one type.
+    void group(const at::Tensor& from, const at::Tensor& to) const { copy(from, to, true); }
+    void ungroup(const at::Tensor& from, const at::Tensor& to) const { copy(from, to, false); }
+    [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(m_outer.size()); }
+    [[nodiscard]] std::int64_t columns() const { return static_cast<std::int64_t>(m_inner.size()); }
+
+private:
+    void copy(const at::Tensor& from, const at::Tensor& to, bool group) const
+    {
+        AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, from.scalar_type(), "mpo_regroup", [&] {
+            const auto* in = from.const_data_ptr<scalar_t>();
+            auto* out = to.mutable_data_ptr<scalar_t>();
+            const std::int64_t* inner = m_inner.data();
+            at::parallel_for(0, rows(), 16, [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t row = begin; row < end; ++row) {
+                    const std::int64_t outer = m_outer[static_cast<std::size_t>(row)];
+                    const std::int64_t natural = row * columns();
+                    for (std::int64_t column = 0; column < columns(); ++column) {
+                        if (group)
+                            out[outer + inner[column]] = in[natural + column];
+                        else
+                            out[natural + column] = in[outer + inner[column]];
+                    }
                 }
-            }
+            });
         });
-    });
-    return to;
-}
+    }
+
+    std::vector<std::int64_t> m_outer;
+    std::vector<std::int64_t> m_inner;
+};
+
+/// The regrouping of one call, with its large temporaries: made once, used for every expert. Fresh memory of
+/// a matrix's size costs as much as the products that fill it.
+class Workspace
+{
+public:
+    Workspace(const at::Tensor& weight, const MpoGrouping& grouping, at::ScalarType type)
+        : m_grouping(grouping),
+          m_regrouping(grouping),
+          m_grouped(mpoRegroup(weight, grouping).to(type)),
+          m_rows(m_grouped.size(0)),
+          m_right(m_grouped.size(2))
+    {
+    }
+
+    /// W as [pL, pC pR] and as [pL pC, pR].
+    [[nodiscard]] at::Tensor leftView() const { return m_grouped.view({m_rows, -1}); }
+    [[nodiscard]] at::Tensor leftView(const at::Tensor& grouped) const { return grouped.view({m_rows, -1}); }
+    [[nodiscard]] at::Tensor rightView(const at::Tensor& grouped) const
+    {
+        return grouped.view({-1, m_right});
+    }
+
+    /// P W, [pL, pC pR]; holds until the next call.
+    const at::Tensor& leftProduct(const at::Tensor& p) { return product(m_left, p, leftView()); }
+    /// grouped Q, [pL pC, pR]; holds until the next call.
+    const at::Tensor& rightProduct(const at::Tensor& grouped, const at::Tensor& q)
+    {
+        return product(m_right0, rightView(grouped), q);
+    }
+    /// As the weight lies in the model; holds until the next call.
+    const at::Tensor& natural(const at::Tensor& grouped)
+    {
+        if (!grouped.is_cpu())
+            return m_natural = mpoUngroup(grouped.view(m_grouped.sizes()), m_grouping);
+        if (!m_natural.defined())
+            m_natural = at::empty({m_regrouping.rows(), m_regrouping.columns()}, grouped.options());
+        m_regrouping.ungroup(grouped, m_natural);
+        return m_natural;
+    }
+    /// a b, a matrix as it lies in the model, regrouped as [pL, pC, pR]; holds until the next call.
+    const at::Tensor& groupedProduct(const at::Tensor& a, const at::Tensor& b)
+    {
+        const at::Tensor& matrix = product(m_gradient, a, b);
+        if (!matrix.is_cpu())
+            return m_regrouped = mpoRegroup(matrix, m_grouping);
+        if (!m_regrouped.defined())
+            m_regrouped = at::empty_like(m_grouped);
+        m_regrouping.group(matrix, m_regrouped);
+        return m_regrouped;
+    }
+
+private:
+    static const at::Tensor& product(at::Tensor& place, const at::Tensor& a, const at::Tensor& b)
+    {
+        if (place.defined())
+            at::mm_out(place, a, b);
+        else
+            place = at::mm(a, b);
+        return place;
+    }
+
+    MpoGrouping m_grouping;
+    Regrouping m_regrouping;
+    at::Tensor m_grouped; ///< W, [pL, pC, pR]
+    std::int64_t m_rows;  ///< pL
+    std::int64_t m_right; ///< pR
+    at::Tensor m_left;
+    at::Tensor m_right0;
+    at::Tensor m_natural;
+    at::Tensor m_gradient;
+    at::Tensor m_regrouped;
+};
 
 /// P [pL, pL] and Q [pR, pR] with E = P W Q.
 struct Sides {
@@ -109,16 +197,6 @@ Sides sides(const at::Tensor& left, const at::Tensor& right, const at::Tensor& l
     return {at::mm(left, left0.t()), at::mm(right0.t(), right)};
 }
 
-at::Tensor timesRight(const at::Tensor& grouped, const at::Tensor& q)
-{
-    return at::mm(grouped.reshape({-1, grouped.size(2)}), q).view(grouped.sizes());
-}
-
-at::Tensor leftTimes(const at::Tensor& p, const at::Tensor& grouped)
-{
-    return at::mm(p, grouped.reshape({grouped.size(0), -1})).view(grouped.sizes());
-}
-
 class MpoExperts : public torch::autograd::Function<MpoExperts>
 {
 public:
@@ -129,14 +207,14 @@ public:
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor y = base * 0.5;
-        const at::Tensor grouped = mpoRegroup(weight, grouping).to(left.scalar_type());
+        Workspace space(weight, grouping, left.scalar_type());
         for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
             const std::int64_t count = offsets[e + 1] - offsets[e];
             if (count == 0)
                 continue;
             const auto index = static_cast<std::int64_t>(e);
             const auto [p, q] = sides(left[index], right[index], left0, right0);
-            const at::Tensor matrix = mpoUngroup(leftTimes(p, timesRight(grouped, q)), grouping);
+            const at::Tensor& matrix = space.natural(space.rightProduct(space.leftProduct(p), q));
             y.narrow(0, offsets[e], count)
                 .add_(at::mm(x.narrow(0, offsets[e], count).to(matrix.scalar_type()), matrix.t()), 0.5);
         }
@@ -160,7 +238,7 @@ public:
             context->saved_data["columnLegs"].toIntVector(), context->saved_data["transposed"].toBool()};
         const auto offsets = context->saved_data["offsets"].toIntVector();
         const auto type = left.scalar_type();
-        const at::Tensor grouped = mpoRegroup(weight, grouping).to(type);
+        Workspace space(weight, grouping, type);
         const bool wantX = context->needs_input_grad(1);
         at::Tensor gradX = wantX ? at::empty_like(x) : at::Tensor();
         at::Tensor gradLeft = at::zeros_like(left);
@@ -172,20 +250,18 @@ public:
             const auto index = static_cast<std::int64_t>(e);
             const at::Tensor gradY = gradients[0].narrow(0, offsets[e], count).to(type);
             const auto [p, q] = sides(left[index], right[index], left0, right0);
-            const at::Tensor wq = timesRight(grouped, q);
+            const at::Tensor& pw = space.leftProduct(p);
             if (wantX) {
-                const at::Tensor matrix = mpoUngroup(leftTimes(p, wq), grouping);
+                const at::Tensor& matrix = space.natural(space.rightProduct(pw, q));
                 gradX.narrow(0, offsets[e], count).copy_(at::mm(gradY, matrix).mul_(0.5));
             }
-            const at::Tensor gradMatrix =
-                at::mm(gradY.t(), x.narrow(0, offsets[e], count).to(type)).mul_(0.5);
-            const at::Tensor g = mpoRegroup(gradMatrix, grouping);
-            const at::Tensor gradP = at::mm(g.reshape({g.size(0), -1}), wq.reshape({g.size(0), -1}).t());
-            gradLeft[index].copy_(at::mm(gradP, left0));
-            const at::Tensor pg = leftTimes(p.t(), g);
-            const at::Tensor gradQ =
-                at::mm(grouped.reshape({-1, g.size(2)}).t(), pg.reshape({-1, g.size(2)}));
-            gradRight[index].copy_(at::mm(right0, gradQ));
+            // E = P W Q: with g the gradient of E, that of Q is (P W)^T g, and that of P is (g Q^T) W^T.
+            const at::Tensor& g = space.groupedProduct(gradY.t(), x.narrow(0, offsets[e], count).to(type));
+            const at::Tensor gradQ = at::mm(space.rightView(pw).t(), space.rightView(g));
+            gradRight[index].copy_(at::mm(right0, gradQ).mul_(0.5));
+            const at::Tensor& gq = space.rightProduct(g, q.t());
+            const at::Tensor gradP = at::mm(space.leftView(gq), space.leftView().t());
+            gradLeft[index].copy_(at::mm(gradP, left0).mul_(0.5));
         }
         return {gradients[0] * 0.5, gradX, {}, gradLeft, gradRight, {}, {}, {}, {}};
     }
@@ -195,8 +271,11 @@ public:
 
 at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
 {
-    if (weight.is_cpu())
-        return regroupOnCpu(weight.contiguous(), grouping, true).view(groupSizes(grouping));
+    if (weight.is_cpu()) {
+        const at::Tensor grouped = at::empty(groupSizes(grouping), weight.options());
+        Regrouping(grouping).group(weight.contiguous(), grouped);
+        return grouped;
+    }
     std::vector<std::int64_t> apart = grouping.rowLegs;
     apart.insert(apart.end(), grouping.columnLegs.begin(), grouping.columnLegs.end());
     const at::Tensor matrix = grouping.transposed ? weight.t() : weight;
@@ -208,8 +287,12 @@ at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
 
 at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
 {
-    if (grouped.is_cpu())
-        return regroupOnCpu(grouped.contiguous(), grouping, false);
+    if (grouped.is_cpu()) {
+        const Regrouping regrouping(grouping);
+        const at::Tensor matrix = at::empty({regrouping.rows(), regrouping.columns()}, grouped.options());
+        regrouping.ungroup(grouped.contiguous(), matrix);
+        return matrix;
+    }
     std::vector<std::int64_t> interleaved;
     for (std::size_t k = 0; k < grouping.rowLegs.size(); ++k) {
         interleaved.push_back(grouping.rowLegs[k]);
@@ -224,9 +307,9 @@ at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
 at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
                            const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping)
 {
-    const at::Tensor grouped = mpoRegroup(weight, grouping).to(left.scalar_type());
     const auto [p, q] = sides(left, right, left0, right0);
-    return mpoUngroup(leftTimes(p, timesRight(grouped, q)), grouping);
+    Workspace space(weight, grouping, left.scalar_type());
+    return space.natural(space.rightProduct(space.leftProduct(p), q));
 }
 
 at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight,
