@@ -88,7 +88,7 @@ Status completeSettings(protocol::Job& job)
             if (!manifest || manifest->name != job.adapter.family)
                 continue;
             RANKSCOPE_TRY(job.adapter.settings, manifest->complete(job.adapter.settings));
-            return {};
+            return manifest->completeTraining(job.training);
         }
     }
     return {}; // the worker says which families there are

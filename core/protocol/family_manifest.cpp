@@ -110,6 +110,52 @@ Status readBounds(base::ObjectReader& reader, const base::Json& json, SettingSch
     return reader.finishLenient();
 }
 
+bool hold(const SettingValues& conditions, const base::Json& settings)
+{
+    return std::ranges::all_of(conditions, [&](const auto& one) {
+        const auto found = settings.find(one.first);
+        return found != settings.end() && std::ranges::find(one.second, *found) != one.second.end();
+    });
+}
+
+/// {"setting": [values], ...}
+Result<SettingValues> readValues(const base::Json& json, const std::string& path)
+{
+    SettingValues values;
+    const std::string shape = " must be an object of {setting: [values]}";
+    if (!json.is_object() || json.empty())
+        return fail(path + shape);
+    for (const auto& item : json.items()) {
+        if (!item.value().is_array() || item.value().empty())
+            return fail(path + "." + item.key() + " must be a list of values");
+        values.emplace_back(item.key(), item.value().get<std::vector<base::Json>>());
+    }
+    return values;
+}
+
+/// [{"if": {...}, "value": ...}, ...]
+Result<std::vector<ConditionalValue>> readConditional(const base::Json* json, const std::string& path)
+{
+    std::vector<ConditionalValue> values;
+    if (!json)
+        return values;
+    if (!json->is_array())
+        return fail(path + " must be a list of {\"if\": {setting: [values]}, \"value\": ...}");
+    for (std::size_t i = 0; i < json->size(); ++i) {
+        const std::string place = path + "[" + std::to_string(i) + "]";
+        base::ObjectReader reader((*json)[i], place);
+        reader.require("if").require("value");
+        const base::Json* conditions = reader.object("if");
+        const base::Json* value = reader.any("value");
+        RANKSCOPE_CHECK(reader.finish());
+        ConditionalValue one;
+        RANKSCOPE_TRY(one.conditions, readValues(*conditions, place + ".if"));
+        one.value = *value;
+        values.push_back(std::move(one));
+    }
+    return values;
+}
+
 Result<SettingSchema> readSetting(const std::string& name, const base::Json& json)
 {
     SettingSchema schema;
@@ -138,12 +184,9 @@ Result<SettingSchema> readSetting(const std::string& name, const base::Json& jso
         RANKSCOPE_CHECK(readBounds(reader, json, schema));
     }
     if (const base::Json* conditions = reader.object("showWhen")) {
-        for (const auto& item : conditions->items()) {
-            if (!item.value().is_array() || item.value().empty())
-                return fail(path + ".showWhen." + item.key() + " must be a list of values");
-            schema.showWhen.emplace_back(item.key(), item.value().get<std::vector<base::Json>>());
-        }
+        RANKSCOPE_TRY(schema.showWhen, readValues(*conditions, path + ".showWhen"));
     }
+    RANKSCOPE_TRY(schema.defaultWhen, readConditional(reader.any("defaultWhen"), path + ".defaultWhen"));
     RANKSCOPE_CHECK(reader.finish());
     RANKSCOPE_TRY(schema.type, typeOf(type, itemType, path));
     if (schema.title.empty())
@@ -152,6 +195,10 @@ Result<SettingSchema> readSetting(const std::string& name, const base::Json& jso
         return fail(path + " has a minimum above its maximum");
     if (const auto status = FamilyManifest::check(schema, schema.defaultValue); !status)
         return fail(path + ": the default is not allowed: " + status.error().message);
+    for (const auto& one : schema.defaultWhen) {
+        if (const auto status = FamilyManifest::check(schema, one.value); !status)
+            return fail(path + ": a default is not allowed: " + status.error().message);
+    }
     return schema;
 }
 
@@ -168,27 +215,27 @@ Status readCondition(base::ObjectReader& reader, const char* key, SettingConditi
     if (!value->is_array())
         return fail(shape);
     for (const auto& one : *value) {
-        if (!one.is_object() || one.empty())
-            return fail(shape);
-        auto& all = condition.anyOf.emplace_back();
-        for (const auto& item : one.items()) {
-            if (!item.value().is_array() || item.value().empty())
-                return fail(shape);
-            all.emplace_back(item.key(), item.value().get<std::vector<base::Json>>());
-        }
+        RANKSCOPE_TRY(auto values, readValues(one, key));
+        condition.anyOf.push_back(std::move(values));
+    }
+    return {};
+}
+
+/// The settings that conditions name must be there.
+Status checkNames(const SettingValues& conditions, const std::string& key,
+                  const std::vector<SettingSchema>& settings)
+{
+    for (const auto& [name, values] : conditions) {
+        if (std::ranges::find(settings, name, &SettingSchema::name) == settings.end())
+            return fail(key + " names '" + name + "', which is not a setting of this family");
     }
     return {};
 }
 
 Status checkCondition(const SettingCondition& condition, const char* key, const FamilyManifest& manifest)
 {
-    for (const auto& all : condition.anyOf) {
-        for (const auto& [name, values] : all) {
-            if (!manifest.setting(name))
-                return fail(std::string(key) + " names '" + name +
-                            "', which is not a setting of this family");
-        }
-    }
+    for (const auto& all : condition.anyOf)
+        RANKSCOPE_CHECK(checkNames(all, key, manifest.settings));
     return {};
 }
 
@@ -210,11 +257,15 @@ Status readSettings(const base::Json& json, const base::OrderedJson& ordered,
         settings.push_back(std::move(schema));
     }
     for (const auto& schema : settings) {
-        for (const auto& [other, values] : schema.showWhen) {
-            const auto found = std::ranges::find(settings, other, &SettingSchema::name);
-            if (found == settings.end())
-                return fail("settings.properties." + schema.name + ".showWhen names '" + other +
-                            "', which is not a setting of this family");
+        const std::string path = "settings.properties." + schema.name;
+        RANKSCOPE_CHECK(checkNames(schema.showWhen, path + ".showWhen", settings));
+        for (const auto& one : schema.defaultWhen) {
+            RANKSCOPE_CHECK(checkNames(one.conditions, path + ".defaultWhen", settings));
+            for (const auto& [other, values] : one.conditions) {
+                if (!std::ranges::find(settings, other, &SettingSchema::name)->defaultWhen.empty())
+                    return fail(path + ".defaultWhen depends on '" + other +
+                                "', whose own default depends on others");
+            }
         }
     }
     return {};
@@ -247,6 +298,8 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         .boolean("mergeable", manifest.mergeable);
     reader.any("$schema");
     reader.any("$comment");
+    RANKSCOPE_TRY(manifest.initialOutputWhen,
+                  readConditional(reader.any("initialOutputWhen"), "initialOutputWhen"));
     RANKSCOPE_CHECK(readCondition(reader, "nonCausal", manifest.nonCausal));
     RANKSCOPE_CHECK(readCondition(reader, "hardEvaluation", manifest.hardEvaluation));
     RANKSCOPE_CHECK(readCondition(reader, "mergesExperts", manifest.mergesExperts));
@@ -269,6 +322,14 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
         RANKSCOPE_CHECK(readSettings(*settings, ordered.at("settings"), manifest.settings));
     if (const auto complete = manifest.complete(manifest.small); !complete)
         return fail("small: " + complete.error().message);
+    for (const auto& one : manifest.initialOutputWhen) {
+        RANKSCOPE_CHECK(checkNames(one.conditions, "initialOutputWhen", manifest.settings));
+        if (one.value != "exact" && one.value != "rounding" && one.value != "changed")
+            return fail("initialOutputWhen has the value " + one.value.dump() +
+                        ", but must be exact, rounding or changed");
+    }
+    TrainingSpec suggested;
+    RANKSCOPE_CHECK(suggested.read(manifest.training));
     RANKSCOPE_CHECK(checkCondition(manifest.nonCausal, "nonCausal", manifest));
     RANKSCOPE_CHECK(checkCondition(manifest.hardEvaluation, "hardEvaluation", manifest));
     RANKSCOPE_CHECK(checkCondition(manifest.mergesExperts, "mergesExperts", manifest));
@@ -280,11 +341,43 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
 
 bool SettingCondition::holds(const base::Json& settings) const
 {
-    return always || std::ranges::any_of(anyOf, [&](const auto& all) {
-               return std::ranges::all_of(all, [&](const auto& one) {
-                   return std::ranges::find(one.second, settings.at(one.first)) != one.second.end();
-               });
-           });
+    return always || std::ranges::any_of(anyOf, [&](const auto& all) { return hold(all, settings); });
+}
+
+const base::Json& SettingSchema::defaultAmong(const base::Json& settings) const
+{
+    for (const auto& one : defaultWhen) {
+        if (hold(one.conditions, settings))
+            return one.value;
+    }
+    return defaultValue;
+}
+
+std::string FamilyManifest::initialOutputOf(const base::Json& complete) const
+{
+    for (const auto& one : initialOutputWhen) {
+        if (hold(one.conditions, complete))
+            return one.value.get<std::string>();
+    }
+    return initialOutput;
+}
+
+base::Json FamilyManifest::suggestedTraining(std::int64_t steps) const
+{
+    base::Json suggested = training;
+    const auto warmup = suggested.find("warmup");
+    if (warmup != suggested.end() && warmup->is_number() && warmup->get<double>() >= 1 &&
+        2 * warmup->get<double>() > static_cast<double>(steps))
+        suggested.erase(warmup);
+    return suggested;
+}
+
+Status FamilyManifest::completeTraining(TrainingSpec& spec) const
+{
+    base::Json missing = suggestedTraining(spec.steps);
+    for (const auto& name : spec.given)
+        missing.erase(name);
+    return spec.read(missing);
 }
 
 Result<FamilyManifest> FamilyManifest::read(const std::filesystem::path& familyJson)
@@ -327,11 +420,19 @@ Result<base::Json> FamilyManifest::complete(const base::Json& given) const
                         (known.empty() ? ", which has none" : "; its settings are: " + joined(known)));
         }
         RANKSCOPE_CHECK(check(*schema, item.value()));
+        if (schema->type == SettingType::TextList && item.value() == base::Json::array({"paper"})) {
+            all[schema->name] = schema->defaultValue;
+            continue;
+        }
         // JSON does not tell 16 from 16.0; readers of the settings do.
         if (schema->type == SettingType::Integer && item.value().is_number_float())
             all[schema->name] = static_cast<std::int64_t>(item.value().get<double>());
         else
             all[schema->name] = item.value();
+    }
+    for (const auto& schema : settings) {
+        if (!schema.defaultWhen.empty() && !given.contains(schema.name))
+            all[schema.name] = schema.defaultAmong(all);
     }
     return all;
 }

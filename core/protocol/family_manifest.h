@@ -5,6 +5,7 @@
 
 #include "core/base/json.h"
 #include "core/base/result.h"
+#include "core/protocol/job.h"
 
 #include <filesystem>
 #include <optional>
@@ -19,6 +20,15 @@ inline constexpr int pluginApiVersion = 1;
 
 enum class SettingType { Integer, Number, Boolean, Text, TextList, IntegerList };
 
+/// Settings that must have one of these values each, all together: {"router": ["switch"]}.
+using SettingValues = std::vector<std::pair<std::string, std::vector<base::Json>>>;
+
+/// What holds instead under some settings: {"if": {"router": ["switch"]}, "value": 0.001}.
+struct ConditionalValue {
+    SettingValues conditions;
+    base::Json value;
+};
+
 /// One setting of a family: a property of the manifest's JSON Schema.
 struct SettingSchema {
     std::string name;        ///< key in adapter.settings
@@ -28,21 +38,25 @@ struct SettingSchema {
     bool advanced = false;   ///< folded in forms
     SettingType type = SettingType::Number;
     base::Json defaultValue;
-    std::optional<double> minimum; ///< of the value, or of each item of an integer list
+    std::vector<ConditionalValue> defaultWhen; ///< variants with defaults of their own; the first that holds
+    std::optional<double> minimum;             ///< of the value, or of each item of an integer list
     std::optional<double> maximum;
     bool exclusiveMinimum = false;
     bool exclusiveMaximum = false;
     std::vector<std::string>
         choices; ///< allowed values of a text, or of the items of a text list; empty: any
     /// Shown (and used) only while another setting has one of these values: {"router": ["gumbel_top1"]}.
-    std::vector<std::pair<std::string, std::vector<base::Json>>> showWhen;
+    SettingValues showWhen;
+
+    /// The default among these settings, of which those named in `defaultWhen` are there.
+    [[nodiscard]] const base::Json& defaultAmong(const base::Json& settings) const;
 };
 
 /// Settings under which a statement about a family holds: false, true, or a list of settings any of which is
 /// enough, each as in showWhen ({"pool": ["sequence"], "level": ["sequence"]}: both together).
 struct SettingCondition {
     bool always = false;
-    std::vector<std::vector<std::pair<std::string, std::vector<base::Json>>>> anyOf;
+    std::vector<SettingValues> anyOf;
 
     /// Does it hold under these settings? They are complete.
     [[nodiscard]] bool holds(const base::Json& settings) const;
@@ -63,6 +77,7 @@ struct FamilyManifest {
     std::string scope;         ///< "module", "mlp-block", "layer", "model"
     std::string routing;       ///< "none", "token", "sequence", "task", "rank", "layer"
     std::string initialOutput; ///< "exact", "rounding" or "changed": is the base model's output kept at init?
+    std::vector<ConditionalValue> initialOutputWhen; ///< variants of which something else is true
     bool mergeable = false;
     /// Statements that most families need not make; none of them holds where family.json is silent.
     SettingCondition nonCausal;      ///< what a token receives depends on later tokens of its row
@@ -84,6 +99,13 @@ struct FamilyManifest {
     /// The given settings with every default written out. An unknown name, a wrong type or a value out of
     /// bounds is an error that names the setting ("rank is 0, but must be at least 1").
     [[nodiscard]] Result<base::Json> complete(const base::Json& given) const;
+    /// The initialOutput of these settings, which are complete.
+    [[nodiscard]] std::string initialOutputOf(const base::Json& complete) const;
+    /// The training settings that this family suggests to a run of that many steps: its own words, but no
+    /// warm-up that would take more than half of the run.
+    [[nodiscard]] base::Json suggestedTraining(std::int64_t steps) const;
+    /// Takes the suggestions for what the job does not say itself. Errors: as of a job's own values.
+    Status completeTraining(TrainingSpec& training) const;
     /// Checks one value; used at the field of a form.
     [[nodiscard]] static Status check(const SettingSchema& schema, const base::Json& value);
 };

@@ -83,32 +83,6 @@ Status readAdapter(const base::Json& json, AdapterSpec& adapter)
     return {};
 }
 
-Status readTraining(const base::Json& json, TrainingSpec& training)
-{
-    base::ObjectReader reader(json, "training");
-    reader.integer("steps", training.steps, 1, anyCount)
-        .integer("batchSize", training.batchSize, 1, 65536)
-        .integer("gradientAccumulation", training.gradientAccumulation, 1, 65536)
-        .number("learningRate", training.learningRate, 0, 1000)
-        .choice("schedule", training.schedule, {"cosine", "linear", "constant"})
-        .number("warmup", training.warmup, 0, static_cast<double>(anyCount))
-        .number("weightDecay", training.weightDecay, 0, 1000)
-        .number("beta1", training.beta1, 0, 1)
-        .number("beta2", training.beta2, 0, 1)
-        .number("epsilon", training.epsilon, 0, 1)
-        .number("maxGradientNorm", training.maxGradientNorm, 0, anyNumber)
-        .integer("seed", training.seed, 0, std::numeric_limits<std::int64_t>::max())
-        .integer("checkpointEvery", training.checkpointEvery, 0, anyCount)
-        .integer("threads", training.threads, 0, 4096);
-    RANKSCOPE_CHECK(reader.finish());
-    if (training.beta1 >= 1 || training.beta2 >= 1)
-        return fail("training.beta1 and training.beta2 must be below 1");
-    if (training.warmup >= 1 && training.warmup > static_cast<double>(training.steps))
-        return fail("training.warmup is " + base::Json(training.warmup).dump() +
-                    " steps, but the run has only " + std::to_string(training.steps));
-    return {};
-}
-
 Status readEvaluation(const base::Json& json, EvaluationSpec& evaluation)
 {
     base::ObjectReader reader(json, "evaluation");
@@ -165,6 +139,34 @@ std::string absolutePath(const std::string& file, const fs::path& folder)
 
 } // namespace
 
+Status TrainingSpec::read(const base::Json& json)
+{
+    base::ObjectReader reader(json, "training");
+    reader.integer("steps", steps, 1, anyCount)
+        .integer("batchSize", batchSize, 1, 65536)
+        .integer("gradientAccumulation", gradientAccumulation, 1, 65536)
+        .number("learningRate", learningRate, 0, 1000)
+        .choice("schedule", schedule, {"cosine", "linear", "constant"})
+        .number("warmup", warmup, 0, static_cast<double>(anyCount))
+        .number("weightDecay", weightDecay, 0, 1000)
+        .number("beta1", beta1, 0, 1)
+        .number("beta2", beta2, 0, 1)
+        .number("epsilon", epsilon, 0, 1)
+        .number("maxGradientNorm", maxGradientNorm, 0, anyNumber)
+        .integer("seed", seed, 0, std::numeric_limits<std::int64_t>::max())
+        .integer("checkpointEvery", checkpointEvery, 0, anyCount)
+        .integer("threads", threads, 0, 4096);
+    RANKSCOPE_CHECK(reader.finish());
+    if (beta1 >= 1 || beta2 >= 1)
+        return fail("training.beta1 and training.beta2 must be below 1");
+    if (warmup >= 1 && warmup > static_cast<double>(steps))
+        return fail("training.warmup is " + base::Json(warmup).dump() + " steps, but the run has only " +
+                    std::to_string(steps));
+    for (const auto& item : json.items())
+        given.push_back(item.key());
+    return {};
+}
+
 Result<Job> Job::fromJson(const base::Json& json)
 {
     Job job;
@@ -185,7 +187,7 @@ Result<Job> Job::fromJson(const base::Json& json)
     if (adapter)
         RANKSCOPE_CHECK(readAdapter(*adapter, job.adapter));
     if (training)
-        RANKSCOPE_CHECK(readTraining(*training, job.training));
+        RANKSCOPE_CHECK(job.training.read(*training));
     if (evaluation)
         RANKSCOPE_CHECK(readEvaluation(*evaluation, job.evaluation));
     if (analysis)

@@ -47,6 +47,12 @@ struct TrainingSpec {
     std::int64_t seed = 1;
     std::int64_t checkpointEvery = 100; ///< steps; 0: only at the end
     std::int64_t threads = 0;           ///< 0: one for each core
+    /// What the job says itself; for the rest the family's suggestions come before the defaults above
+    /// (FamilyManifest::completeTraining).
+    std::vector<std::string> given;
+
+    /// Takes over what is there. Errors: an unknown key or a value out of bounds, named.
+    Status read(const base::Json& json);
 };
 
 struct EvaluationSpec {

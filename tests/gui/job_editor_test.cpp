@@ -27,6 +27,8 @@ private Q_SLOTS:
     void fieldsMakeTheJob();
     void wrongValueIsSaidAtItsField();
     void dependentSettingsAppear();
+    void defaultsFollowTheirVariant();
+    void suggestionsGoWithTheirFamily();
     void jobFileFillsTheFields();
     void refusalGoesToItsField();
     void listsAndNumbersAreRead();
@@ -143,6 +145,49 @@ void JobEditorTest::dependentSettingsAppear()
         ->setCurrentText(QStringLiteral("gumbel_top1"));
     QVERIFY(!form.field(QStringLiteral("tau"))->isHidden());
     QCOMPARE(form.values()["tau"].get<double>(), 0.1);
+}
+
+void JobEditorTest::defaultsFollowTheirVariant()
+{
+    const auto choose = [&](const char* router) {
+        qobject_cast<QComboBox*>(m_editor->familyForm()->field(QStringLiteral("router"))->editor())
+            ->setCurrentText(QString::fromLatin1(router));
+    };
+    const auto number = [&](const char* name) {
+        return m_editor->familyForm()->values()[name].get<double>();
+    };
+    m_editor->familyChoice()->setCurrentIndex(m_editor->familyChoice()->findData(QStringLiteral("mixlora")));
+    QCOMPARE(number("jitter"), 0.0);
+    choose("switch");
+    QCOMPARE(number("jitter"), 0.01);
+    QCOMPARE(number("routerStd"), 1.0);
+    QCOMPARE(number("zLossCoefficient"), 0.001);
+    type(m_editor->familyForm(), "jitter", QStringLiteral("0.05"));
+    choose("top-k");
+    QCOMPARE(number("routerStd"), 0.02);
+    QCOMPARE(number("jitter"), 0.05); // the user's own
+}
+
+void JobEditorTest::suggestionsGoWithTheirFamily()
+{
+    const auto choose = [&](const char* family) {
+        m_editor->familyChoice()->setCurrentIndex(
+            m_editor->familyChoice()->findData(QString::fromLatin1(family)));
+    };
+    const auto training = [&] { return m_editor->trainingForm()->values(); };
+    choose("lora");
+    const std::int64_t usual = training()["batchSize"].get<std::int64_t>();
+    choose("mor");
+    QCOMPARE(training()["batchSize"].get<std::int64_t>(), std::int64_t(8));
+    choose("lora");
+    QCOMPARE(training()["batchSize"].get<std::int64_t>(), usual);
+    type(m_editor->trainingForm(), "batchSize", QStringLiteral("3"));
+    choose("dora");
+    QCOMPARE(training()["batchSize"].get<std::int64_t>(), std::int64_t(3));
+    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"adapter":{"family":"vblora"},"training":{"steps":7}})"),
+                                 {}));
+    QCOMPARE(training()["learningRate"].get<double>(), 1e-3);
+    QCOMPARE(training()["steps"].get<std::int64_t>(), std::int64_t(7));
 }
 
 void JobEditorTest::jobFileFillsTheFields()

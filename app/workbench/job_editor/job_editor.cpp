@@ -331,11 +331,17 @@ void JobEditor::chooseFamily(int index)
     m_familyText->setText(QString::fromStdString(family.summary + "\n" + family.paper +
                                                  (family.link.empty() ? "" : ", " + family.link)));
     m_familyForm->setSchemas(family.settings);
-    if (family.training.is_object() && !family.training.empty()) {
-        Json training = m_trainingForm->values();
-        training.update(family.training);
-        m_trainingForm->setValues(training);
+    // What the family chosen before suggested goes with it, unless the user changed it.
+    Json training = m_trainingForm->values();
+    for (const auto& item : m_suggested.items()) {
+        if (const auto now = training.find(item.key()); now != training.end() && *now == item.value())
+            training.erase(now);
     }
+    const auto steps = training.find("steps");
+    const bool whole = steps != training.end() && steps->is_number_integer();
+    m_suggested = family.suggestedTraining(whole ? steps->get<std::int64_t>() : 0);
+    training.update(m_suggested);
+    m_trainingForm->setValues(training);
     changed();
 }
 
@@ -507,7 +513,9 @@ bool JobEditor::setJobText(const QString& text, const QString& folder)
     if (family >= 0)
         m_family->setCurrentIndex(family);
     m_familyForm->setValues(part(adapter, "settings"));
-    m_trainingForm->setValues(part(job, "training"));
+    Json training = m_suggested; // for what the job does not say
+    training.update(part(job, "training"));
+    m_trainingForm->setValues(training);
     m_evaluationForm->setValues(part(job, "evaluation"));
     m_analysisForm->setValues(part(job, "analysis"));
     m_device->setEditText(QString::fromStdString(job.value("device", "auto")));

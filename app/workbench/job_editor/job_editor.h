@@ -71,6 +71,7 @@ private:
 
     EngineLink* m_engine;
     std::vector<protocol::FamilyManifest> m_families;
+    base::Json m_suggested = base::Json::object(); ///< training settings of the family that is chosen
     QLineEdit* m_name = nullptr;
     QComboBox* m_model = nullptr;
     QFormLayout* m_modelForm = nullptr;

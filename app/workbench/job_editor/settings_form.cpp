@@ -71,6 +71,7 @@ QString toolTipOf(const SettingSchema& schema)
 SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
     : QWidget(parent),
       m_schema(schema),
+      m_default(schema.defaultValue),
       m_editor(makeEditor()),
       m_error(new QLabel(this))
 {
@@ -195,6 +196,17 @@ void SettingField::setValue(const Json& value)
     }
 }
 
+void SettingField::followDefault(const Json& settings)
+{
+    const Json& now = m_schema.defaultAmong(settings);
+    if (now == m_default)
+        return;
+    const bool untouched = value() == m_default;
+    m_default = now;
+    if (untouched)
+        setValue(now);
+}
+
 QString SettingField::problem() const
 {
     const Status status = protocol::FamilyManifest::check(m_schema, value());
@@ -239,6 +251,7 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
         layout->addWidget(field);
         m_fields.push_back(field);
         connect(field, &SettingField::edited, this, [this] {
+            followDefaults();
             check();
             Q_EMIT edited();
         });
@@ -299,6 +312,23 @@ void SettingsForm::check()
     }
 }
 
+void SettingsForm::followDefaults()
+{
+    const Json settings = all();
+    for (SettingField* field : m_fields) {
+        const QSignalBlocker blocker(field);
+        field->followDefault(settings);
+    }
+}
+
+Json SettingsForm::all() const
+{
+    Json values = Json::object();
+    for (const SettingField* field : m_fields)
+        values[field->schema().name] = field->value();
+    return values;
+}
+
 Json SettingsForm::values() const
 {
     Json values = Json::object();
@@ -312,8 +342,10 @@ void SettingsForm::setValues(const Json& values)
 {
     for (SettingField* field : m_fields) {
         const auto given = values.is_object() ? values.find(field->schema().name) : values.end();
+        const QSignalBlocker blocker(field);
         field->setValue(given != values.end() ? *given : field->schema().defaultValue);
     }
+    followDefaults();
     check();
     Q_EMIT edited();
 }

@@ -28,6 +28,8 @@ public:
     /// refuse.
     [[nodiscard]] base::Json value() const;
     void setValue(const base::Json& value);
+    /// Takes the default that belongs to these settings, if what stands in the field is a default.
+    void followDefault(const base::Json& settings);
     /// The schema's own check of the present value; empty if it holds.
     [[nodiscard]] QString problem() const;
     void showError(const QString& message);
@@ -41,6 +43,7 @@ private:
     QWidget* makeEditor();
 
     protocol::SettingSchema m_schema;
+    base::Json m_default; ///< the one that last applied
     QWidget* m_editor;
     QLabel* m_error;
 };
@@ -70,6 +73,8 @@ Q_SIGNALS:
 
 private:
     void check();
+    void followDefaults();
+    [[nodiscard]] base::Json all() const;
     [[nodiscard]] bool shown(const protocol::SettingSchema& schema) const;
 
     QVBoxLayout* m_column;

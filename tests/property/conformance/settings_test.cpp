@@ -29,7 +29,7 @@ TEST(Settings, AreCompletedWithTheirDefaults)
         ASSERT_TRUE(complete) << complete.error().message;
         EXPECT_EQ(complete->size(), plugin.manifest.settings.size());
         for (const auto& schema : plugin.manifest.settings) {
-            EXPECT_EQ(complete->at(schema.name), schema.defaultValue) << schema.name;
+            EXPECT_EQ(complete->at(schema.name), schema.defaultAmong(*complete)) << schema.name;
             EXPECT_FALSE(schema.title.empty()) << schema.name;
             EXPECT_FALSE(schema.description.empty()) << schema.name;
         }

@@ -108,6 +108,80 @@ TEST_F(Manifest, NamesTheSettingThatIsWrong)
               std::string::npos);
 }
 
+TEST_F(Manifest, GivesVariantsTheirOwnDefaults)
+{
+    base::Json json = base::parseJson(wellFormed).value();
+    json["settings"]["properties"]["alpha"]["defaultWhen"] =
+        base::parseJson(R"([{"if": {"router": ["topk"], "shared": [true]}, "value": 8},
+                            {"if": {"router": ["topk"]}, "value": 4}])")
+            .value();
+    const auto manifest = read(json);
+    ASSERT_TRUE(manifest) << manifest.error().message;
+    EXPECT_EQ(manifest->complete(base::Json::object())->at("alpha"), 32);
+    EXPECT_EQ(manifest->complete({{"router", "topk"}})->at("alpha"), 4);
+    EXPECT_EQ(manifest->complete({{"router", "topk"}, {"shared", true}})->at("alpha"), 8);
+    EXPECT_EQ(manifest->complete({{"router", "topk"}, {"alpha", 5}})->at("alpha"), 5) << "said is said";
+
+    auto refused = [&](const char* defaultWhen) {
+        base::Json wrong = base::parseJson(wellFormed).value();
+        wrong["settings"]["properties"]["alpha"]["defaultWhen"] = base::parseJson(defaultWhen).value();
+        return errorOf(wrong);
+    };
+    EXPECT_NE(refused(R"([{"if": {"router": ["topk"]}, "value": 0}])").find("a default is not allowed"),
+              std::string::npos);
+    EXPECT_NE(refused(R"([{"if": {"nothing": [1]}, "value": 1}])").find("'nothing', which is not a setting"),
+              std::string::npos);
+    EXPECT_NE(refused(R"([{"if": {"alpha": [1]}, "value": 1}])").find("whose own default depends on others"),
+              std::string::npos);
+    EXPECT_NE(refused(R"([{"value": 1}])").find("if"), std::string::npos);
+    EXPECT_NE(refused(R"({"if": {}})").find("must be a list"), std::string::npos);
+}
+
+TEST_F(Manifest, SaysWhatVariantsDoToTheFirstOutput)
+{
+    base::Json json = base::parseJson(wellFormed).value();
+    json["initialOutputWhen"] =
+        base::parseJson(R"([{"if": {"router": ["topk"]}, "value": "changed"}])").value();
+    const auto manifest = read(json);
+    ASSERT_TRUE(manifest) << manifest.error().message;
+    EXPECT_EQ(manifest->initialOutputOf(*manifest->complete(base::Json::object())), "exact");
+    EXPECT_EQ(manifest->initialOutputOf(*manifest->complete({{"router", "topk"}})), "changed");
+    json["initialOutputWhen"][0]["value"] = "perhaps";
+    EXPECT_NE(errorOf(json).find("must be exact, rounding or changed"), std::string::npos);
+}
+
+TEST_F(Manifest, SuggestsWhatAJobDoesNotSay)
+{
+    base::Json json = base::parseJson(wellFormed).value();
+    json["training"] = {{"learningRate", 1e-3}, {"schedule", "constant"}, {"warmup", 200}};
+    const auto manifest = read(json);
+    ASSERT_TRUE(manifest) << manifest.error().message;
+    TrainingSpec said;
+    ASSERT_TRUE(said.read({{"steps", 1000}, {"learningRate", 5e-5}}));
+    ASSERT_TRUE(manifest->completeTraining(said));
+    EXPECT_EQ(said.learningRate, 5e-5);
+    EXPECT_EQ(said.schedule, "constant");
+    EXPECT_EQ(said.warmup, 200);
+    EXPECT_EQ(said.batchSize, TrainingSpec().batchSize);
+    TrainingSpec brief;
+    ASSERT_TRUE(brief.read({{"steps", 60}}));
+    ASSERT_TRUE(manifest->completeTraining(brief));
+    EXPECT_EQ(brief.learningRate, 1e-3);
+    EXPECT_EQ(brief.warmup, TrainingSpec().warmup) << "200 steps of warm-up do not fit a run of 60";
+
+    json["training"] = {{"learningRate", -1}};
+    EXPECT_NE(errorOf(json).find("training.learningRate"), std::string::npos);
+    json["training"] = {{"epochs", 1}};
+    EXPECT_NE(errorOf(json).find("epochs"), std::string::npos);
+}
+
+TEST_F(Manifest, ReadsPaperAsTheDefaultTargets)
+{
+    const auto manifest = read(std::string(wellFormed));
+    ASSERT_TRUE(manifest);
+    EXPECT_EQ(manifest->complete({{"targets", {"paper"}}})->at("targets"), base::Json::array({"q_proj"}));
+}
+
 TEST_F(Manifest, SaysWhereAStatementHolds)
 {
     base::Json json = base::parseJson(wellFormed).value();
