@@ -32,7 +32,7 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
         return wrong(Error{"there is nothing to evaluate on: name files with --data"}, 2);
     if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
         return wrong(status.error(), 1);
-    const train::Evaluator evaluator(*session->model, *session->tokenizer, session->chat, session->job);
+    const train::Evaluator evaluator = session->evaluator();
     base::OrderedJson result{{"checkpoint", located->folder.string()},
                              {"tasks", base::OrderedJson::object()}};
     for (std::size_t i = 0; i < session->data.test.size(); ++i) {

@@ -27,14 +27,14 @@ ExpertStack::ExpertStack(ParameterStore& store, const checkpoint::LinearShape& s
 {
 }
 
-at::Tensor ExpertStack::down(const at::Tensor& x, double dropout) const
+at::Tensor ExpertStack::down(const at::Tensor& x, const kernels::DropoutMask& drop) const
 {
-    return kernels::lowRankDown(x, m_a.flatten(0, -2), dropout).view({x.size(0), -1, rank()});
+    return kernels::lowRankDown(x, m_a.flatten(0, -2), drop).view({x.size(0), -1, rank()});
 }
 
-at::Tensor ExpertStack::down(const at::Tensor& x, std::int64_t expert, double dropout) const
+at::Tensor ExpertStack::down(const at::Tensor& x, std::int64_t expert, const kernels::DropoutMask& drop) const
 {
-    return kernels::lowRankDown(x, expertA(expert), dropout);
+    return kernels::lowRankDown(x, expertA(expert), drop);
 }
 
 at::Tensor ExpertStack::up(const at::Tensor& x, const model::FrozenLinear& base, const at::Tensor& h,
@@ -46,7 +46,7 @@ at::Tensor ExpertStack::up(const at::Tensor& x, const model::FrozenLinear& base,
 at::Tensor ExpertStack::alone(const at::Tensor& x, const model::FrozenLinear& base, std::int64_t expert,
                               double scale) const
 {
-    return kernels::lowRankLinear(x, {}, base.weight, base.bias, expertA(expert), m_b[expert], scale);
+    return kernels::lowRankLinear(x, base.weight, base.bias, expertA(expert), m_b[expert], scale);
 }
 
 LowRankDelta ExpertStack::merged(const at::Tensor& weights, double scale) const

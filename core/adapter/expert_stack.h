@@ -35,16 +35,18 @@ public:
     [[nodiscard]] std::int64_t experts() const { return m_b.size(0); }
     [[nodiscard]] std::int64_t rank() const { return m_b.size(2); }
 
-    /// base [M, out] + scale * B_e A_e x for rows sorted by expert (offsets [N + 1]).
+    /// base [M, out] + scale * B_e A_e drop(x) for rows sorted by expert (offsets [N + 1]).
     [[nodiscard]] at::Tensor add(const at::Tensor& base, const at::Tensor& x,
-                                 const std::vector<std::int64_t>& offsets, double scale) const
+                                 const std::vector<std::int64_t>& offsets, double scale,
+                                 const kernels::DropoutMask& drop = {}) const
     {
-        return kernels::groupedLowRank(base, x, m_a, m_b, offsets, scale);
+        return kernels::groupedLowRank(base, x, m_a, m_b, offsets, scale, drop);
     }
     /// Every expert's A drop(x) for every token, as one product: [T, N, r]; [T, 1, r] where they share A.
-    [[nodiscard]] at::Tensor down(const at::Tensor& x, double dropout) const;
+    [[nodiscard]] at::Tensor down(const at::Tensor& x, const kernels::DropoutMask& drop) const;
     /// One expert's A drop(x): [T, r].
-    [[nodiscard]] at::Tensor down(const at::Tensor& x, std::int64_t expert, double dropout) const;
+    [[nodiscard]] at::Tensor down(const at::Tensor& x, std::int64_t expert,
+                                  const kernels::DropoutMask& drop) const;
     /// W x + bias + scale * sum_j B_j h_j for h [T, N, r], as one product over all ranks.
     [[nodiscard]] at::Tensor up(const at::Tensor& x, const model::FrozenLinear& base, const at::Tensor& h,
                                 double scale) const;

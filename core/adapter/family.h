@@ -52,7 +52,9 @@ public:
     virtual void beginPass(const model::Pass&) {}
     /// The auxiliary loss of the last pass, already weighted; undefined if the family has none.
     virtual at::Tensor auxiliaryLoss() { return {}; }
-    /// Called after each optimizer step (loss-free balance).
+    /// Called after each training pass, its backward pass included (loss-free balance).
+    virtual void afterPass() {}
+    /// Called after each optimizer step: what was derived from the tensors no longer holds.
     virtual void afterStep() {}
 
     /// The weights this adapter changes.

@@ -86,14 +86,13 @@ at::Tensor LoraMixtureSite::dense(const at::Tensor& x, const model::FrozenLinear
 {
     const at::Tensor gates = m_last.dense().unsqueeze(2); // [T, N, 1]
     at::Tensor h;                                         // [T, N, r] or [T, 1, r]
-    const double dropout = pass.training ? m_options.dropout : 0;
-    if (m_options.dropoutPerExpert && dropout > 0) {
+    if (m_options.dropoutPerExpert && pass.training && m_options.dropout > 0) {
         std::vector<at::Tensor> each;
         for (std::int64_t expert = 0; expert < m_options.experts; ++expert)
-            each.push_back(m_pairs.down(x, expert, dropout));
+            each.push_back(m_pairs.down(x, expert, drawDropout(m_options.dropout, pass)));
         h = at::stack(each, 1);
     } else {
-        h = m_pairs.down(x, dropout);
+        h = m_pairs.down(x, drawDropout(m_options.dropout, pass));
     }
     if (m_options.mix == Mix::Parameters)
         h = (gates * h).sum(1, true);
@@ -104,15 +103,16 @@ at::Tensor LoraMixtureSite::sorted(const at::Tensor& x, const model::FrozenLinea
                                    const model::Pass& pass) const
 {
     const auto groups = m_last.groups();
-    at::Tensor rows;
-    if (m_options.dropoutPerExpert)
-        rows = adapter::dropout(kernels::gatherTokens(x, groups), m_options.dropout, pass.training);
-    else
-        rows = kernels::gatherTokens(adapter::dropout(x, m_options.dropout, pass.training), groups);
+    const kernels::DropoutMask drop = drawDropout(m_options.dropout, pass);
+    at::Tensor seen = x;
+    if (!m_options.dropoutPerExpert && drop.p > 0) // one mask for a token, whichever experts it goes to
+        seen = kernels::dropout(x.to(m_last.weights.scalar_type()), drop);
+    const at::Tensor rows = kernels::gatherTokens(seen, groups);
     const at::Tensor nothing =
         at::zeros({rows.size(0), shape().out}, m_last.weights.options().requires_grad(false));
-    const at::Tensor updates =
-        m_pairs.add(nothing, rows, groups.offsets, m_options.scale) * m_last.rowWeights(groups);
+    const at::Tensor updates = m_pairs.add(nothing, rows, groups.offsets, m_options.scale,
+                                           m_options.dropoutPerExpert ? drop : kernels::DropoutMask{}) *
+                               m_last.rowWeights(groups);
     return (base.forward(x) + kernels::scatterTokens(updates, groups)).to(x.scalar_type());
 }
 

@@ -2,15 +2,14 @@
 #include "core/adapter/low_rank_site.h"
 
 #include "core/adapter/targets.h"
-#include "kernels/dropout/op.h"
 #include "kernels/low_rank/op.h"
 
 namespace rankscope::adapter
 {
 
-at::Tensor dropout(const at::Tensor& x, double p, bool training)
+kernels::DropoutMask drawDropout(double p, const model::Pass& pass)
 {
-    return training ? kernels::dropout(x, p) : x;
+    return kernels::drawDropout(pass.training ? p : 0);
 }
 
 LowRankOptions LowRankOptions::read(const Settings& settings)
@@ -32,9 +31,8 @@ LowRankSite::LowRankSite(ParameterStore& store, const checkpoint::LinearShape& s
 
 at::Tensor LowRankSite::forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass)
 {
-    const bool drops = pass.training && m_options.dropout > 0;
-    return kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(),
-                                  base.weight, base.bias, m_a, m_b, m_options.scale());
+    return kernels::lowRankLinear(x, base.weight, base.bias, m_a, m_b, m_options.scale(),
+                                  drawDropout(m_options.dropout, pass));
 }
 
 Delta LowRankSite::delta(std::int64_t) const

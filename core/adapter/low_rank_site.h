@@ -40,7 +40,7 @@ private:
     at::Tensor m_b; ///< [out, r]
 };
 
-/// Dropout in the type the adapter computes in; x itself where nothing is dropped.
-at::Tensor dropout(const at::Tensor& x, double p, bool training);
+/// The dropout of one pass: drawn in training, none otherwise.
+kernels::DropoutMask drawDropout(double p, const model::Pass& pass);
 
 } // namespace rankscope::adapter

@@ -88,6 +88,13 @@ Routing MixtureMlp::route(const at::Tensor& logits, const model::Pass& pass) con
     return routing;
 }
 
+at::Tensor MixtureMlp::chosenLoad() const
+{
+    if (m_routing.kind != MixtureRouting::Kind::Switch)
+        return m_last.load();
+    return Routing{m_last.probabilities, stableTopK(m_logits, 1), {}, {}}.load();
+}
+
 at::Tensor MixtureMlp::forward(const at::Tensor& x, const model::MlpBlock& block, const model::Pass& pass)
 {
     const at::Tensor input = jitter(x, m_routing.jitter, pass.training);
@@ -98,20 +105,31 @@ at::Tensor MixtureMlp::forward(const at::Tensor& x, const model::MlpBlock& block
     auto combine = [&](const at::Tensor& rows) {
         return kernels::scatterTokens(rows.to(m_router.scalar_type()) * weights, groups).to(x.scalar_type());
     };
+    if (!m_routing.fused) {
+        // Each projection sums the experts' parts alone over the frozen one, which no router weighs.
+        const at::Tensor unweighed = 1 - m_last.dense().sum(-1, true);
+        auto summed = [&](const model::FrozenLinear& linear, const at::Tensor& seen) {
+            const at::Tensor frozen = linear.forward(seen);
+            const at::Tensor out = m_experts->project(linear, kernels::gatherTokens(frozen, groups),
+                                                      kernels::gatherTokens(seen, groups), groups, pass);
+            if (m_routing.kind != MixtureRouting::Kind::Switch)
+                return combine(out); // the weights sum to 1
+            return combine(out) + (unweighed * frozen * m_experts->baseShare()).to(x.scalar_type());
+        };
+        std::vector<at::Tensor> projected;
+        for (const auto& site : block.inputs)
+            projected.push_back(summed(site.base, input));
+        return summed(block.down.base, model::MlpBlock::activate(projected));
+    }
     const at::Tensor rows = kernels::gatherTokens(input, groups);
     std::vector<at::Tensor> projected;
     for (const auto& site : block.inputs) {
         // The frozen projection once for each token, then shared by all experts the token goes to.
         const at::Tensor base = kernels::gatherTokens(site.base.forward(input), groups);
-        const at::Tensor out = m_experts->project(site.base, base, rows, groups, pass);
-        projected.push_back(m_routing.fused ? out : combine(out));
+        projected.push_back(m_experts->project(site.base, base, rows, groups, pass));
     }
-    at::Tensor activated = model::MlpBlock::activate(projected);
-    at::Tensor base = block.down.base.forward(activated);
-    if (!m_routing.fused) {
-        activated = kernels::gatherTokens(activated, groups);
-        base = kernels::gatherTokens(base, groups);
-    }
+    const at::Tensor activated = model::MlpBlock::activate(projected);
+    const at::Tensor base = block.down.base.forward(activated);
     return combine(m_experts->project(block.down.base, base, activated, groups, pass));
 }
 
@@ -165,7 +183,7 @@ at::Tensor MixtureAdapter::auxiliaryLoss()
             continue;
         probabilities.push_back(block->routing().probabilities);
         logits.push_back(block->logits());
-        const at::Tensor one = block->routing().load();
+        const at::Tensor one = block->chosenLoad();
         load = load.defined() ? load + one : one;
     }
     if (probabilities.empty() || (m_routing.balanceCoefficient == 0 && m_routing.zCoefficient == 0))

@@ -50,6 +50,8 @@ public:
     virtual at::Tensor project(const model::FrozenLinear& linear, const at::Tensor& base, const at::Tensor& x,
                                const kernels::ExpertGroups& groups, const model::Pass& pass) = 0;
     [[nodiscard]] virtual Delta delta(const std::string& module, std::int64_t expert) const = 0;
+    /// The part of `base` in what project() returns.
+    [[nodiscard]] virtual double baseShare() const { return 1; }
 };
 
 /// One block: router, dispatch, experts, weighted sum.
@@ -66,6 +68,9 @@ public:
     /// Of the last pass; its tensors carry gradients. Nothing defined before the first.
     [[nodiscard]] const Routing& routing() const { return m_last; }
     [[nodiscard]] const at::Tensor& logits() const { return m_logits; }
+    /// Tokens that chose each expert, [N]: what the balance loss counts. Switch's capacity comes after the
+    /// choice; were dropped tokens not counted, a collapse onto one expert would cost nothing.
+    [[nodiscard]] at::Tensor chosenLoad() const;
 
 private:
     [[nodiscard]] Routing route(const at::Tensor& logits, const model::Pass& pass) const;

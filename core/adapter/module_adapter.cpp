@@ -84,6 +84,12 @@ void ModuleAdapter::beginPass(const model::Pass&)
         site->beginPass();
 }
 
+void ModuleAdapter::afterPass()
+{
+    for (const auto& site : m_sites.all())
+        site->afterPass();
+}
+
 void ModuleAdapter::afterStep()
 {
     for (const auto& site : m_sites.all())

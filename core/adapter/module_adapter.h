@@ -42,7 +42,8 @@ public:
     virtual void beginPass() {}
     /// Of the last pass, with gradients; nullptr where nothing routes or no pass has run.
     [[nodiscard]] virtual const Routing* routing() const { return nullptr; }
-    /// After an optimizer step: loss-free balance.
+    /// As Adapter::afterPass() and afterStep().
+    virtual void afterPass() {}
     virtual void afterStep() {}
 
 private:
@@ -90,6 +91,7 @@ public:
                   const std::vector<checkpoint::LinearShape>& linears, const ModuleSites::Make& make);
 
     void beginPass(const model::Pass& pass) override;
+    void afterPass() override;
     void afterStep() override;
     [[nodiscard]] std::vector<DeltaSite> deltaSites() const override { return m_sites.deltaSites(); }
     [[nodiscard]] Delta delta(std::int64_t layer, const std::string& module,

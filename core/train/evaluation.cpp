@@ -80,8 +80,29 @@ std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const P
                                            : evaluateOpen(file, progress, task);
 }
 
-Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>>& examples,
-                                    const std::vector<std::size_t>& gold) const
+std::vector<double> Evaluator::scoreWhole(const std::vector<std::vector<text::Example>>& examples) const
+{
+    std::vector<const text::Example*> rows;
+    for (const auto& candidates : examples) {
+        for (const auto& candidate : candidates)
+            rows.push_back(&candidate);
+    }
+    const auto supervised = makeSupervisedPass(rows, false, m_model.device());
+    const at::Tensor hidden = m_model.forward(supervised.pass).index_select(0, supervised.positions);
+    const at::Tensor each = kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels)
+                                .second.to(at::kCPU, at::kDouble);
+    std::vector<double> score;
+    const auto* next = each.const_data_ptr<double>();
+    for (const auto* row : rows) {
+        score.push_back(0);
+        for (auto t = row->promptLength; t < static_cast<std::int64_t>(row->ids.size()); ++t)
+            score.back() -= *next++;
+    }
+    return score;
+}
+
+std::vector<double>
+Evaluator::scoreBehindPrompts(const std::vector<std::vector<text::Example>>& examples) const
 {
     std::vector<std::vector<text::TokenId>> prompts;
     std::int64_t longestAnswer = 0;
@@ -139,15 +160,22 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
                 score[i] -= each.const_data_ptr<double>()[next++];
         }
     }
+    return score;
+}
+
+Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>>& examples,
+                                    const std::vector<std::size_t>& gold) const
+{
+    const auto score = m_causal ? scoreBehindPrompts(examples) : scoreWhole(examples);
     Choice result;
-    std::size_t index = 0;
+    auto begin = score.begin();
     for (std::size_t row = 0; row < examples.size(); ++row) {
-        const auto begin = score.begin() + static_cast<std::ptrdiff_t>(index);
         const auto end = begin + static_cast<std::ptrdiff_t>(examples[row].size());
+        const text::Example& right = examples[row][gold[row]];
         result.chosen.push_back(static_cast<std::size_t>(std::max_element(begin, end) - begin));
-        result.loss -= score[index + gold[row]];
-        result.tokens += static_cast<std::int64_t>(answers[index + gold[row]].size());
-        index += examples[row].size();
+        result.loss -= begin[static_cast<std::ptrdiff_t>(gold[row])];
+        result.tokens += static_cast<std::int64_t>(right.ids.size()) - right.promptLength;
+        begin = end;
     }
     return result;
 }

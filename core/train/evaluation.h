@@ -26,12 +26,16 @@ struct TaskScore {
 class Evaluator
 {
 public:
+    /// `causal`: no token sees a later one of its row. Where an adapter lets it (SMEAR merges its experts for
+    /// the whole row), candidates are scored as whole rows, as in training, not behind a prompt kept from
+    /// before.
     Evaluator(const model::Decoder& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat,
-              const protocol::Job& job)
+              const protocol::Job& job, bool causal = true)
         : m_model(model),
           m_tokenizer(tokenizer),
           m_chat(chat),
-          m_job(job)
+          m_job(job),
+          m_causal(causal)
     {
     }
 
@@ -59,6 +63,11 @@ private:
     /// candidate.
     [[nodiscard]] Choice choose(const std::vector<std::vector<text::Example>>& examples,
                                 const std::vector<std::size_t>& gold) const;
+    /// Log-likelihoods of the candidates' answers, one row's after the other's.
+    [[nodiscard]] std::vector<double>
+    scoreBehindPrompts(const std::vector<std::vector<text::Example>>& examples) const;
+    [[nodiscard]] std::vector<double>
+    scoreWhole(const std::vector<std::vector<text::Example>>& examples) const;
     /// Summed loss and number of the answers' tokens.
     [[nodiscard]] std::pair<double, std::int64_t>
     answerLoss(const std::vector<text::Example>& examples) const;
@@ -72,6 +81,7 @@ private:
     const text::Tokenizer& m_tokenizer;
     const text::ChatTemplate& m_chat;
     const protocol::Job& m_job;
+    bool m_causal;
 };
 
 } // namespace rankscope::train

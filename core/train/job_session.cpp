@@ -118,6 +118,7 @@ Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& pl
         return fail("the adapter family " + job.adapter.family + " cannot be attached to " + job.model.path +
                     ": " + error.what());
     }
+    session.causal = !fitted.plugin->manifest.nonCausal.holds(fitted.settings);
     session.job = std::move(job);
     return session;
 }

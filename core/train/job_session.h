@@ -6,6 +6,7 @@
 #include "core/adapter/plugin_loader.h"
 #include "core/model/decoder.h"
 #include "core/protocol/job.h"
+#include "core/train/evaluation.h"
 #include "core/train/task_data.h"
 
 #include <memory>
@@ -37,6 +38,10 @@ struct JobSession {
     std::filesystem::path identityFile; ///< whose hash stands for the base model
     std::unique_ptr<model::Decoder> model;
     std::unique_ptr<adapter::Adapter> adapter; ///< destroyed before the model
+    bool causal = true; ///< false: with these settings the adapter lets a token see later ones of its row
+
+    /// Evaluates this model with this adapter. The session must outlive it.
+    [[nodiscard]] Evaluator evaluator() const { return {*model, *tokenizer, chat, job, causal}; }
 
     /// `progress`: tensors loaded and in all; false cancels.
     static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins,

@@ -89,6 +89,7 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
             loss = loss + share;
         }
         loss.backward();
+        m_session.adapter->afterPass();
         const double before = m_measures.seconds();
         if (m_job.analysis.every > 0)
             m_measures.observe(supervised.pass);
@@ -204,7 +205,7 @@ Result<bool> Trainer::evaluate(std::int64_t step)
                              "Mean negative log-likelihood of the right answers' tokens on the test rows.",
                              axes},
                             std::vector<float>(m_session.data.tasks.size(), missing)};
-    const Evaluator evaluator(*m_session.model, *m_session.tokenizer, m_session.chat, m_job);
+    const Evaluator evaluator = m_session.evaluator();
     std::int64_t done = 0;
     auto last = Clock::now();
     for (std::size_t i = 0; i < m_session.data.test.size(); ++i) {

@@ -42,46 +42,46 @@ at::Tensor reference(const at::Tensor& x, double p, std::int64_t seed)
 class Dropout : public torch::autograd::Function<Dropout>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, double p, std::int64_t seed)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const DropoutMask& mask)
     {
-        context->saved_data["p"] = p;
-        context->saved_data["seed"] = seed;
-        return dropoutWith(x, p, seed);
+        context->saved_data["p"] = mask.p;
+        context->saved_data["seed"] = mask.seed;
+        return applyDropout(x, mask);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
     {
-        return {dropoutWith(gradients[0], context->saved_data["p"].toDouble(),
-                            context->saved_data["seed"].toInt()),
-                {},
-                {}};
+        const DropoutMask mask{context->saved_data["p"].toDouble(), context->saved_data["seed"].toInt()};
+        return {applyDropout(gradients[0], mask), {}};
     }
 };
 
 } // namespace
 
-std::int64_t drawDropoutSeed()
+DropoutMask drawDropout(double p)
 {
+    TORCH_CHECK(p >= 0 && p < 1, "dropout: the probability must lie in [0, 1)");
+    if (p == 0)
+        return {};
     at::Generator generator = at::detail::getDefaultCPUGenerator();
     const std::lock_guard<std::mutex> lock(generator.mutex());
-    return static_cast<std::int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64());
+    return {p, static_cast<std::int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64())};
 }
 
-at::Tensor dropoutWith(const at::Tensor& x, double p, std::int64_t seed)
+at::Tensor applyDropout(const at::Tensor& x, const DropoutMask& mask)
 {
+    if (mask.p == 0)
+        return x;
     static const auto op = c10::Dispatcher::singleton()
                                .findSchemaOrThrow("rankscope::dropout", "")
                                .typed<at::Tensor(const at::Tensor&, double, std::int64_t)>();
     at::AutoDispatchBelowADInplaceOrView guard;
-    return op.call(x.contiguous(), p, seed);
+    return op.call(x.contiguous(), mask.p, mask.seed);
 }
 
-at::Tensor dropout(const at::Tensor& x, double p)
+at::Tensor dropout(const at::Tensor& x, const DropoutMask& mask)
 {
-    TORCH_CHECK(p >= 0 && p < 1, "dropout: the probability must lie in [0, 1)");
-    if (p == 0)
-        return x;
-    return Dropout::apply(x, p, drawDropoutSeed());
+    return mask.p == 0 ? x : Dropout::apply(x, mask);
 }
 
 TORCH_LIBRARY_FRAGMENT(rankscope, library)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/low_rank/op.h"
 
-#include "kernels/dropout/op.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bincount.h>
@@ -38,22 +36,32 @@ void addProduct(at::Tensor y, const at::Tensor& h, const at::Tensor& bTransposed
         y.add_(at::mm(h, bTransposed), scale);
 }
 
+void keep(AutogradContext* context, const DropoutMask& drop)
+{
+    context->saved_data["p"] = drop.p;
+    context->saved_data["seed"] = drop.seed;
+}
+
+DropoutMask kept(AutogradContext* context)
+{
+    return {context->saved_data["p"].toDouble(), context->saved_data["seed"].toInt()};
+}
+
 class LowRankLinear : public torch::autograd::Function<LowRankLinear>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                              const std::optional<at::Tensor>& xAdapter, const at::Tensor& weight,
-                              const std::optional<at::Tensor>& bias, const at::Tensor& a, const at::Tensor& b,
-                              double scale)
+    // The bias comes last: needs_input_grad() counts only tensors that are there.
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                              const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias,
+                              double scale, const DropoutMask& drop)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
-        const at::Tensor& seen = xAdapter ? *xAdapter : x;
         at::Tensor y = at::linear(x, weight, bias);
-        const at::Tensor h = at::mm(seen.to(a.scalar_type()), a.t());
+        const at::Tensor h = at::mm(applyDropout(x.to(a.scalar_type()), drop), a.t());
         addProduct(y, h, b.t(), scale);
-        context->save_for_backward({seen, weight, a, b, h});
+        context->save_for_backward({x, weight, a, b, h});
         context->saved_data["scale"] = scale;
-        context->saved_data["shared"] = !xAdapter.has_value();
+        keep(context, drop);
         return y;
     }
 
@@ -61,39 +69,36 @@ public:
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         const auto saved = context->get_saved_variables();
-        const auto& [seen, weight, a, b, h] = std::tie(saved[0], saved[1], saved[2], saved[3], saved[4]);
+        const auto& [x, weight, a, b, h] = std::tie(saved[0], saved[1], saved[2], saved[3], saved[4]);
         const double scale = context->saved_data["scale"].toDouble();
-        const bool shared = context->saved_data["shared"].toBool();
+        const DropoutMask drop = kept(context);
         const at::Tensor& gradient = gradients[0];
         const at::Tensor wide = gradient.to(a.scalar_type());
         const at::Tensor gradH = at::mm(wide, b).mul_(scale);
         at::Tensor gradX;
-        at::Tensor gradSeen;
-        if (context->needs_input_grad(0))
+        if (context->needs_input_grad(0)) {
             gradX = at::mm(gradient, weight);
-        if (shared) {
-            if (gradX.defined())
+            if (drop.p == 0)
                 addProduct(gradX, gradH, a, 1.0);
-        } else if (context->needs_input_grad(1)) {
-            gradSeen = at::mm(gradH, a).to(seen.scalar_type());
+            else
+                gradX.add_(applyDropout(at::mm(gradH, a), drop));
         }
-        const at::Tensor gradA = at::mm(gradH.t(), seen.to(a.scalar_type()));
+        const at::Tensor gradA = at::mm(gradH.t(), applyDropout(x.to(a.scalar_type()), drop));
         const at::Tensor gradB = at::mm(wide.t(), h).mul_(scale);
-        return {gradX, gradSeen, {}, {}, gradA, gradB, {}};
+        return {gradX, {}, gradA, gradB, {}, {}, {}};
     }
 };
 
 class LowRankDown : public torch::autograd::Function<LowRankDown>
 {
 public:
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a, double p,
-                              std::int64_t seed)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a,
+                              const DropoutMask& drop)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         context->save_for_backward({x, a});
-        context->saved_data["p"] = p;
-        context->saved_data["seed"] = seed;
-        return at::mm(dropped(x, p, seed).to(a.scalar_type()), a.t());
+        keep(context, drop);
+        return at::mm(applyDropout(x.to(a.scalar_type()), drop), a.t());
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
@@ -101,21 +106,14 @@ public:
         at::AutoDispatchBelowADInplaceOrView guard;
         const auto saved = context->get_saved_variables();
         const auto& [x, a] = std::tie(saved[0], saved[1]);
-        const double p = context->saved_data["p"].toDouble();
-        const std::int64_t seed = context->saved_data["seed"].toInt();
+        const DropoutMask drop = kept(context);
         at::Tensor gradX;
         at::Tensor gradA;
         if (context->needs_input_grad(0))
-            gradX = dropped(at::mm(gradients[0], a), p, seed).to(x.scalar_type());
+            gradX = applyDropout(at::mm(gradients[0], a), drop).to(x.scalar_type());
         if (context->needs_input_grad(1))
-            gradA = at::mm(gradients[0].t(), dropped(x, p, seed).to(a.scalar_type()));
-        return {gradX, gradA, {}, {}};
-    }
-
-private:
-    static at::Tensor dropped(const at::Tensor& x, double p, std::int64_t seed)
-    {
-        return p > 0 ? dropoutWith(x, p, seed) : x;
+            gradA = at::mm(gradients[0].t(), applyDropout(x.to(a.scalar_type()), drop));
+        return {gradX, gradA, {}};
     }
 };
 
@@ -160,22 +158,24 @@ class GroupedLowRank : public torch::autograd::Function<GroupedLowRank>
 public:
     static at::Tensor forward(AutogradContext* context, const at::Tensor& base, const at::Tensor& x,
                               const at::Tensor& a, const at::Tensor& b,
-                              const std::vector<std::int64_t>& offsets, double scale)
+                              const std::vector<std::int64_t>& offsets, double scale, const DropoutMask& drop)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor y = base.clone();
+        const at::Tensor seen = applyDropout(x.to(a.scalar_type()), drop);
         at::Tensor h = at::empty({x.size(0), a.size(1)}, a.options());
         for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
             const std::int64_t count = offsets[e + 1] - offsets[e];
             if (count == 0)
                 continue;
             at::Tensor hidden = h.narrow(0, offsets[e], count);
-            at::mm_out(hidden, x.narrow(0, offsets[e], count).to(a.scalar_type()), a[e].t());
+            at::mm_out(hidden, seen.narrow(0, offsets[e], count), a[e].t());
             addProduct(y.narrow(0, offsets[e], count), hidden, b[e].t(), scale);
         }
         context->save_for_backward({x, a, b, h});
         context->saved_data["offsets"] = offsets;
         context->saved_data["scale"] = scale;
+        keep(context, drop);
         return y;
     }
 
@@ -186,8 +186,10 @@ public:
         const auto& [x, a, b, h] = std::tie(saved[0], saved[1], saved[2], saved[3]);
         const auto offsets = context->saved_data["offsets"].toIntVector();
         const double scale = context->saved_data["scale"].toDouble();
+        const DropoutMask drop = kept(context);
+        const at::Tensor seen = applyDropout(x.to(a.scalar_type()), drop);
         const bool wantX = context->needs_input_grad(1);
-        at::Tensor gradX = wantX ? at::empty_like(x) : at::Tensor();
+        at::Tensor gradX = wantX ? at::empty_like(seen) : at::Tensor();
         at::Tensor gradA = at::zeros_like(a);
         at::Tensor gradB = at::zeros_like(b);
         for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
@@ -196,12 +198,16 @@ public:
                 continue;
             const at::Tensor wide = gradients[0].narrow(0, offsets[e], count).to(a.scalar_type());
             const at::Tensor gradH = at::mm(wide, b[e]).mul_(scale);
-            gradA[e].copy_(at::mm(gradH.t(), x.narrow(0, offsets[e], count).to(a.scalar_type())));
+            gradA[e].copy_(at::mm(gradH.t(), seen.narrow(0, offsets[e], count)));
             gradB[e].copy_(at::mm(wide.t(), h.narrow(0, offsets[e], count)).mul_(scale));
-            if (wantX)
-                gradX.narrow(0, offsets[e], count).copy_(at::mm(gradH, a[e]));
+            if (wantX) {
+                at::Tensor part = gradX.narrow(0, offsets[e], count);
+                at::mm_out(part, gradH, a[e]);
+            }
         }
-        return {gradients[0], gradX, gradA, gradB, {}, {}};
+        if (wantX)
+            gradX = applyDropout(gradX, drop).to(x.scalar_type());
+        return {gradients[0], gradX, gradA, gradB, {}, {}, {}};
     }
 };
 
@@ -335,22 +341,21 @@ at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups)
     return ScatterTokens::apply(y, groups.token, optional(groups.inverse), groups.tokens);
 }
 
-at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
-                         const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale)
+at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const at::Tensor& a, const at::Tensor& b, double scale, const DropoutMask& drop)
 {
     TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && a.dim() == 2 && b.dim() == 2 && a.size(0) == b.size(1) &&
                     a.size(1) == weight.size(1) && b.size(0) == weight.size(0) && x.size(1) == weight.size(1),
                 "low_rank_linear: x [T, in], W [out, in], A [r, in], B [out, r]");
     TORCH_CHECK(!weight.requires_grad(), "low_rank_linear: the base weight is frozen");
-    return LowRankLinear::apply(x, optional(xAdapter), weight, optional(bias), a, b, scale);
+    return LowRankLinear::apply(x, weight, a, b, optional(bias), scale, drop);
 }
 
-at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, double dropout)
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, const DropoutMask& drop)
 {
     TORCH_CHECK(x.dim() == 2 && a.dim() == 2 && x.size(1) == a.size(1),
                 "low_rank_down: x [T, in], A [r, in]");
-    TORCH_CHECK(dropout >= 0 && dropout < 1, "low_rank_down: the probability must lie in [0, 1)");
-    return LowRankDown::apply(x, a, dropout, dropout > 0 ? drawDropoutSeed() : 0);
+    return LowRankDown::apply(x, a, drop);
 }
 
 at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -365,7 +370,8 @@ at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Te
 }
 
 at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a,
-                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale)
+                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale,
+                          const DropoutMask& drop)
 {
     TORCH_CHECK(a.dim() == 3 && b.dim() == 3 && a.size(0) == b.size(0) && a.size(1) == b.size(2) &&
                     a.size(2) == x.size(1) && b.size(1) == base.size(1) && base.size(0) == x.size(0),
@@ -373,7 +379,7 @@ at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at:
     TORCH_CHECK(static_cast<std::int64_t>(offsets.size()) == a.size(0) + 1 && offsets.front() == 0 &&
                     offsets.back() == x.size(0),
                 "grouped_low_rank: offsets must run from 0 to the number of rows, one range for each expert");
-    return GroupedLowRank::apply(base, x, a, b, offsets, scale);
+    return GroupedLowRank::apply(base, x, a, b, offsets, scale, drop);
 }
 
 } // namespace rankscope::kernels

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Low-rank updates (Hu et al. 2021, eq. 3), added to what the frozen weight gives, without a temporary of the
 // output's size. Adapter tensors are float32 (float64 in gradient checks) whatever the base computes in: x is
-// cast up, the sum is cast back down.
+// cast up, then dropped, and the sum is cast back down. What is kept for the backward pass is x as it is: a
+// cast copy would cost twice its memory, and the mask of a dropout is made again.
 #pragma once
+
+#include "kernels/dropout/op.h"
 
 #include <ATen/core/Tensor.h>
 #include <cstdint>
@@ -12,15 +15,13 @@
 namespace rankscope::kernels
 {
 
-/// y = W x + bias + scale * B A xAdapter.  x, xAdapter [T, in]; W [out, in] frozen; A [r, in]; B [out, r].
-/// `xAdapter` is what the adapter reads (x after dropout); undefined: x itself.
-at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& xAdapter, const at::Tensor& weight,
-                         const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b, double scale);
+/// y = W x + bias + scale * B A drop(x).  x [T, in]; W [out, in] frozen; A [r, in]; B [out, r].
+at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const at::Tensor& a, const at::Tensor& b, double scale,
+                         const DropoutMask& drop = {});
 
-/// h = A drop(x) in the adapter's type: x [T, in] of any type, A [r, in] -> [T, r]. Keeps x as it is for the
-/// backward pass, where a cast copy would cost twice its memory, and makes the mask of the dropout again.
-/// Also a router's logits. `dropout`: probability; 0: none is drawn.
-at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, double dropout = 0);
+/// h = A drop(x) in the adapter's type: x [T, in] of any type, A [r, in] -> [T, r]. Also a router's logits.
+at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, const DropoutMask& drop = {});
 
 /// y = W x + bias + scale * B h: x [T, in], h [T, r] in the adapter's type, B [out, r]. For the families that
 /// do something of their own between A and B: gates, masks, cores.
@@ -53,9 +54,10 @@ at::Tensor gatherTokens(const at::Tensor& x, const ExpertGroups& groups);
 /// Adds rows back to their tokens: y [M, d] -> [T, d].
 at::Tensor scatterTokens(const at::Tensor& y, const ExpertGroups& groups);
 
-/// y[m] = base[m] + scale * B_e A_e x[m] for the expert e of row m.  base [M, out], x [M, in], A [N, r, in],
-/// B [N, out, r]; offsets as in ExpertGroups. An expert without rows receives a zero gradient.
+/// y[m] = base[m] + scale * B_e A_e drop(x)[m] for the expert e of row m.  base [M, out], x [M, in],
+/// A [N, r, in], B [N, out, r]; offsets as in ExpertGroups. An expert without rows receives a zero gradient.
 at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a,
-                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale);
+                          const at::Tensor& b, const std::vector<std::int64_t>& offsets, double scale,
+                          const DropoutMask& drop = {});
 
 } // namespace rankscope::kernels

@@ -57,12 +57,12 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         const double p = m_options.pair.dropout;
-        const at::Tensor xh = kernels::lowRankDown(x, m_a, pass.training ? p : 0);
+        const at::Tensor xh = kernels::lowRankDown(x, m_a, drawDropout(p, pass));
         m_last =
             routeSoft(m_options.coreRouting ? at::mm(xh, m_router.t()) : kernels::lowRankDown(x, m_router));
         const at::Tensor u = m_options.merged ? mergedCore(m_last.weights, m_cores, xh, pass.training ? p : 0)
                                               : separate(m_last.weights, xh);
-        return kernels::lowRankUp(x, base.weight, base.bias, adapter::dropout(u, p, pass.training), m_b,
+        return kernels::lowRankUp(x, base.weight, base.bias, kernels::dropout(u, drawDropout(p, pass)), m_b,
                                   m_options.pair.scale());
     }
 

@@ -57,7 +57,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         const at::Tensor h =
-            activated(kernels::lowRankDown(x, m_coders.encoder, pass.training ? m_options.dropout : 0), pass);
+            activated(kernels::lowRankDown(x, m_coders.encoder, drawDropout(m_options.dropout, pass)), pass);
         const at::Tensor cored = at::mm(h, m_core.t());
         if (m_options.gelu || m_options.innerDropout > 0) {
             const at::Tensor y = base.forward(x);
@@ -79,8 +79,8 @@ public:
 private:
     [[nodiscard]] at::Tensor activated(const at::Tensor& values, const model::Pass& pass) const
     {
-        return adapter::dropout(m_options.gelu ? at::gelu(values) : values, m_options.innerDropout,
-                                pass.training);
+        return kernels::dropout(m_options.gelu ? at::gelu(values) : values,
+                                drawDropout(m_options.innerDropout, pass));
     }
 
     DenseOptions m_options;

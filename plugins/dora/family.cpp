@@ -30,10 +30,8 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const bool drops = pass.training && m_options.dropout > 0;
-        const at::Tensor v =
-            kernels::lowRankLinear(x, drops ? adapter::dropout(x, m_options.dropout, true) : at::Tensor(),
-                                   base.weight, {}, m_a, m_b, m_options.scale());
+        const at::Tensor v = kernels::lowRankLinear(x, base.weight, {}, m_a, m_b, m_options.scale(),
+                                                    drawDropout(m_options.dropout, pass));
         return m_magnitude.apply(v, base, {m_a, m_b}, [this] { return update(); });
     }
 

@@ -78,10 +78,6 @@ public:
         const at::Tensor v = hidden(x, pass);
         const at::Tensor score = v.detach() + m_balance;
         m_last = routeImplicitTopK(m_options.signedScores ? score : at::abs(score), m_options.k);
-        if (pass.training) {
-            const at::Tensor load = m_last.load();
-            m_counts = m_counts.defined() ? m_counts + load : load;
-        }
         return kernels::lowRankUp(x, base.weight, base.bias, v * m_last.dense(), m_b, m_options.scale);
     }
 
@@ -97,30 +93,29 @@ public:
     [[nodiscard]] at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                                            const model::FrozenLinear& base) override
     {
-        return kernels::lowRankLinear(x, {}, base.weight, base.bias, m_a.narrow(0, expert, 1),
+        return kernels::lowRankLinear(x, base.weight, base.bias, m_a.narrow(0, expert, 1),
                                       m_b.narrow(1, expert, 1), m_options.scale);
     }
 
     void beginPass() override { m_last = Routing{}; }
-    [[nodiscard]] const Routing* routing() const override { return &m_last; }
-    /// d_j += u sign(mean(c) - c_j), c the choices of the step's training passes.
-    void afterStep() override
+    /// d_j += u sign(mean(c) - c_j), c the choices of the training pass.
+    void afterPass() override
     {
-        if (m_counts.defined() && m_options.balanceRate > 0)
-            updateBalanceBias(m_balance, m_counts, m_options.balanceRate);
-        m_counts = at::Tensor();
+        if (m_options.balanceRate > 0 && m_last.probabilities.defined())
+            updateBalanceBias(m_balance, m_last.load(), m_options.balanceRate);
     }
+    [[nodiscard]] const Routing* routing() const override { return &m_last; }
     [[nodiscard]] const at::Tensor& balance() const { return m_balance; }
 
 private:
     /// A drop(x); a constant for the backward pass unless gradThroughA.
     [[nodiscard]] at::Tensor hidden(const at::Tensor& x, const model::Pass& pass) const
     {
-        const double dropout = pass.training ? m_options.dropout : 0;
+        const kernels::DropoutMask drop = drawDropout(m_options.dropout, pass);
         if (m_options.gradThroughA)
-            return kernels::lowRankDown(x, m_a, dropout);
+            return kernels::lowRankDown(x, m_a, drop);
         const at::NoGradGuard guard;
-        return kernels::lowRankDown(x, m_a, dropout);
+        return kernels::lowRankDown(x, m_a, drop);
     }
 
     FlyOptions m_options;
@@ -128,7 +123,6 @@ private:
     at::Tensor m_b;       ///< [out, r]
     at::Tensor m_balance; ///< [r]
     Routing m_last;
-    at::Tensor m_counts; ///< [r] float64, since the last step
 };
 
 class FlyLora : public ModuleAdapter

@@ -28,8 +28,8 @@ public:
     at::Tensor project(const model::FrozenLinear& linear, const at::Tensor& base, const at::Tensor& x,
                        const kernels::ExpertGroups& groups, const model::Pass& pass) override
     {
-        const at::Tensor seen = adapter::dropout(x, m_options.dropout, pass.training);
-        return m_stacks.at(linear.shape.module).add(base, seen, groups.offsets, m_options.scale());
+        return m_stacks.at(linear.shape.module)
+            .add(base, x, groups.offsets, m_options.scale(), drawDropout(m_options.dropout, pass));
     }
 
     [[nodiscard]] Delta delta(const std::string& module, std::int64_t expert) const override

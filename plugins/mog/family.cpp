@@ -82,7 +82,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         at::Tensor h =
-            kernels::lowRankDown(x, mixed(m_scoresA, m_groups.a), pass.training ? m_options.dropout : 0);
+            kernels::lowRankDown(x, mixed(m_scoresA, m_groups.a), drawDropout(m_options.dropout, pass));
         at::Tensor b = mixed(m_scoresB, m_groups.b);
         switch (m_options.form) {
         case Form::Plain:

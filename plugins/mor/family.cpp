@@ -66,7 +66,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         m_last = route(x);
-        const at::Tensor h = kernels::lowRankDown(x, m_a, pass.training ? m_options.pair.dropout : 0);
+        const at::Tensor h = kernels::lowRankDown(x, m_a, drawDropout(m_options.pair.dropout, pass));
         // One product of rank N r instead of N outputs of the linear's width:
         // sum_jk (lb_j[o] la_j[k] B[o, k]) (G_j h[k]).
         const std::int64_t ranks = m_options.experts * m_options.pair.rank;

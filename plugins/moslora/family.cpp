@@ -32,7 +32,7 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor h = kernels::lowRankDown(x, m_a, pass.training ? m_options.dropout : 0);
+        const at::Tensor h = kernels::lowRankDown(x, m_a, drawDropout(m_options.dropout, pass));
         return kernels::lowRankUp(x, base.weight, base.bias, at::mm(h, m_mixer.t()), m_b, m_options.scale());
     }
 

@@ -55,6 +55,8 @@ public:
         return delta;
     }
 
+    [[nodiscard]] double baseShare() const override { return 0.5; }
+
 private:
     void add(ParameterStore& store, const model::FrozenLinear& linear, const MpoLegs& legs, bool transposed)
     {
@@ -82,6 +84,34 @@ private:
     std::map<std::string, Projection> m_projections;
 };
 
+/// The paper's own legs (Table 5), for the models it was run on.
+struct PublishedLegs {
+    std::int64_t feedForward;
+    std::int64_t hidden;
+    MpoLegs legs;
+};
+
+const std::vector<PublishedLegs>& publishedLegs()
+{
+    static const std::vector<PublishedLegs> table{
+        {14336, 4096, {{4, 7, 32, 4, 4}, {2, 8, 32, 4, 2}}}, // Llama 3 8B and 3.1 8B
+        {8192, 3072, {{2, 8, 32, 8, 2}, {2, 8, 12, 8, 2}}},  // Llama 3.2 3B
+        {11008, 2048, {{2, 8, 43, 8, 2}, {2, 8, 16, 4, 2}}}, // Qwen2.5 3B
+        {18944, 3584, {{4, 8, 37, 8, 2}, {2, 8, 28, 4, 2}}}, // Qwen2.5 7B
+        {17920, 5120, {{4, 8, 35, 4, 4}, {2, 8, 40, 4, 2}}}, // Phi-4
+    };
+    return table;
+}
+
+Result<MpoLegs> automaticLegs(const checkpoint::ModelConfig& model, double equivalentRank)
+{
+    for (const auto& one : publishedLegs()) {
+        if (one.feedForward == model.feedForward && one.hidden == model.hidden)
+            return one.legs;
+    }
+    return chooseLegs(model.feedForward, model.hidden, equivalentRank);
+}
+
 /// Legs of every MLP projection. Row legs are for the feed-forward side, column legs for the hidden side; the
 /// down projection is taken transposed.
 Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& model,
@@ -91,7 +121,7 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
     const std::string columnText = settings.text("columnLegs");
     MpoLegs legs;
     if (rowText == "auto" || columnText == "auto") {
-        RANKSCOPE_TRY(legs, chooseLegs(model.feedForward, model.hidden, settings.number("equivalentRank")));
+        RANKSCOPE_TRY(legs, automaticLegs(model, settings.number("equivalentRank")));
     }
     if (rowText != "auto") {
         RANKSCOPE_TRY(legs.rows, parseLegs(rowText, model.feedForward, "rowLegs"));
@@ -108,6 +138,8 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
     MpoLegs fused = legs;
     fused.rows[fused.centre()] *= 2;
     result.emplace("gate_up_proj", fused);
+    result.emplace("intermediate.dense", legs); // encoders without a gate, to plan for
+    result.emplace("output.dense", legs);
     return result;
 }
 

@@ -39,11 +39,10 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         // Dropout is for the trained pair only: the residual weight sees x itself.
-        const bool drops = pass.training && m_options.dropout > 0;
-        const at::Tensor h = drops ? at::cat({kernels::lowRankDown(x, m_a, m_options.dropout),
-                                              kernels::lowRankDown(x, m_initialA)},
-                                             1)
-                                   : kernels::lowRankDown(x, at::cat({m_a, m_initialA}));
+        const kernels::DropoutMask drop = drawDropout(m_options.dropout, pass);
+        const at::Tensor h =
+            drop.p > 0 ? at::cat({kernels::lowRankDown(x, m_a, drop), kernels::lowRankDown(x, m_initialA)}, 1)
+                       : kernels::lowRankDown(x, at::cat({m_a, m_initialA}));
         return kernels::lowRankUp(x, base.weight, base.bias, h, at::cat({m_b, -m_initialB}, 1),
                                   m_options.scale());
     }

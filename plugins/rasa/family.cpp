@@ -9,6 +9,7 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <algorithm>
 #include <map>
 
 namespace rankscope::plugins
@@ -61,7 +62,7 @@ public:
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
         const at::Tensor h =
-            kernels::lowRankDown(x, joined(m_a, m_pool.a, 0), pass.training ? m_options.pair.dropout : 0);
+            kernels::lowRankDown(x, joined(m_a, m_pool.a, 0), drawDropout(m_options.pair.dropout, pass));
         return kernels::lowRankUp(x, base.weight, base.bias, h * m_diagonal, joined(m_b, m_pool.b, 1), 1);
     }
 
@@ -142,7 +143,9 @@ private:
 
 Result<RasaOptions> readOptions(const Settings& settings, std::int64_t layers)
 {
-    const RasaOptions options{LowRankOptions::read(settings), settings.integer("sharedRank"), layers};
+    RasaOptions options{LowRankOptions::read(settings), settings.integer("sharedRank"), layers};
+    if (options.shared < 0)
+        options.shared = std::max<std::int64_t>(1, options.pair.rank / 8);
     if (options.shared > options.pair.rank)
         return fail("sharedRank is " + std::to_string(options.shared) + ", but rank is only " +
                     std::to_string(options.pair.rank) + "; choose at most that");

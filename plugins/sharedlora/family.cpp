@@ -37,10 +37,10 @@ public:
                        const kernels::ExpertGroups& groups, const model::Pass& pass) override
     {
         const Tiers& tiers = m_tiers.at(linear.shape.module);
-        // One dropped input for both tiers: the formula has one drop(x) for the sum.
-        const at::Tensor seen = adapter::dropout(x, m_options.dropout, pass.training);
-        const at::Tensor specific = tiers.specific.add(base, seen, groups.offsets, m_options.scale());
-        return tiers.group.add(specific, seen, groups.merged(m_groups), m_options.scale());
+        // One mask for both tiers: the formula has one drop(x) for the sum.
+        const kernels::DropoutMask drop = drawDropout(m_options.dropout, pass);
+        const at::Tensor specific = tiers.specific.add(base, x, groups.offsets, m_options.scale(), drop);
+        return tiers.group.add(specific, x, groups.merged(m_groups), m_options.scale(), drop);
     }
 
     [[nodiscard]] Delta delta(const std::string& module, std::int64_t expert) const override

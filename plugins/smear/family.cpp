@@ -48,11 +48,12 @@ public:
     {
         if (!options.normalised)
             return;
+        // The released router's scale: of the norm over the expert vectors, not of the one over the input.
         const Init small = Init::from(at::full({shape.in}, 0.01, at::TensorOptions(at::kDouble)));
         auto add = [&](const char* name, std::int64_t size, const Init& init) {
             return store.add(tensorName(shape.path, name), {size}, init);
         };
-        m_inputScale = add("router.input_norm.weight", shape.in, small);
+        m_inputScale = add("router.input_norm.weight", shape.in, Init::ones());
         m_inputShift = add("router.input_norm.bias", shape.in, Init::zeros());
         m_expertScale = add("router.expert_norm.weight", shape.in, small);
         m_expertShift = add("router.expert_norm.bias", shape.in, Init::zeros());

@@ -71,23 +71,19 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor seen = adapter::dropout(x, m_options.pair.dropout, pass.training);
-        m_last = route(m_options.released ? seen : x);
-        if (pass.training && m_options.balanceRate > 0) {
-            const at::Tensor load = m_last.load();
-            m_load = m_load.defined() ? m_load + load : load;
-        }
+        const kernels::DropoutMask drop = drawDropout(m_options.pair.dropout, pass);
+        m_last = route(x, m_options.released ? drop : kernels::DropoutMask{});
         // All r ranks in two dense products and a mask between them: several times faster than gathering k
         // rows of A and k columns of B for each token, which moves k (in + out) numbers a token through
         // memory.
-        const at::Tensor h = kernels::lowRankDown(seen, m_a) * m_last.dense();
+        const at::Tensor h = kernels::lowRankDown(x, m_a, drop) * m_last.dense();
         return kernels::lowRankUp(x, base.weight, base.bias, h, m_b, m_options.scale());
     }
 
     at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
                              const model::FrozenLinear& base) override
     {
-        return kernels::lowRankLinear(x, {}, base.weight, base.bias, m_a.narrow(0, expert, 1),
+        return kernels::lowRankLinear(x, base.weight, base.bias, m_a.narrow(0, expert, 1),
                                       m_b.narrow(1, expert, 1), m_options.scale());
     }
 
@@ -104,24 +100,20 @@ public:
     }
 
     void beginPass() override { m_last = Routing{}; }
-    [[nodiscard]] const Routing* routing() const override { return &m_last; }
-
-    /// After an optimizer step, over all its passes: a bias moves by u against its rank's share of the load.
-    void afterStep() override
+    /// A bias moves by u against its rank's share of the training pass's load.
+    void afterPass() override
     {
-        if (!m_load.defined())
-            return;
-        const at::NoGradGuard guard;
-        updateBalanceBias(m_bias, m_load, m_options.balanceRate);
-        m_load = at::Tensor();
+        if (m_options.balanceRate > 0 && m_last.probabilities.defined())
+            updateBalanceBias(m_bias, m_last.load(), m_options.balanceRate);
     }
+    [[nodiscard]] const Routing* routing() const override { return &m_last; }
 
     [[nodiscard]] const at::Tensor& bias() const { return m_bias; }
 
 private:
-    [[nodiscard]] Routing route(const at::Tensor& x) const
+    [[nodiscard]] Routing route(const at::Tensor& x, const kernels::DropoutMask& drop) const
     {
-        at::Tensor scores = kernels::lowRankDown(x, m_router);
+        at::Tensor scores = kernels::lowRankDown(x, m_router, drop);
         if (m_options.partition > 1)
             scores = scores.repeat_interleave(m_options.partition, 1);
         return m_options.released ? routeSigmoidTopK(scores, m_bias, m_options.topK)
@@ -133,7 +125,6 @@ private:
     at::Tensor m_b;      ///< [out, r]
     at::Tensor m_router; ///< [r / q, in]
     at::Tensor m_bias;   ///< [r]
-    at::Tensor m_load;   ///< [r], tokens of the training passes since the last step
     Routing m_last;
 };
 

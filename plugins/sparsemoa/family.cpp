@@ -71,14 +71,14 @@ public:
     {
         return m_router.add(
             base.forward(x), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
-                const at::Tensor h = kernels::lowRankDown(rows, m_a, pass.training ? m_options.dropout : 0);
+                const at::Tensor h = kernels::lowRankDown(rows, m_a, drawDropout(m_options.dropout, pass));
                 return at::mm(h * (weight * m_options.scale()), m_b.t());
             });
     }
 
     at::Tensor expertForward(std::int64_t, const at::Tensor& x, const model::FrozenLinear& base) override
     {
-        return kernels::lowRankLinear(x, {}, base.weight, base.bias, m_a, m_b, m_options.scale());
+        return kernels::lowRankLinear(x, base.weight, base.bias, m_a, m_b, m_options.scale());
     }
 
     [[nodiscard]] Delta delta(std::int64_t) const override
@@ -120,7 +120,7 @@ public:
         return m_router.add(
             block.forwardLinears(x, pass), x, m_index, [&](const at::Tensor& rows, const at::Tensor& weight) {
                 const at::Tensor inner =
-                    at::silu(kernels::lowRankDown(rows, m_down, pass.training ? m_dropout : 0) + m_downBias);
+                    at::silu(kernels::lowRankDown(rows, m_down, drawDropout(m_dropout, pass)) + m_downBias);
                 return weight * at::linear(inner, m_up, m_upBias);
             });
     }

@@ -60,13 +60,15 @@ at::Tensor LayerRouter::add(at::Tensor output, const at::Tensor& x, std::int64_t
                             const Change& change) const
 {
     const at::Tensor weight = m_last.weights.select(1, index).unsqueeze(1);
-    const auto down = [&](const at::Tensor& update) { return update.to(output.scalar_type()); };
     if (!m_last.kept.defined())
-        return output.add_(down(change(x, weight)));
+        return output.add_(change(x, weight)); // in the adapter's type, rounded once
     const at::Tensor used = m_last.kept.select(1, index).nonzero().select(1, 0);
     if (used.size(0) == x.size(0))
-        return output.add_(down(change(x, weight)));
-    return output.index_add_(0, used, down(change(x.index_select(0, used), weight.index_select(0, used))));
+        return output.add_(change(x, weight));
+    const at::Tensor update = change(x.index_select(0, used), weight.index_select(0, used));
+    if (update.scalar_type() == output.scalar_type())
+        return output.index_add_(0, used, update);
+    return output.index_copy_(0, used, (output.index_select(0, used) + update).to(output.scalar_type()));
 }
 
 } // namespace rankscope::plugins

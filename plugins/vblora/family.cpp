@@ -80,16 +80,14 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor seen = pass.training && m_options.dropout > 0
-                                    ? adapter::dropout(x, m_options.dropout, true)
-                                    : at::Tensor();
         const bool keep =
             !pass.training && !at::GradMode::is_enabled(); // decoding composes once, not for every token
         const Pair pair =
             keep ? m_kept.get({m_bank, m_logitsA, m_logitsB}, [this] { return compose(); }) : compose();
         if (!keep)
             m_kept.forget();
-        return kernels::lowRankLinear(x, seen, base.weight, base.bias, pair.a, pair.b, 1);
+        return kernels::lowRankLinear(x, base.weight, base.bias, pair.a, pair.b, 1,
+                                      drawDropout(m_options.dropout, pass));
     }
 
     [[nodiscard]] Delta delta(std::int64_t) const override

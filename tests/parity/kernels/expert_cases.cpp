@@ -34,6 +34,19 @@ at::Tensor expertOfRow(const std::vector<std::int64_t>& offsets)
     return expert;
 }
 
+/// None half of the time.
+kernels::DropoutMask drawMask()
+{
+    return {between(0, 1) == 0 ? 0.0 : 0.3, between(0, 1 << 30)};
+}
+
+/// x in the type of the adapter's tensors, each element times what the mask makes of a one.
+at::Tensor dropped(const at::Tensor& x, const at::Tensor& adapter, const kernels::DropoutMask& drop)
+{
+    return x.to(adapter.scalar_type()) *
+           kernels::applyDropout(at::ones(x.sizes(), adapter.options().requires_grad(false)), drop);
+}
+
 class LowRankLinear : public OpCase
 {
 public:
@@ -45,24 +58,28 @@ public:
         const std::int64_t out = between(1, 20);
         const std::int64_t rank = between(1, 8);
         m_scale = static_cast<double>(between(1, 8)) / 4;
-        return {{normal({tokens, in})},           {between(0, 1) == 1 ? normal({tokens, in}) : at::Tensor()},
-                {normal({out, in}), false},       {between(0, 1) == 1 ? normal({out}) : at::Tensor(), false},
-                {normal({rank, in}), true, true}, {normal({out, rank}), true, true}};
+        m_drop = drawMask();
+        return {{normal({tokens, in})},
+                {normal({out, in}), false},
+                {between(0, 1) == 1 ? normal({out}) : at::Tensor(), false},
+                {normal({rank, in}), true, true},
+                {normal({out, rank}), true, true}};
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::lowRankLinear(in[0], in[1], in[2], in[3], in[4], in[5], m_scale);
+        return kernels::lowRankLinear(in[0], in[1], in[2], in[3], in[4], m_scale, m_drop);
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {
-        at::Tensor y = at::matmul(in[0], in[2].t());
-        if (in[3].defined())
-            y = y + in[3];
-        return y + m_scale * at::matmul(at::matmul(in[1].defined() ? in[1] : in[0], in[4].t()), in[5].t());
+        at::Tensor y = at::matmul(in[0], in[1].t());
+        if (in[2].defined())
+            y = y + in[2];
+        return y + m_scale * at::matmul(at::matmul(dropped(in[0], in[3], m_drop), in[3].t()), in[4].t());
     }
 
 private:
     double m_scale = 1;
+    kernels::DropoutMask m_drop;
 };
 
 class LowRankDown : public OpCase
@@ -72,16 +89,20 @@ public:
     Inputs draw() override
     {
         const std::int64_t in = between(1, 20);
+        m_drop = drawMask();
         return {{normal({between(1, 6), in})}, {normal({between(1, 8), in}), true, true}};
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::lowRankDown(in[0], in[1]);
+        return kernels::lowRankDown(in[0], in[1], m_drop);
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {
-        return at::matmul(in[0], in[1].t());
+        return at::matmul(dropped(in[0], in[1], m_drop), in[1].t());
     }
+
+private:
+    kernels::DropoutMask m_drop;
 };
 
 class LowRankUp : public OpCase
@@ -129,6 +150,7 @@ public:
         const std::int64_t out = between(1, 12);
         const std::int64_t rank = between(1, 5);
         m_scale = static_cast<double>(between(1, 8)) / 4;
+        m_drop = drawMask();
         return {{normal({m_offsets.back(), out})},
                 {normal({m_offsets.back(), in})},
                 {normal({experts, rank, in}), true, true},
@@ -136,18 +158,19 @@ public:
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::groupedLowRank(in[0], in[1], in[2], in[3], m_offsets, m_scale);
+        return kernels::groupedLowRank(in[0], in[1], in[2], in[3], m_offsets, m_scale, m_drop);
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {
         const at::Tensor expert = expertOfRow(m_offsets);
         const at::Tensor update = at::bmm(in[3].index_select(0, expert), in[2].index_select(0, expert));
-        return in[0] + m_scale * at::bmm(update, in[1].unsqueeze(2)).squeeze(2);
+        return in[0] + m_scale * at::bmm(update, dropped(in[1], in[2], m_drop).unsqueeze(2)).squeeze(2);
     }
 
 private:
     std::vector<std::int64_t> m_offsets;
     double m_scale = 1;
+    kernels::DropoutMask m_drop;
 };
 
 /// Which token each row of a dispatch stands for, as a matrix of ones [rows, tokens].

@@ -53,6 +53,7 @@ TEST_P(Learning, FourRowsByHeart)
             optimizer.zeroGradients();
             (auxiliary.defined() ? task + auxiliary : task).backward();
             ASSERT_TRUE(std::isfinite(optimizer.clipGradients(1.0)));
+            subject.adapter->afterPass();
             optimizer.step(5e-3);
             subject.adapter->afterStep();
         }

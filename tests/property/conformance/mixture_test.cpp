@@ -4,6 +4,7 @@
 #include "tests/property/conformance/subject.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
@@ -121,6 +122,62 @@ TEST(Mixtures, BalanceLossIsOneForAllLayers)
                                 (used / tokens * probability / tokens).sum().item<double>();
         EXPECT_NEAR(subject.adapter->auxiliaryLoss().item<double>(), expected, rounding)
             << plugin.manifest.name;
+    }
+}
+
+/// Switch's f counts the choices, not what an expert's capacity lets through: a collapse onto one expert must
+/// cost N times what balance does, however small the capacity.
+TEST(Mixtures, SwitchsBalanceLossCountsTokensBeyondTheCapacity)
+{
+    for (const char* family : {"mixlora", "sharedlora", "opera"}) {
+        const Subject subject = attach(variant(family, {{"router", "switch"},
+                                                        {"capacity", 1},
+                                                        {"balanceCoefficient", 1},
+                                                        {"zLossCoefficient", 0},
+                                                        {"jitter", 0}}));
+        disturb(*subject.adapter, 100);
+        subject.run(someRows(), true);
+        std::vector<at::Tensor> all;
+        for (const auto& trace : subject.adapter->routing())
+            all.push_back(trace.routing.probabilities);
+        const at::Tensor p = at::cat(all);
+        const std::int64_t experts = p.size(1);
+        double expected = 0;
+        for (std::int64_t j = 0; j < experts; ++j) {
+            const double f = (p.argmax(-1) == j).to(at::kDouble).mean().item<double>();
+            expected += static_cast<double>(experts) * f * p.select(1, j).mean().item<double>();
+        }
+        EXPECT_NEAR(subject.adapter->auxiliaryLoss().item<double>(), expected, rounding) << family;
+    }
+}
+
+/// families.md, OperA unfused: each projection gives W x / 2 + sum_j G_j E_j x / 2; with Switch the G of a
+/// token do not sum to 1.
+TEST(Mixtures, UnfusedSwitchWeighsTheExpertsHalfAlone)
+{
+    const at::NoGradGuard guard;
+    const Subject subject =
+        attach(variant("opera", {{"router", "switch"}, {"fused", false}, {"capacity", 1}}));
+    disturb(*subject.adapter, 100);
+    for (const auto& layer : subject.model->layers()) {
+        const auto pass = model::makePass(someRows(), false);
+        const at::Tensor x = blockInput(pass, 79);
+        subject.adapter->beginPass(pass);
+        const at::Tensor actual = layer.mlp.forward(x, pass);
+        const at::Tensor g = subject.adapter->routing().front().routing.dense();
+        EXPECT_GT((g.sum(-1) == 0).sum().item<std::int64_t>(), 0) << "no token was dropped";
+        auto mixed = [&](const model::FrozenLinear& linear, const at::Tensor& input) {
+            const at::Tensor half = 0.5 * linear.forward(input);
+            at::Tensor sum = half;
+            for (std::int64_t j = 0; j < g.size(1); ++j)
+                sum = sum + g.select(1, j).unsqueeze(1) *
+                                (projected(subject, layer.index, linear.shape.module, j, input) - half);
+            return sum;
+        };
+        std::vector<at::Tensor> in;
+        for (const auto& site : layer.mlp.inputs)
+            in.push_back(mixed(site.base, x));
+        EXPECT_LT(distance(actual, mixed(layer.mlp.down.base, activated(in))), rounding);
     }
 }
 

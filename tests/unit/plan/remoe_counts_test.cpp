@@ -103,6 +103,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Saving{"T1", "opera", "llama3.2-3b", llama3b, "-29.77", "-29.8"},
                     Saving{"T1", "opera", "qwen2.5-3b", qwen3b, "-60.64", "-60.6"},
                     Saving{"T1", "opera", "qwen2.5-7b", qwen7b, "-24.11", "-24.1"},
+                    // Those legs are what these models get unasked.
+                    Saving{"T1, default legs", "opera", "llama3-8b", Json::object(), "-28.22", "-28.2"},
+                    Saving{"T1, default legs", "opera", "llama3.2-3b", Json::object(), "-29.77", "-29.8"},
+                    Saving{"T1, default legs", "opera", "qwen2.5-3b", Json::object(), "-60.64", "-60.6"},
+                    Saving{"T1, default legs", "opera", "qwen2.5-7b", Json::object(), "-24.11", "-24.1"},
                     // T6 prints the legs of T1 beside larger savings; these neighbouring legs give them.
                     Saving{"T6, repaired legs", "opera", "llama3-8b", legs("2:8:32:4:2", "2:7:32:8:4"),
                            "-60.58", "-60.6"},
@@ -120,6 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Saving{"T1", "mixlora", "phi4-14b", outputOnly(mixLora12), "-25.00", "-25.0"},
                     Saving{"T1", "sharedlora", "phi4-14b", outputOnly(shared12), "-6.55", "-6.5"},
                     Saving{"T1", "opera", "phi4-14b", outputOnly(phi14b), "-45.83", "-45.8"},
+                    Saving{"T1, default legs", "opera", "phi4-14b", outputOnly(Json::object()), "-45.83",
+                           "-45.8"},
                     Saving{"T6", "sharedlora", "phi4-14b", outputOnly(shared8), "-37.50", ""}));
 
 INSTANTIATE_TEST_SUITE_P(Phi4AllAttention, RemoeSavings,

@@ -74,9 +74,9 @@ protected:
         }
         return tokenizer->decode(said);
     }
-    [[nodiscard]] TaskScore evaluate(const text::TaskFile& file) const
+    [[nodiscard]] TaskScore evaluate(const text::TaskFile& file, bool causal = true) const
     {
-        const Evaluator evaluator(*decoder, *tokenizer, chat, m_job);
+        const Evaluator evaluator(*decoder, *tokenizer, chat, m_job, causal);
         const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; });
         EXPECT_TRUE(score);
         return score.value_or(TaskScore{});
@@ -111,10 +111,12 @@ TEST_F(EvaluatorTest, ChoicesAreComparedByTheLikelihoodOfWholeSequences)
         loss -= logLikelihood(gold);
         tokens += gold.ids.size() - static_cast<std::size_t>(gold.promptLength);
     }
-    const TaskScore score = evaluate(file);
-    EXPECT_EQ(score.rows, 3);
-    EXPECT_DOUBLE_EQ(score.accuracy, static_cast<double>(right) / 3);
-    EXPECT_NEAR(score.loss, loss / static_cast<double>(tokens), 1e-4);
+    for (const bool causal : {true, false}) { // behind a kept prompt, and as whole rows
+        const TaskScore score = evaluate(file, causal);
+        EXPECT_EQ(score.rows, 3);
+        EXPECT_DOUBLE_EQ(score.accuracy, static_cast<double>(right) / 3);
+        EXPECT_NEAR(score.loss, loss / static_cast<double>(tokens), 1e-4);
+    }
 }
 
 TEST_F(EvaluatorTest, ARowsOwnChoicesGoBeforeTheTasks)

@@ -79,6 +79,15 @@ RC_GTEST_PROP(Formulas, Pissa, ())
     });
 }
 
+TEST(Rasa, SharesAnEighthOfItsRankUnlessToldOtherwise)
+{
+    for (const auto& [rank, shared] : {std::pair{2, 1}, {8, 1}, {32, 4}, {64, 8}}) {
+        const Subject s = subject("rasa", {{"rank", rank}});
+        const auto shape = s.model->config().linears().front();
+        EXPECT_EQ(tensor(s, shape.path + ".lora_D").numel(), rank - shared + 2 * shared) << rank;
+    }
+}
+
 RC_GTEST_PROP(Formulas, Rasa, ())
 {
     const std::int64_t rank = between(1, 10);
