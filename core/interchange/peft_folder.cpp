@@ -56,70 +56,96 @@ std::string pathOf(const std::vector<checkpoint::LinearShape>& linears, const ad
     return found->path;
 }
 
-/// The updates as PEFT's LoRA: `adapter` is one that checkPeft() passes and that has no form of its own.
-adapter::PeftForm pairs(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
-                        const adapter::Adapter& adapter)
+/// An update in a form that PEFT's LoRA has.
+struct LoraUpdate {
+    adapter::LowRankDelta pair;
+    at::Tensor magnitude; ///< [out]; undefined but for DoRA
+};
+
+std::optional<LoraUpdate> loraUpdate(const adapter::Delta& delta)
 {
-    const bool dora = job.adapter.family == "dora";
+    if (const auto* pair = std::get_if<adapter::LowRankDelta>(&delta))
+        return LoraUpdate{*pair, {}};
+    if (const auto* turned = std::get_if<adapter::MagnitudeDelta>(&delta))
+        return LoraUpdate{turned->update, turned->magnitude};
+    return {};
+}
+
+/// The updates as PEFT's LoRA, or as its DoRA where each has a magnitude.
+/// Errors: an update that is neither; some with a magnitude and some without.
+Result<adapter::PeftForm> asLora(const std::string& family,
+                                 const std::vector<checkpoint::LinearShape>& linears,
+                                 const adapter::Adapter& adapter)
+{
+    const auto unknown = [&] {
+        return fail("the family " + family + " with these settings has no form that PEFT knows");
+    };
     adapter::PeftForm form;
-    std::int64_t rank = dora ? job.adapter.settings.at("rank").get<std::int64_t>() : 0;
-    double alpha = dora ? job.adapter.settings.at("alpha").get<double>() : 0;
-    if (dora) {
-        for (const auto& parameter : adapter.parameters().all())
-            form.tensors.emplace_back(parameter.name, parameter.tensor);
-    } else {
-        for (const auto& site : adapter.deltaSites()) {
-            const auto delta = adapter.delta(site.layer, site.module, 0);
-            const auto& pair = std::get<adapter::LowRankDelta>(delta);
-            rank = pair.b.size(1);
-            alpha = pair.scale * static_cast<double>(rank);
-            const std::string path = pathOf(linears, site);
-            form.tensors.emplace_back(adapter::tensorName(path, "lora_A.weight"), pair.down());
-            form.tensors.emplace_back(adapter::tensorName(path, "lora_B.weight"), pair.b);
-        }
-    }
     form.config["peft_type"] = "LORA";
-    form.config["r"] = rank;
-    form.config["lora_alpha"] = alpha;
     form.config["lora_dropout"] = 0.0;
-    form.config["use_dora"] = dora;
     form.config["init_lora_weights"] = true;
+    for (const auto& site : adapter.deltaSites()) {
+        const auto update = site.experts == 1 && site.linear
+                                ? loraUpdate(adapter.delta(site.layer, site.module, 0))
+                                : std::nullopt;
+        if (!update)
+            return unknown();
+        const auto& pair = update->pair;
+        const std::string path = pathOf(linears, site);
+        const std::int64_t rank = pair.b.size(1);
+        const double alpha = pair.scale * static_cast<double>(rank);
+        const bool dora = update->magnitude.defined();
+        if (form.tensors.empty()) {
+            form.config["r"] = rank;
+            form.config["lora_alpha"] = alpha;
+            form.config["use_dora"] = dora;
+        }
+        if (form.config["use_dora"] != dora)
+            return unknown();
+        if (form.config["r"] != rank)
+            form.config["rank_pattern"][path] = rank;
+        if (form.config["lora_alpha"] != alpha)
+            form.config["alpha_pattern"][path] = alpha;
+        form.tensors.emplace_back(adapter::tensorName(path, "lora_A.weight"), pair.down());
+        form.tensors.emplace_back(adapter::tensorName(path, "lora_B.weight"), pair.b);
+        if (dora)
+            form.tensors.emplace_back(adapter::tensorName(path, "lora_magnitude_vector"), update->magnitude);
+    }
     return form;
+}
+
+Result<adapter::PeftForm> formOf(const protocol::Job& job,
+                                 const std::vector<checkpoint::LinearShape>& linears,
+                                 const adapter::Adapter& adapter)
+{
+    const at::NoGradGuard guard;
+    if (auto own = adapter.peftForm())
+        return std::move(*own);
+    return asLora(job.adapter.family, linears, adapter);
 }
 
 } // namespace
 
-Status checkPeft(const std::string& family, const adapter::Adapter& adapter)
+Status checkPeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
+                 const adapter::Adapter& adapter)
 {
-    if (family == "dora" || adapter.peftForm())
-        return {};
-    for (const auto& site : adapter.deltaSites()) {
-        const bool pair =
-            site.experts == 1 && site.linear &&
-            std::holds_alternative<adapter::LowRankDelta>(adapter.delta(site.layer, site.module, 0));
-        if (!pair)
-            return fail("the family " + family + " with these settings has no form that PEFT knows");
-    }
+    RANKSCOPE_CHECK(formOf(job, linears, adapter));
     return {};
 }
 
 Status writePeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
                  const adapter::Adapter& adapter, const std::filesystem::path& folder)
 {
-    RANKSCOPE_CHECK(checkPeft(job.adapter.family, adapter));
-    const at::NoGradGuard guard;
-    std::optional<adapter::PeftForm> form = adapter.peftForm();
-    if (!form)
-        form = pairs(job, linears, adapter);
+    RANKSCOPE_TRY(adapter::PeftForm form, formOf(job, linears, adapter));
     Tensors tensors;
-    for (const auto& [name, values] : form->tensors)
+    for (const auto& [name, values] : form.tensors)
         tensors.add(name, values);
     std::vector<std::string> modules;
     for (const auto& site : adapter.deltaSites()) {
         if (std::ranges::find(modules, site.module) == modules.end())
             modules.push_back(site.module);
     }
-    base::OrderedJson config = std::move(form->config);
+    base::OrderedJson config = std::move(form.config);
     config["task_type"] = "CAUSAL_LM";
     config["base_model_name_or_path"] = job.model.path;
     config["inference_mode"] = true;

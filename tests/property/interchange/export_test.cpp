@@ -65,7 +65,7 @@ public:
         if (config().at("peft_type") == "VBLORA")
             return weight + at::matmul(vbloraFactor(name + ".vblora_logits_B").transpose(1, 2).flatten(0, 1),
                                        vbloraFactor(name + ".vblora_logits_A").flatten(1));
-        const double scale = config().at("lora_alpha").get<double>() / config().at("r").get<double>();
+        const double scale = number("lora_alpha", "alpha_pattern", path) / number("r", "rank_pattern", path);
         const at::Tensor direction =
             weight + scale * at::matmul(read(name + ".lora_B.weight"), read(name + ".lora_A.weight"));
         return config().at("use_dora").get<bool>()
@@ -74,6 +74,11 @@ public:
     }
 
 private:
+    /// A number of the config that single linears may have otherwise.
+    [[nodiscard]] double number(const char* key, const char* pattern, const std::string& path) const
+    {
+        return config().value(pattern, base::Json::object()).value(path, config().at(key).get<double>());
+    }
     /// [n, m, b]: each slice its K bank vectors, the last with what the others leave of 1.
     [[nodiscard]] at::Tensor vbloraFactor(const std::string& name) const
     {
@@ -201,8 +206,9 @@ TEST_P(Exports, PeftFormsMakeTheSameWeights)
     protocol::Job job;
     job.adapter.family = GetParam().family;
     job.adapter.settings = GetParam().settings;
-    const auto known = checkPeft(job.adapter.family, *m_subject.adapter);
-    const auto written = writePeft(job, m_files->config().linears(), *m_subject.adapter, m_folder / "peft");
+    const auto linears = m_files->config().linears();
+    const auto known = checkPeft(job, linears, *m_subject.adapter);
+    const auto written = writePeft(job, linears, *m_subject.adapter, m_folder / "peft");
     ASSERT_EQ(known.has_value(), written.has_value());
     if (!known) {
         EXPECT_FALSE(std::filesystem::exists(m_folder / "peft"));
@@ -211,18 +217,51 @@ TEST_P(Exports, PeftFormsMakeTheSameWeights)
     expectTheSameWeights(StoredAdapter(m_folder / "peft"), m_subject);
 }
 
+/// Two linears of the tiny Llama with any updates.
+class AnyUpdates : public adapter::Adapter
+{
+public:
+    AnyUpdates(adapter::Delta q, adapter::Delta v)
+        : Adapter(std::make_unique<adapter::ParameterStore>(at::kDouble, at::kCPU, 1)),
+          m_q(std::move(q)),
+          m_v(std::move(v))
+    {
+    }
+    [[nodiscard]] std::vector<adapter::DeltaSite> deltaSites() const override
+    {
+        return {{0, "q_proj", 1, {}, true}, {1, "v_proj", 1, {}, true}};
+    }
+    [[nodiscard]] adapter::Delta delta(std::int64_t, const std::string& module, std::int64_t) const override
+    {
+        return module == "q_proj" ? m_q : m_v;
+    }
+    [[nodiscard]] at::Tensor expertForward(std::int64_t, const std::string&, std::int64_t,
+                                           const at::Tensor&) const override
+    {
+        return {};
+    }
+
+private:
+    adapter::Delta m_q;
+    adapter::Delta m_v;
+};
+
 /// A family with these settings on the tiny Llama, exported.
 class ExportOf : public testing::Test
 {
 protected:
+    void SetUp() override
+    {
+        auto files = checkpoint::BaseModelFiles::open(tinyModel("llama"));
+        ASSERT_TRUE(files) << files.error().message;
+        m_files = std::move(*files);
+        m_linears = m_files->config().linears();
+        m_subject.model = load(*m_files);
+    }
     void attach(const std::string& family, const base::Json& settings)
     {
         const Variant variant = conformance::variant(family, settings);
-        auto files = checkpoint::BaseModelFiles::open(tinyModel("llama"));
-        ASSERT_TRUE(files) << files.error().message;
-        m_linears = (*files)->config().linears();
         m_subject.adapter.reset();
-        m_subject.model = load(**files);
         auto attached = conformance::plugin(family).family->attach(
             *m_subject.model, adapter::Settings(variant.settings), {at::kDouble, 7});
         ASSERT_TRUE(attached) << attached.error().message;
@@ -240,6 +279,7 @@ protected:
 
     rankscope::test::TemporaryFolder m_folder;
     protocol::Job m_job;
+    std::unique_ptr<checkpoint::BaseModelFiles> m_files;
     std::vector<checkpoint::LinearShape> m_linears;
     conformance::Subject m_subject;
 };
@@ -297,6 +337,44 @@ TEST_F(ExportOf, VbloraLeavesTheLastWeightAtLeastNothing)
             }
         }
     }
+}
+
+TEST_F(ExportOf, MogsDoraFormIsPeftsDora)
+{
+    attach("mog", {{"form", "dora"}, {"rank", 6}, {"alpha", 1.5}});
+    const StoredAdapter peft = exported();
+    EXPECT_EQ(peft.config().at("use_dora"), true);
+    EXPECT_EQ(peft.config().at("r"), 6);
+    EXPECT_NEAR(peft.config().at("lora_alpha").get<double>(), 9, 1e-9); // scaled by alpha, not by alpha / r
+    expectTheSameWeights(peft, m_subject);
+}
+
+TEST_F(ExportOf, PairsOfSeveralRanksAndScalesKeepThem)
+{
+    const auto& q = m_subject.model->linear(0, "q_proj")->base.weight;
+    const auto& v = m_subject.model->linear(1, "v_proj")->base.weight;
+    const auto pair = [](const at::Tensor& weight, std::int64_t rank, double scale) {
+        return adapter::LowRankDelta{conformance::randomLike(weight.narrow(1, 0, rank), 1),
+                                     conformance::randomLike(weight.narrow(0, 0, rank), 2),
+                                     {},
+                                     scale};
+    };
+    m_subject.adapter = std::make_unique<AnyUpdates>(pair(q, 2, 0.5), pair(v, 3, 2));
+    const StoredAdapter peft = exported();
+    EXPECT_EQ(peft.config().at("r"), 2);
+    EXPECT_EQ(peft.config().at("rank_pattern"), base::Json({{"model.layers.1.self_attn.v_proj", 3}}));
+    expectTheSameWeights(peft, m_subject);
+
+    const auto turned = [](const adapter::LowRankDelta& update, const at::Tensor& weight) {
+        return adapter::MagnitudeDelta{update, weight.norm(2, {1}) * 1.5, weight};
+    };
+    m_subject.adapter = std::make_unique<AnyUpdates>(turned(pair(q, 2, 0.5), q), turned(pair(v, 3, 2), v));
+    expectTheSameWeights(exported("turned"), m_subject);
+    m_subject.adapter = std::make_unique<AnyUpdates>(turned(pair(q, 2, 0.5), q), pair(v, 2, 0.5));
+    m_job.adapter.family = "half";
+    const auto refused = checkPeft(m_job, m_linears, *m_subject.adapter);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "the family half with these settings has no form that PEFT knows");
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Exports, testing::ValuesIn(conformance::variants()),
