@@ -377,6 +377,63 @@ TEST_F(ExportOf, PairsOfSeveralRanksAndScalesKeepThem)
     EXPECT_EQ(refused.error().message, "the family half with these settings has no form that PEFT knows");
 }
 
+TEST_F(ExportOf, ALargeModelIsSeveralFilesAndAnIndex)
+{
+    attach("lora", base::Json::object());
+    MergeOptions options;
+    ASSERT_TRUE(writeMerged(*m_files, *m_subject.adapter, m_folder / "one", options));
+    options.shardBytes = 20'000;
+    std::vector<std::int64_t> reported;
+    options.progress = [&](std::int64_t done, std::int64_t) {
+        reported.push_back(done);
+        return true;
+    };
+    ASSERT_TRUE(writeMerged(*m_files, *m_subject.adapter, m_folder / "many", options));
+    EXPECT_TRUE(std::ranges::is_sorted(reported));
+
+    std::int64_t size = 0;
+    std::size_t tensors = 0;
+    const auto index = base::readJsonFile(m_folder / "many/model.safetensors.index.json");
+    ASSERT_TRUE(index) << index.error().message;
+    for (const char* name : {"model-00001-of-00004.safetensors", "model-00002-of-00004.safetensors",
+                             "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors"}) {
+        const auto shard = checkpoint::SafetensorsFile::open(m_folder.path() / "many" / name);
+        ASSERT_TRUE(shard) << shard.error().message;
+        std::int64_t held = 0;
+        for (const auto& [tensor, view] : shard->tensors()) {
+            EXPECT_EQ(index->at("weight_map").at(tensor), name);
+            held += static_cast<std::int64_t>(view.bytes.size());
+            ++tensors;
+        }
+        EXPECT_TRUE(held <= options.shardBytes || shard->tensors().size() == 1) << name;
+        size += held;
+    }
+    EXPECT_EQ(index->at("metadata").at("total_size"), size);
+    EXPECT_EQ(index->at("weight_map").size(), tensors);
+    EXPECT_EQ(static_cast<std::size_t>(reported.back()), tensors);
+    EXPECT_FALSE(std::filesystem::exists(m_folder / "many/model.safetensors"));
+    EXPECT_FALSE(std::filesystem::exists(m_folder / "one/model.safetensors.index.json"));
+
+    const auto one = checkpoint::BaseModelFiles::open(m_folder / "one");
+    const auto many = checkpoint::BaseModelFiles::open(m_folder / "many");
+    ASSERT_TRUE(one && many);
+    for (const auto& item : index->at("weight_map").items()) {
+        const auto* expected = (*one)->plainView(item.key());
+        const auto* actual = (*many)->plainView(item.key());
+        ASSERT_TRUE(expected && actual) << item.key();
+        EXPECT_TRUE(std::ranges::equal(expected->bytes, actual->bytes)) << item.key();
+    }
+
+    // A tensor that alone is over the limit has a file of its own.
+    options.shardBytes = 1;
+    ASSERT_TRUE(writeMerged(*m_files, *m_subject.adapter, m_folder / "each", options));
+    EXPECT_TRUE(checkpoint::BaseModelFiles::open(m_folder / "each"));
+    // Cancelled in the third file: the first two go too.
+    options.progress = [](std::int64_t done, std::int64_t) { return done < 3; };
+    EXPECT_FALSE(writeMerged(*m_files, *m_subject.adapter, m_folder / "cancelled", options));
+    EXPECT_FALSE(std::filesystem::exists(m_folder / "cancelled"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Exports, testing::ValuesIn(conformance::variants()),
                          [](const auto& info) { return info.param.name(); });
 
