@@ -114,7 +114,8 @@ int exportCommand(const ExportRequest& request)
             return refused(opened.error().message, 2);
         const auto exportable =
             request.format == "peft"
-                ? interchange::checkPeft(opened->located.job.adapter.family, *opened->adapter)
+                ? interchange::checkPeft(opened->located.job, opened->base->config().linears(),
+                                         *opened->adapter)
                 : interchange::checkMergeable(opened->plugin->manifest, *opened->adapter);
         if (!exportable)
             return refused(exportable.error().message, 2);

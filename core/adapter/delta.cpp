@@ -2,14 +2,20 @@
 #include "core/adapter/delta.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
 #include <algorithm>
+#include <c10/core/GradMode.h>
 
 namespace rankscope::adapter
 {
 namespace
 {
+
+constexpr std::int64_t blockElements = 1 << 19; ///< a block of rows stays in the processor's cache
 
 struct ToDense {
     at::Tensor operator()(const LowRankDelta& delta) const
@@ -20,6 +26,13 @@ struct ToDense {
     {
         const at::Tensor expert = delta.expertMatrix();
         return delta.scale * (expert - delta.weight.to(expert.scalar_type()));
+    }
+    at::Tensor operator()(const MagnitudeDelta& delta) const
+    {
+        const LowRankDelta& update = delta.update;
+        const at::Tensor scale = rowScale(delta.magnitude, rowNorms(delta.weight, update)).unsqueeze(1);
+        const at::Tensor weight = delta.weight.to(delta.magnitude.scalar_type());
+        return at::addmm(weight, update.b, update.down(), 1, update.scale).mul_(scale).sub_(weight);
     }
     at::Tensor operator()(const DenseDelta& delta) const { return delta.matrix; }
 };
@@ -39,6 +52,28 @@ at::Tensor MpoDelta::expertMatrix() const
     return kernels::mpoExpertMatrix(weight, leftBlock(cores, centre), rightBlock(cores, centre),
                                     leftBlock(initial, centre), rightBlock(initial, centre),
                                     legs.grouping(transposed));
+}
+
+at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update)
+{
+    const at::NoGradGuard guard;
+    const at::Tensor down = update.down();
+    const std::int64_t rows = weight.size(0);
+    const std::int64_t step =
+        std::max<std::int64_t>(1, blockElements / std::max<std::int64_t>(1, weight.size(1)));
+    at::Tensor norms = at::empty({rows}, down.options());
+    for (std::int64_t row = 0; row < rows; row += step) {
+        const std::int64_t count = std::min(step, rows - row);
+        const at::Tensor block = at::addmm(weight.narrow(0, row, count).to(down.scalar_type()),
+                                           update.b.narrow(0, row, count), down, 1, update.scale);
+        norms.narrow(0, row, count).copy_(at::linalg_vector_norm(block, 2, at::IntArrayRef{1}));
+    }
+    return norms;
+}
+
+at::Tensor rowScale(const at::Tensor& magnitude, const at::Tensor& norm)
+{
+    return magnitude / norm.clamp_min(1e-30);
 }
 
 Delta mixDeltas(const std::vector<Delta>& deltas, const at::Tensor& weights)

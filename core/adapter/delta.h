@@ -38,11 +38,25 @@ struct MpoDelta {
     [[nodiscard]] at::Tensor expertMatrix() const;
 };
 
+/// diag(m / ||V||_row) V - W with V = W + update (DoRA): each row of V brought to a length of its own.
+struct MagnitudeDelta {
+    LowRankDelta update;
+    at::Tensor magnitude; ///< m [out]
+    at::Tensor weight;    ///< W [out, in] as it lies in the model
+};
+
 struct DenseDelta {
     at::Tensor matrix; ///< [out, in]
 };
 
-using Delta = std::variant<LowRankDelta, MpoDelta, DenseDelta>;
+using Delta = std::variant<LowRankDelta, MpoDelta, MagnitudeDelta, DenseDelta>;
+
+/// ||W + s B C A|| of each row, [out] in the update's type (W's rows alone where the update has rank 0).
+/// Goes through the rows in blocks: exact, and never holds a second W.
+at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update);
+
+/// m / norm of each row, [out]; a row of zeros keeps its zeros.
+at::Tensor rowScale(const at::Tensor& magnitude, const at::Tensor& norm);
 
 /// The update as a matrix [out, in]. For small shapes and tests; live measures use the factors.
 at::Tensor denseDelta(const Delta& delta);

@@ -7,13 +7,16 @@
 #include "core/adapter/parameter_store.h"
 #include "core/adapter/routing.h"
 #include "core/adapter/settings.h"
+#include "core/base/json.h"
 #include "core/base/result.h"
 #include "core/checkpoint/model_config.h"
 #include "core/model/decoder.h"
 #include "core/protocol/family_manifest.h"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rankscope::adapter
@@ -36,6 +39,16 @@ struct InsideMeasure {
     std::string definition;
     std::vector<std::pair<std::string, std::vector<std::string>>> axes; ///< name and labels
     std::vector<float> values;                                          ///< row-major; NaN: not measured
+};
+
+/// An adapter in the form in which Hugging Face PEFT itself stores it.
+struct PeftForm {
+    /// Of adapter_config.json: peft_type and that type's own fields. What all types have (the base model, the
+    /// target modules) is added when it is written.
+    base::OrderedJson config;
+    /// By the names of adapter_model.safetensors. uint8, int16 and int32 are written as they are, anything
+    /// else as float32.
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
 };
 
 /// An adapter attached to one base model. Owns its tensors and the objects at the model's sites; detaches
@@ -75,6 +88,10 @@ public:
     [[nodiscard]] virtual std::vector<RoutingTrace> routing() const { return {}; }
     /// The family's own measures.
     [[nodiscard]] virtual std::vector<InsideMeasure> inside() const { return {}; }
+
+    /// As PEFT stores this very family, where it knows it by more than low-rank pairs. None: deltas that are
+    /// such pairs are exported as PEFT's LoRA.
+    [[nodiscard]] virtual std::optional<PeftForm> peftForm() const { return {}; }
 
 protected:
     explicit Adapter(std::unique_ptr<ParameterStore> parameters) : m_parameters(std::move(parameters)) {}

@@ -14,10 +14,6 @@
 namespace rankscope::adapter
 {
 
-/// ||W + s B C A|| of each row, [out] in the update's type (W's rows alone where the update is undefined).
-/// Goes through the rows in blocks: exact, and never holds a second W.
-at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update);
-
 /// m [out], starting as the row norms of W; V = W + update.
 class Magnitude
 {
@@ -30,7 +26,7 @@ public:
     at::Tensor apply(const at::Tensor& v, const model::FrozenLinear& base,
                      const std::vector<at::Tensor>& trained, const std::function<LowRankDelta()>& update);
     /// (m / ||V||_row) V - W.
-    [[nodiscard]] Delta delta(const LowRankDelta& update) const;
+    [[nodiscard]] MagnitudeDelta delta(const LowRankDelta& update) const;
     /// |m - m0| / m0 of each row, float64; 0 for a row of W that is zero.
     [[nodiscard]] at::Tensor drift() const;
     void forget() { m_norm.forget(); }

@@ -34,14 +34,19 @@ std::size_t indexOf(const std::vector<std::string>& names, const std::string& na
 }
 
 /// The largest rank that an update of this form can have.
-std::int64_t largestRank(const adapter::Delta& delta)
-{
-    if (const auto* lowRank = std::get_if<adapter::LowRankDelta>(&delta))
-        return std::min({lowRank->a.size(0), lowRank->a.size(1), lowRank->b.size(0)});
-    const auto* mpo = std::get_if<adapter::MpoDelta>(&delta);
-    const at::Tensor& matrix = mpo ? mpo->weight : std::get<adapter::DenseDelta>(delta).matrix;
-    return std::min(matrix.size(0), matrix.size(1));
-}
+struct LargestRank {
+    static std::int64_t shorterSide(const at::Tensor& matrix)
+    {
+        return std::min(matrix.size(0), matrix.size(1));
+    }
+    std::int64_t operator()(const adapter::LowRankDelta& delta) const
+    {
+        return std::min({delta.a.size(0), delta.a.size(1), delta.b.size(0)});
+    }
+    std::int64_t operator()(const adapter::MpoDelta& delta) const { return shorterSide(delta.weight); }
+    std::int64_t operator()(const adapter::MagnitudeDelta& delta) const { return shorterSide(delta.weight); }
+    std::int64_t operator()(const adapter::DenseDelta& delta) const { return shorterSide(delta.matrix); }
+};
 
 bool isRankOne(const adapter::Delta& delta)
 {
@@ -87,7 +92,7 @@ LiveMeasures::LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers,
         m_mixtures = m_mixtures || site.experts > 1;
         if (!rankOne) {
             m_experts = std::max(m_experts, site.experts);
-            m_spectrum = std::max(m_spectrum, std::min(spectrumLength, largestRank(delta)));
+            m_spectrum = std::max(m_spectrum, std::min(spectrumLength, std::visit(LargestRank{}, delta)));
         }
         if (const auto* mpo = std::get_if<adapter::MpoDelta>(&delta))
             m_cores = std::max(m_cores, static_cast<std::int64_t>(mpo->legs.cores()));

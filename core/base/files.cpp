@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace rankscope::base
 {
@@ -77,34 +78,71 @@ Status syncPath(const std::filesystem::path& path)
     return {};
 }
 
+AtomicFile::AtomicFile(const std::filesystem::path& path)
+    : m_path(path),
+      m_beside(path.string() + ".part-" + std::to_string(::getpid())),
+      m_descriptor(::open(m_beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644))
+{
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : m_path(std::move(other.m_path)),
+      m_beside(std::exchange(other.m_beside, {})),
+      m_descriptor(std::exchange(other.m_descriptor, -1))
+{
+}
+
+AtomicFile::~AtomicFile()
+{
+    if (m_descriptor >= 0)
+        ::close(m_descriptor);
+    if (!m_beside.empty())
+        ::unlink(m_beside.c_str());
+}
+
+Error AtomicFile::failed(std::string_view what) const
+{
+    return {std::string(what) + " " + m_path.string() + ": " + reason()};
+}
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path)
+{
+    AtomicFile file(path);
+    if (file.m_descriptor < 0)
+        return fail(file.failed("cannot write"));
+    return file;
+}
+
+Status AtomicFile::write(std::span<const std::byte> bytes)
+{
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(m_descriptor, bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail(failed("cannot write"));
+        bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+    return {};
+}
+
+Status AtomicFile::commit()
+{
+    if (::fsync(m_descriptor) != 0)
+        return fail(failed("cannot flush"));
+    ::close(std::exchange(m_descriptor, -1));
+    if (::rename(m_beside.c_str(), m_path.c_str()) != 0)
+        return fail(failed("cannot put in place"));
+    m_beside.clear();
+    const auto folder = m_path.parent_path();
+    return syncPath(folder.empty() ? std::filesystem::path(".") : folder);
+}
+
 Status writeFileAtomically(const std::filesystem::path& path, std::string_view bytes)
 {
-    const std::filesystem::path beside = path.string() + ".part-" + std::to_string(::getpid());
-    auto abandon = [&](std::string_view what) -> Status {
-        const std::string why = reason();
-        ::unlink(beside.c_str());
-        return fail(std::string(what) + " " + path.string() + ": " + why);
-    };
-    {
-        Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-        if (!file.valid())
-            return fail("cannot write " + path.string() + ": " + reason());
-        std::size_t written = 0;
-        while (written < bytes.size()) {
-            const ssize_t count = ::write(file.get(), bytes.data() + written, bytes.size() - written);
-            if (count < 0 && errno == EINTR)
-                continue;
-            if (count < 0)
-                return abandon("cannot write");
-            written += static_cast<std::size_t>(count);
-        }
-        if (::fsync(file.get()) != 0)
-            return abandon("cannot flush");
-    }
-    if (::rename(beside.c_str(), path.c_str()) != 0)
-        return abandon("cannot put in place");
-    const auto folder = path.parent_path();
-    return syncPath(folder.empty() ? std::filesystem::path(".") : folder);
+    RANKSCOPE_TRY(AtomicFile file, AtomicFile::create(path));
+    RANKSCOPE_CHECK(file.write(std::as_bytes(std::span(bytes))));
+    return file.commit();
 }
 
 Status ensureWritableFolder(const std::filesystem::path& folder)

@@ -18,7 +18,32 @@ namespace rankscope::base
 Result<std::string> readFile(const std::filesystem::path& path,
                              std::uintmax_t limit = std::uintmax_t{1} << 30);
 
-/// Writes beside the target, syncs and renames: the file is either the old one or the new one, never a part.
+/// A file written piece by piece beside its target, synced and renamed at the end: the target is either the
+/// old file or the new one, never a part. Goes away if it is not committed.
+class AtomicFile
+{
+public:
+    static Result<AtomicFile> create(const std::filesystem::path& path);
+    ~AtomicFile();
+    AtomicFile(AtomicFile&& other) noexcept;
+    AtomicFile& operator=(AtomicFile&& other) = delete;
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+
+    Status write(std::span<const std::byte> bytes);
+    Status commit();
+
+private:
+    explicit AtomicFile(const std::filesystem::path& path);
+    /// The last system call's error, as "what path: why".
+    [[nodiscard]] Error failed(std::string_view what) const;
+
+    std::filesystem::path m_path;
+    std::filesystem::path m_beside; ///< empty once committed or moved from
+    int m_descriptor = -1;
+};
+
+/// The same with all of its bytes at once.
 Status writeFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// Flushes a file or folder to the disk.

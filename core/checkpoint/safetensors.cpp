@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -199,43 +200,46 @@ const TensorView* SafetensorsFile::find(const std::string& name) const
     return found == m_tensors.end() ? nullptr : &found->second;
 }
 
-Status writeSafetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
-                        const std::map<std::string, std::string>& metadata)
+Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& path,
+                                                    std::span<const TensorOutline> tensors,
+                                                    const std::map<std::string, std::string>& metadata)
 {
     const auto refuse = [&](const std::string& why) {
         return fail("cannot write " + path.string() + ": " + why);
     };
-    std::vector<const TensorView*> order;
-    for (const TensorView& tensor : tensors)
-        order.push_back(&tensor);
+    std::vector<std::size_t> order(tensors.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
     // Wider types first, then by name: the order of the reference implementation, which keeps every tensor
     // aligned.
-    std::sort(order.begin(), order.end(), [](const TensorView* left, const TensorView* right) {
-        return std::pair(blockBytes(right->dtype), std::string_view(left->name)) <
-               std::pair(blockBytes(left->dtype), std::string_view(right->name));
+    std::sort(order.begin(), order.end(), [&](std::size_t left, std::size_t right) {
+        return std::pair(blockBytes(tensors[right].dtype), std::string_view(tensors[left].name)) <
+               std::pair(blockBytes(tensors[left].dtype), std::string_view(tensors[right].name));
     });
 
     base::OrderedJson header = base::OrderedJson::object();
     if (!metadata.empty())
         header["__metadata__"] = metadata;
+    std::vector<std::pair<std::string, std::uint64_t>> expected;
     std::uint64_t at = 0;
-    for (const TensorView* tensor : order) {
-        if (!isPlain(tensor->dtype))
-            return refuse("tensor " + tensor->name + " has type " + name(tensor->dtype) +
+    for (const std::size_t place : order) {
+        const TensorOutline& tensor = tensors[place];
+        if (!isPlain(tensor.dtype))
+            return refuse("tensor " + tensor.name + " has type " + name(tensor.dtype) +
                           ", which safetensors does not hold");
-        if (tensor->name == "__metadata__" || header.contains(tensor->name))
-            return refuse("the tensor name '" + tensor->name + "' occurs twice or is reserved");
-        std::uint64_t bytes = blockBytes(tensor->dtype);
-        for (const std::int64_t length : tensor->shape) {
+        if (tensor.name == "__metadata__" || header.contains(tensor.name))
+            return refuse("the tensor name '" + tensor.name + "' occurs twice or is reserved");
+        std::uint64_t bytes = blockBytes(tensor.dtype);
+        for (const std::int64_t length : tensor.shape) {
             if (length < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(length), &bytes))
-                return refuse("tensor " + tensor->name + " has an impossible shape");
+                return refuse("tensor " + tensor.name + " has an impossible shape");
         }
-        if (bytes != tensor->bytes.size())
-            return refuse("tensor " + tensor->name + " has " + std::to_string(tensor->bytes.size()) +
-                          " bytes, but its shape needs " + std::to_string(bytes));
-        header[tensor->name] = {
-            {"dtype", name(tensor->dtype)}, {"shape", tensor->shape}, {"data_offsets", {at, at + bytes}}};
-        at += bytes;
+        std::uint64_t end = 0;
+        if (__builtin_add_overflow(at, bytes, &end))
+            return refuse("tensor " + tensor.name + " has an impossible shape");
+        header[tensor.name] = {
+            {"dtype", name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {at, end}}};
+        expected.emplace_back(tensor.name, bytes);
+        at = end;
     }
     std::string content;
     try {
@@ -247,13 +251,45 @@ Status writeSafetensors(const std::filesystem::path& path, std::span<const Tenso
     const std::uint64_t headerBytes = content.size();
     if (headerBytes > headerLimit)
         return refuse("the header would be larger than the format allows");
-    std::string file(sizeof headerBytes, '\0');
-    std::memcpy(file.data(), &headerBytes, sizeof headerBytes);
-    file.reserve(sizeof headerBytes + headerBytes + at);
-    file += content;
-    for (const TensorView* tensor : order)
-        file.append(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size());
-    return base::writeFileAtomically(path, file);
+    RANKSCOPE_TRY(base::AtomicFile file, base::AtomicFile::create(path));
+    RANKSCOPE_CHECK(file.write(std::as_bytes(std::span(&headerBytes, 1))));
+    RANKSCOPE_CHECK(file.write(std::as_bytes(std::span(content))));
+    SafetensorsWriter writer(std::move(file));
+    writer.m_name = path.string();
+    writer.m_order = std::move(order);
+    writer.m_expected = std::move(expected);
+    return writer;
+}
+
+Status SafetensorsWriter::append(std::span<const std::byte> bytes)
+{
+    if (m_next == m_expected.size())
+        return fail("cannot write " + m_name + ": it has all of its tensors already");
+    const auto& [tensor, expected] = m_expected[m_next];
+    if (bytes.size() != expected)
+        return fail("cannot write " + m_name + ": tensor " + tensor + " has " + std::to_string(bytes.size()) +
+                    " bytes, but its shape needs " + std::to_string(expected));
+    ++m_next;
+    return m_file.write(bytes);
+}
+
+Status SafetensorsWriter::commit()
+{
+    if (m_next != m_expected.size())
+        return fail("cannot write " + m_name + ": tensor " + m_expected[m_next].first + " is missing");
+    return m_file.commit();
+}
+
+Status writeSafetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
+                        const std::map<std::string, std::string>& metadata)
+{
+    std::vector<TensorOutline> outlines;
+    for (const TensorView& tensor : tensors)
+        outlines.push_back({tensor.name, tensor.dtype, tensor.shape});
+    RANKSCOPE_TRY(SafetensorsWriter writer, SafetensorsWriter::create(path, outlines, metadata));
+    for (const std::size_t place : writer.order())
+        RANKSCOPE_CHECK(writer.append(tensors[place].bytes));
+    return writer.commit();
 }
 
 } // namespace rankscope::checkpoint

@@ -3,12 +3,15 @@
 // bytes.
 #pragma once
 
+#include "core/base/files.h"
 #include "core/checkpoint/tensor.h"
 
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace rankscope::checkpoint
 {
@@ -31,6 +34,42 @@ public:
 private:
     std::map<std::string, TensorView> m_tensors;
     std::map<std::string, std::string> m_metadata;
+};
+
+/// A tensor that is to be written: all but its bytes.
+struct TensorOutline {
+    std::string name;
+    DType dtype = DType::F32;
+    std::vector<std::int64_t> shape;
+};
+
+/// Writes a file whose tensors are announced first and then given one after another, so that no two of them
+/// need be in memory at once. The file appears beside its target and is renamed at the end; it goes away if
+/// it is not committed.
+class SafetensorsWriter
+{
+public:
+    /// Errors: a type that is not plain, an impossible shape, a name that occurs twice or is not UTF-8, a
+    /// place where nothing can be written.
+    static Result<SafetensorsWriter> create(const std::filesystem::path& path,
+                                            std::span<const TensorOutline> tensors,
+                                            const std::map<std::string, std::string>& metadata = {});
+
+    /// Where in `tensors` the first, second, ... tensor of the file stands: in this order they are appended.
+    [[nodiscard]] const std::vector<std::size_t>& order() const { return m_order; }
+    /// The bytes of the next tensor. Errors: fewer or more of them than its shape needs, a full disk.
+    Status append(std::span<const std::byte> bytes);
+    /// Syncs and renames. Errors: tensors that are still missing.
+    Status commit();
+
+private:
+    explicit SafetensorsWriter(base::AtomicFile file) : m_file(std::move(file)) {}
+
+    base::AtomicFile m_file;
+    std::string m_name; ///< of the file, for messages
+    std::vector<std::size_t> m_order;
+    std::vector<std::pair<std::string, std::uint64_t>> m_expected; ///< name and bytes, in the file's order
+    std::size_t m_next = 0;
 };
 
 /// Writes tensors (plain types only) beside the target and renames; the data is synced to disk first.

@@ -9,6 +9,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/GradMode.h>
+#include <cstdio>
 #include <map>
 
 namespace rankscope::interchange
@@ -77,52 +78,131 @@ Sites adaptedWeights(const checkpoint::BaseModelFiles& base, const adapter::Adap
     return sites;
 }
 
-Status writeWeights(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter,
-                    const fs::path& file, DType dtype, const MergeOptions& options)
+/// Every tensor of the merged model, computed when it is asked for: one at a time is in memory.
+class MergedTensors
 {
-    const at::NoGradGuard guard;
-    const Sites sites = adaptedWeights(base, adapter);
-    const auto names = tensorNames(base);
-    std::vector<at::Tensor> kept; // alive until written
-    std::vector<checkpoint::TensorView> views;
-    for (const std::string& name : names) {
-        if (options.progress && !options.progress(static_cast<std::int64_t>(views.size()),
-                                                  static_cast<std::int64_t>(names.size())))
-            return fail("the export was cancelled");
-        const auto site = sites.find(name);
-        const auto* plain = base.plainView(name);
-        if (site == sites.end() && plain && plain->dtype == dtype) {
-            views.push_back({name, dtype, *base.shape(name), plain->bytes, plain->owner});
-            continue;
-        }
-        RANKSCOPE_TRY(at::Tensor values, readTensor(base, name));
-        if (site != sites.end())
-            values = values + adapter::denseDelta(adapter.delta(site->second.layer, site->second.module, 0))
-                                  .to(at::kCPU, at::kFloat);
-        kept.push_back(values.to(scalarType(dtype)).contiguous());
-        const at::Tensor& out = kept.back();
-        views.push_back({name,
-                         dtype,
-                         out.sizes().vec(),
-                         {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()},
-                         nullptr});
+public:
+    MergedTensors(const checkpoint::BaseModelFiles& base, const adapter::Adapter& adapter, DType dtype)
+        : m_base(base),
+          m_adapter(adapter),
+          m_dtype(dtype),
+          m_sites(adaptedWeights(base, adapter))
+    {
+        for (const std::string& name : tensorNames(base))
+            m_outlines.push_back({name, dtype, *base.shape(name)});
     }
-    RANKSCOPE_CHECK(checkpoint::writeSafetensors(file, views, {{"format", "pt"}}));
-    if (options.progress)
-        (void)options.progress(static_cast<std::int64_t>(names.size()),
-                               static_cast<std::int64_t>(names.size()));
-    return {};
+
+    [[nodiscard]] const std::vector<checkpoint::TensorOutline>& outlines() const { return m_outlines; }
+
+    Status append(const std::string& name, checkpoint::SafetensorsWriter& file) const
+    {
+        const auto site = m_sites.find(name);
+        const auto* plain = m_base.plainView(name);
+        if (site == m_sites.end() && plain && plain->dtype == m_dtype)
+            return file.append(plain->bytes);
+        RANKSCOPE_TRY(at::Tensor values, readTensor(m_base, name));
+        if (site != m_sites.end())
+            values.add_(adapter::denseDelta(m_adapter.delta(site->second.layer, site->second.module, 0))
+                            .to(at::kCPU, at::kFloat));
+        values = values.to(scalarType(m_dtype)).contiguous();
+        return file.append({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+    }
+
+private:
+    const checkpoint::BaseModelFiles& m_base;
+    const adapter::Adapter& m_adapter;
+    DType m_dtype;
+    Sites m_sites;
+    std::vector<checkpoint::TensorOutline> m_outlines;
+};
+
+std::int64_t bytesOf(const checkpoint::TensorOutline& tensor)
+{
+    auto bytes = static_cast<std::int64_t>(checkpoint::blockBytes(tensor.dtype));
+    for (const std::int64_t length : tensor.shape)
+        bytes *= length;
+    return bytes;
 }
 
-const char* torchName(DType dtype)
+/// The tensors in their order, cut where the next one would take a file over the limit.
+std::vector<std::vector<checkpoint::TensorOutline>>
+shardsOf(const std::vector<checkpoint::TensorOutline>& tensors, std::int64_t limit)
 {
-    return dtype == DType::BF16 ? "bfloat16" : dtype == DType::F16 ? "float16" : "float32";
+    std::vector<std::vector<checkpoint::TensorOutline>> shards;
+    std::int64_t size = 0;
+    for (const auto& tensor : tensors) {
+        const std::int64_t bytes = bytesOf(tensor);
+        if (shards.empty() || size + bytes > limit) {
+            shards.emplace_back();
+            size = 0;
+        }
+        shards.back().push_back(tensor);
+        size += bytes;
+    }
+    return shards;
+}
+
+/// "model-00002-of-00003.safetensors", as transformers names it.
+std::string shardName(std::size_t shard, std::size_t count)
+{
+    if (count == 1)
+        return "model.safetensors";
+    char name[64];
+    (void)std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", shard + 1, count);
+    return name;
 }
 
 Status writeJson(const fs::path& file, const base::OrderedJson& json)
 {
     return base::writeFileAtomically(
         file, json.dump(2, ' ', false, base::OrderedJson::error_handler_t::replace) + "\n");
+}
+
+/// Which tensor lies in which file, for readers of a model in several.
+Status writeIndex(const fs::path& folder, const std::vector<std::vector<checkpoint::TensorOutline>>& shards)
+{
+    std::int64_t bytes = 0;
+    std::map<std::string, std::string> places;
+    for (std::size_t shard = 0; shard < shards.size(); ++shard) {
+        for (const auto& tensor : shards[shard]) {
+            bytes += bytesOf(tensor);
+            places[tensor.name] = shardName(shard, shards.size());
+        }
+    }
+    base::OrderedJson index;
+    index["metadata"]["total_size"] = bytes;
+    index["weight_map"] = places;
+    return writeJson(folder / "model.safetensors.index.json", index);
+}
+
+Status writeWeights(const MergedTensors& tensors, const fs::path& folder, const MergeOptions& options)
+{
+    const at::NoGradGuard guard;
+    const auto shards = shardsOf(tensors.outlines(), options.shardBytes);
+    const auto total = static_cast<std::int64_t>(tensors.outlines().size());
+    std::int64_t done = 0;
+    for (std::size_t shard = 0; shard < shards.size(); ++shard) {
+        RANKSCOPE_TRY(auto file,
+                      checkpoint::SafetensorsWriter::create(folder / shardName(shard, shards.size()),
+                                                            shards[shard], {{"format", "pt"}}));
+        for (const std::size_t place : file.order()) {
+            if (options.progress && !options.progress(done, total))
+                return fail("the export was cancelled");
+            RANKSCOPE_CHECK(tensors.append(shards[shard][place].name, file));
+            ++done;
+        }
+        RANKSCOPE_CHECK(file.commit());
+    }
+    if (shards.size() > 1)
+        RANKSCOPE_CHECK(writeIndex(folder, shards));
+    if (options.progress)
+        (void)options.progress(total, total);
+    return {};
+}
+
+const char* torchName(DType dtype)
+{
+    return dtype == DType::BF16 ? "bfloat16" : dtype == DType::F16 ? "float16" : "float32";
 }
 
 /// config.json as it is, but for the type of the weights; tokenizer and generation settings byte for byte.
@@ -199,7 +279,7 @@ Result<std::vector<std::string>> writeMerged(const checkpoint::BaseModelFiles& b
         RANKSCOPE_CHECK(copyFolder(base.path(), out.path(), dtype, notes));
     else
         RANKSCOPE_CHECK(describeGguf(base, out.path(), dtype, notes));
-    RANKSCOPE_CHECK(writeWeights(base, adapter, out.path() / "model.safetensors", dtype, options));
+    RANKSCOPE_CHECK(writeWeights(MergedTensors(base, adapter, dtype), out.path(), options));
     RANKSCOPE_CHECK(out.commit());
     return notes;
 }

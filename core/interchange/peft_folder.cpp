@@ -14,16 +14,33 @@ namespace rankscope::interchange
 namespace
 {
 
+checkpoint::DType storedType(at::ScalarType type)
+{
+    switch (type) {
+    case at::kByte:
+        return checkpoint::DType::U8;
+    case at::kShort:
+        return checkpoint::DType::I16;
+    case at::kInt:
+        return checkpoint::DType::I32;
+    default:
+        return checkpoint::DType::F32;
+    }
+}
+
 struct Tensors {
     std::vector<at::Tensor> kept; ///< alive until written
     std::vector<checkpoint::TensorView> views;
 
     void add(const std::string& name, const at::Tensor& values)
     {
-        kept.push_back(values.detach().to(at::kCPU, at::kFloat).contiguous());
+        const checkpoint::DType dtype = storedType(values.scalar_type());
+        kept.push_back(values.detach()
+                           .to(at::kCPU, dtype == checkpoint::DType::F32 ? at::kFloat : values.scalar_type())
+                           .contiguous());
         const at::Tensor& out = kept.back();
         views.push_back({name,
-                         checkpoint::DType::F32,
+                         dtype,
                          out.sizes().vec(),
                          {static_cast<const std::byte*>(out.const_data_ptr()), out.nbytes()},
                          nullptr});
@@ -39,62 +56,102 @@ std::string pathOf(const std::vector<checkpoint::LinearShape>& linears, const ad
     return found->path;
 }
 
+/// An update in a form that PEFT's LoRA has.
+struct LoraUpdate {
+    adapter::LowRankDelta pair;
+    at::Tensor magnitude; ///< [out]; undefined but for DoRA
+};
+
+std::optional<LoraUpdate> loraUpdate(const adapter::Delta& delta)
+{
+    if (const auto* pair = std::get_if<adapter::LowRankDelta>(&delta))
+        return LoraUpdate{*pair, {}};
+    if (const auto* turned = std::get_if<adapter::MagnitudeDelta>(&delta))
+        return LoraUpdate{turned->update, turned->magnitude};
+    return {};
+}
+
+/// The updates as PEFT's LoRA, or as its DoRA where each has a magnitude.
+/// Errors: an update that is neither; some with a magnitude and some without.
+Result<adapter::PeftForm> asLora(const std::string& family,
+                                 const std::vector<checkpoint::LinearShape>& linears,
+                                 const adapter::Adapter& adapter)
+{
+    const auto unknown = [&] {
+        return fail("the family " + family + " with these settings has no form that PEFT knows");
+    };
+    adapter::PeftForm form;
+    form.config["peft_type"] = "LORA";
+    form.config["lora_dropout"] = 0.0;
+    form.config["init_lora_weights"] = true;
+    for (const auto& site : adapter.deltaSites()) {
+        const auto update = site.experts == 1 && site.linear
+                                ? loraUpdate(adapter.delta(site.layer, site.module, 0))
+                                : std::nullopt;
+        if (!update)
+            return unknown();
+        const auto& pair = update->pair;
+        const std::string path = pathOf(linears, site);
+        const std::int64_t rank = pair.b.size(1);
+        const double alpha = pair.scale * static_cast<double>(rank);
+        const bool dora = update->magnitude.defined();
+        if (form.tensors.empty()) {
+            form.config["r"] = rank;
+            form.config["lora_alpha"] = alpha;
+            form.config["use_dora"] = dora;
+        }
+        if (form.config["use_dora"] != dora)
+            return unknown();
+        if (form.config["r"] != rank)
+            form.config["rank_pattern"][path] = rank;
+        if (form.config["lora_alpha"] != alpha)
+            form.config["alpha_pattern"][path] = alpha;
+        form.tensors.emplace_back(adapter::tensorName(path, "lora_A.weight"), pair.down());
+        form.tensors.emplace_back(adapter::tensorName(path, "lora_B.weight"), pair.b);
+        if (dora)
+            form.tensors.emplace_back(adapter::tensorName(path, "lora_magnitude_vector"), update->magnitude);
+    }
+    return form;
+}
+
+Result<adapter::PeftForm> formOf(const protocol::Job& job,
+                                 const std::vector<checkpoint::LinearShape>& linears,
+                                 const adapter::Adapter& adapter)
+{
+    const at::NoGradGuard guard;
+    if (auto own = adapter.peftForm())
+        return std::move(*own);
+    return asLora(job.adapter.family, linears, adapter);
+}
+
 } // namespace
 
-Status checkPeft(const std::string& family, const adapter::Adapter& adapter)
+Status checkPeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
+                 const adapter::Adapter& adapter)
 {
-    if (family == "dora")
-        return {};
-    for (const auto& site : adapter.deltaSites()) {
-        const bool pair =
-            site.experts == 1 && site.linear &&
-            std::holds_alternative<adapter::LowRankDelta>(adapter.delta(site.layer, site.module, 0));
-        if (!pair)
-            return fail("the family " + family + " with these settings has no form that PEFT knows");
-    }
+    RANKSCOPE_CHECK(formOf(job, linears, adapter));
     return {};
 }
 
 Status writePeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
                  const adapter::Adapter& adapter, const std::filesystem::path& folder)
 {
-    RANKSCOPE_CHECK(checkPeft(job.adapter.family, adapter));
-    const at::NoGradGuard guard;
-    const bool dora = job.adapter.family == "dora";
+    RANKSCOPE_TRY(adapter::PeftForm form, formOf(job, linears, adapter));
     Tensors tensors;
+    for (const auto& [name, values] : form.tensors)
+        tensors.add(name, values);
     std::vector<std::string> modules;
-    std::int64_t rank = dora ? job.adapter.settings.at("rank").get<std::int64_t>() : 0;
-    double alpha = dora ? job.adapter.settings.at("alpha").get<double>() : 0;
-    if (dora) {
-        for (const auto& parameter : adapter.parameters().all())
-            tensors.add(parameter.name, parameter.tensor);
-    }
     for (const auto& site : adapter.deltaSites()) {
         if (std::ranges::find(modules, site.module) == modules.end())
             modules.push_back(site.module);
-        if (dora)
-            continue;
-        const auto delta = adapter.delta(site.layer, site.module, 0);
-        const auto& pair = std::get<adapter::LowRankDelta>(delta);
-        rank = pair.b.size(1);
-        alpha = pair.scale * static_cast<double>(rank);
-        const std::string path = pathOf(linears, site);
-        tensors.add(adapter::tensorName(path, "lora_A.weight"), pair.down());
-        tensors.add(adapter::tensorName(path, "lora_B.weight"), pair.b);
     }
-    base::OrderedJson config;
-    config["peft_type"] = "LORA";
+    base::OrderedJson config = std::move(form.config);
     config["task_type"] = "CAUSAL_LM";
     config["base_model_name_or_path"] = job.model.path;
     config["inference_mode"] = true;
-    config["r"] = rank;
-    config["lora_alpha"] = alpha;
-    config["lora_dropout"] = 0.0;
     config["target_modules"] = modules;
-    config["use_dora"] = dora;
     config["bias"] = "none";
     config["fan_in_fan_out"] = false;
-    config["init_lora_weights"] = true;
     RANKSCOPE_TRY(OutputFolder out, OutputFolder::create(folder));
     RANKSCOPE_CHECK(checkpoint::writePeftAdapter(out.path(), config, tensors.views));
     return out.commit();

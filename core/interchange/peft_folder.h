@@ -14,13 +14,15 @@
 namespace rankscope::interchange
 {
 
-/// Errors: a family whose updates PEFT has no form for.
-Status checkPeft(const std::string& family, const adapter::Adapter& adapter);
+/// Errors: updates that PEFT has no form for. The arguments are those of writePeft().
+Status checkPeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
+                 const adapter::Adapter& adapter);
 
-/// Writes adapter_config.json and adapter_model.safetensors. DoRA goes as PEFT's DoRA; any other family whose
-/// updates are one low-rank product each goes as LoRA: LoRA as it is, PiSSA as the difference to the base
-/// weight, [B, -B0] [A; A0], and the rest with its cores and shared factors multiplied in. `linears`: of the
-/// model the adapter stands on; `job` has its settings complete.
+/// Writes adapter_config.json and adapter_model.safetensors. An adapter that says its own form
+/// (Adapter::peftForm()) goes in it. Any other goes as LoRA where its updates are one low-rank product each:
+/// LoRA as it is, PiSSA as the difference to the base weight, [B, -B0] [A; A0], and the rest with its cores
+/// and shared factors multiplied in; and as PEFT's DoRA where each of them has a magnitude. `linears`: of the
+/// model the adapter stands on.
 Status writePeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
                  const adapter::Adapter& adapter, const std::filesystem::path& folder);
 

@@ -12,6 +12,7 @@
 #include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
 #include <limits>
 #include <numeric>
@@ -22,6 +23,9 @@ namespace
 {
 
 using namespace rankscope::adapter;
+
+constexpr double initialBank = 0.02;  ///< the bank starts in U(-0.02, 0.02)
+constexpr double initialLogits = 0.1; ///< the logits as N(0, 0.1)
 
 struct BankOptions {
     std::int64_t rank = 4;
@@ -56,6 +60,22 @@ at::Tensor slices(const at::Tensor& logits, const at::Tensor& bank, std::int64_t
     return (weights.unsqueeze(-1) * rows).sum(1).view({logits.size(0), logits.size(1), bank.size(1)});
 }
 
+/// What PEFT keeps of logits [n, m, H] with save_only_topk_weights: indices [n, m, K] in the smallest type
+/// that numbers the bank, and the first K - 1 weights [n, m, K - 1].
+std::pair<at::Tensor, at::Tensor> stored(const at::Tensor& logits, std::int64_t k)
+{
+    const at::Tensor indices = largest(logits, k);
+    at::Tensor weights =
+        at::softmax(logits.detach().gather(-1, indices).to(at::kDouble), -1).narrow(-1, 0, k - 1);
+    // PEFT takes the last weight as 1 minus the float32 sum of these, and then its logarithm: where they come
+    // to all but 1, a rounding beyond it would be NaN.
+    const double rounding = static_cast<double>(k) * 0x1p-23;
+    weights = at::where(weights.sum(-1, /*keepdim=*/true) > 1 - rounding, weights * (1 - rounding), weights);
+    const std::int64_t vectors = logits.size(-1);
+    const auto type = vectors < 1 << 8 ? at::kByte : vectors < 1 << 15 ? at::kShort : at::kInt;
+    return {indices.to(type), weights.to(at::kFloat)};
+}
+
 struct Pair {
     at::Tensor a;
     at::Tensor b;
@@ -70,11 +90,11 @@ public:
           m_options(options),
           m_bank(bank),
           m_logitsA(store.add(tensorName(shape.path, "vblora_logits_A"),
-                              {options.rank, shape.in / options.length, options.vectors}, Init::normal(0.1),
-                              options.logitsFactor)),
+                              {options.rank, shape.in / options.length, options.vectors},
+                              Init::normal(initialLogits), options.logitsFactor)),
           m_logitsB(store.add(tensorName(shape.path, "vblora_logits_B"),
-                              {shape.out / options.length, options.rank, options.vectors}, Init::normal(0.1),
-                              options.logitsFactor))
+                              {shape.out / options.length, options.rank, options.vectors},
+                              Init::normal(initialLogits), options.logitsFactor))
     {
     }
 
@@ -104,6 +124,18 @@ public:
                         largest(m_logitsB.flatten(0, 1), m_options.topK).flatten()});
     }
 
+    void store(PeftForm& form) const
+    {
+        const auto add = [&](const char* name, const at::Tensor& logits) {
+            const auto [indices, weights] = stored(logits, m_options.topK);
+            const std::string full = tensorName(shape().path, name);
+            form.tensors.emplace_back(full + "_topk_indices", indices);
+            form.tensors.emplace_back(full + "_topk_weights", weights);
+        };
+        add("vblora_logits_A", m_logitsA);
+        add("vblora_logits_B", m_logitsB);
+    }
+
 private:
     /// A[j, c b + u] = slice_A(j, c)[u], B[c b + u, j] = slice_B(c, j)[u].
     [[nodiscard]] Pair compose() const
@@ -130,8 +162,29 @@ public:
                         [&](ParameterStore& tensors, const model::FrozenLinear& base) {
                             return std::make_unique<BankSite>(tensors, base.shape, options, bank);
                         }),
+          m_options(options),
           m_bank(bank)
     {
+    }
+
+    /// The bank and each slice's choices: a small part of the logits, and of the pairs that they make.
+    [[nodiscard]] std::optional<PeftForm> peftForm() const override
+    {
+        const at::NoGradGuard guard;
+        PeftForm form;
+        form.config["peft_type"] = "VBLORA";
+        form.config["r"] = m_options.rank;
+        form.config["num_vectors"] = m_options.vectors;
+        form.config["vector_length"] = m_options.length;
+        form.config["topk"] = m_options.topK;
+        form.config["vblora_dropout"] = m_options.dropout;
+        form.config["init_vector_bank_bound"] = initialBank;
+        form.config["init_logits_std"] = initialLogits;
+        form.config["save_only_topk_weights"] = true;
+        form.tensors.emplace_back("base_model.vblora_vector_bank", m_bank.detach());
+        for (const auto& site : sites().all())
+            static_cast<const BankSite&>(*site).store(form);
+        return form;
     }
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
@@ -165,6 +218,7 @@ public:
     }
 
 private:
+    BankOptions m_options;
     at::Tensor m_bank;
 };
 
@@ -218,7 +272,7 @@ public:
         auto store = std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed);
         const at::Tensor bank =
             store->add(tensorName("shared", "vblora_vector_bank"), {bankOptions.vectors, bankOptions.length},
-                       Init::uniform(0.02), bankOptions.bankFactor);
+                       Init::uniform(initialBank), bankOptions.bankFactor);
         return std::make_unique<BankAdapter>(model, std::move(store), linears, bankOptions, bank);
     }
 };

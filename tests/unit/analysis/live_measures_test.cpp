@@ -83,6 +83,20 @@ TEST(LiveMeasures, WithinTheirBudgetMeasureEverything)
     EXPECT_FLOAT_EQ(share.values[0], static_cast<float>(live.seconds() / 1e9));
 }
 
+TEST(LiveMeasures, RowsBroughtToALengthHaveTheRankOfTheWeight)
+{
+    // The pair has rank 2; what the row lengths add to it has as many ranks as the weight.
+    GivenAdapter adapter;
+    adapter.add(0, "q_proj",
+                {adapter::MagnitudeDelta{
+                    {normal({6, 2}, 1), normal({2, 5}, 2), {}, 1}, normal({6}, 3).abs(), normal({6, 5}, 4)}});
+    LiveMeasures live(adapter, 1, {}, 1);
+    const auto all = live.measure(1e9);
+    const Measured& spectrum = *find(all, "spectrum/singular_values");
+    EXPECT_EQ(spectrum.info.axes[3].labels.size(), 5U);
+    EXPECT_GT(spectrum.values.back(), 0);
+}
+
 TEST(LiveMeasures, LowRankUpdatesGoTogether)
 {
     // Cheap enough that one batch costs less than a look at the clock between them: all are seen within two
@@ -122,9 +136,10 @@ RankMeasures ofMixture(const std::vector<adapter::Delta>& experts, const at::Ten
 TEST(LiveMeasures, MixturesAreTheUpdateWithTheRoutersMeanWeights)
 {
     const std::vector<adapter::Delta> low{pair(2, 1), pair(2, 3, 0.5), pair(2, 5)};
-    const std::vector<adapter::Delta> dense{adapter::DenseDelta{normal({6, 5}, 7)},
-                                            adapter::DenseDelta{normal({6, 5}, 8)},
-                                            adapter::DenseDelta{normal({6, 5}, 9)}};
+    const std::vector<adapter::Delta> dense{
+        adapter::DenseDelta{normal({6, 5}, 7)},
+        adapter::MagnitudeDelta{pair(2, 8), normal({6}, 9).abs(), normal({6, 5}, 10)},
+        adapter::DenseDelta{normal({6, 5}, 9)}};
     GivenAdapter adapter;
     adapter.add(0, "up_proj", low, "mlp");
     adapter.add(0, "down_proj", dense, "mlp");

@@ -155,5 +155,19 @@ TEST(SingularValues, OfDenseUpdatesAreThoseOfTheMatrix)
     agrees(singularValues(trained), adapter::denseDelta(trained).detach(), "float32");
 }
 
+TEST(SingularValues, OfRowsBroughtToALengthAreThoseOfTheWholeChange)
+{
+    std::mt19937_64 random(5);
+    for (int i = 0; i < 20; ++i) {
+        const LowRankDelta update = anyUpdate(random);
+        const at::Tensor weight = normal({update.b.size(0), update.a.size(1)}, random());
+        const at::Tensor magnitude = normal({update.b.size(0)}, random()).abs();
+        at::Tensor turned = weight + adapter::denseDelta(update);
+        turned = turned * (magnitude / turned.norm(2, {1})).unsqueeze(1);
+        agrees(singularValues(adapter::MagnitudeDelta{update, magnitude, weight}), turned - weight,
+               std::to_string(i));
+    }
+}
+
 } // namespace
 } // namespace rankscope::analysis

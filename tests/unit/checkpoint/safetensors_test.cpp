@@ -162,6 +162,59 @@ TEST(Safetensors, RefusesEveryFalseClaim)
     EXPECT_FALSE(SafetensorsFile::open("/no/such/file"));
 }
 
+TEST(SafetensorsWriter, TakesTensorsOneByOneInTheOrderOfTheFile)
+{
+    const auto path = temporary("streamed.safetensors");
+    std::filesystem::remove(path);
+    const std::vector<TensorOutline> outlines{{"b", DType::F32, {2}},
+                                              {"small", DType::U8, {3}},
+                                              {"a", DType::F32, {}},
+                                              {"none", DType::F32, {4, 0}}};
+    const std::vector<float> b{1.0F, 2.0F};
+    const std::vector<std::uint8_t> small{7, 8, 9};
+    const std::vector<float> a{3.0F};
+    const auto bytes = [](const auto& values) { return std::as_bytes(std::span(values)); };
+    {
+        auto writer = SafetensorsWriter::create(path, outlines);
+        ASSERT_TRUE(writer) << writer.error().message;
+        ASSERT_EQ(writer->order(), (std::vector<std::size_t>{2, 0, 3, 1}));
+        ASSERT_TRUE(writer->append(bytes(a)));
+        const auto wrong = writer->append(bytes(small));
+        ASSERT_FALSE(wrong);
+        EXPECT_NE(wrong.error().message.find("tensor b has 3 bytes, but its shape needs 8"),
+                  std::string::npos);
+        ASSERT_TRUE(writer->append(bytes(b)));
+        ASSERT_TRUE(writer->append({}));
+        EXPECT_NE(writer->commit().error().message.find("tensor small is missing"), std::string::npos);
+        ASSERT_TRUE(writer->append(bytes(small)));
+        EXPECT_FALSE(writer->append({}));
+        EXPECT_FALSE(std::filesystem::exists(path)) << "not before it is complete";
+        ASSERT_TRUE(writer->commit());
+    }
+    const auto file = SafetensorsFile::open(path);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(floatsOf(*file, "a"), a);
+    EXPECT_EQ(floatsOf(*file, "b"), b);
+    EXPECT_EQ(file->find("small")->bytes.back(), std::byte{9});
+    EXPECT_EQ(file->find("none")->elements(), 0);
+}
+
+TEST(SafetensorsWriter, LeavesNothingWhereItIsAbandoned)
+{
+    const auto folder = temporary("abandoned");
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    const std::vector<TensorOutline> outlines{{"a", DType::F32, {1}}};
+    ASSERT_TRUE(SafetensorsWriter::create(folder / "model.safetensors", outlines));
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+    EXPECT_FALSE(SafetensorsWriter::create(folder / "no/model.safetensors", outlines));
+    const std::vector<TensorOutline> twice{{"a", DType::F32, {1}}, {"a", DType::F32, {1}}};
+    EXPECT_FALSE(SafetensorsWriter::create(folder / "model.safetensors", twice));
+    const std::vector<TensorOutline> huge{{"a", DType::F32, {1LL << 61, 3}}};
+    EXPECT_FALSE(SafetensorsWriter::create(folder / "model.safetensors", huge));
+    std::filesystem::remove_all(folder);
+}
+
 TEST(PeftAdapter, WritesAndReadsAFolder)
 {
     const auto folder = temporary("adapter");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each family against its formula, written out densely from its own tensors.
-#include "core/adapter/magnitude.h"
+#include "core/adapter/delta.h"
 #include "core/adapter/principal.h"
 #include "tests/property/families/unrouted/unrouted.h"
 
