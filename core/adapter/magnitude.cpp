@@ -26,10 +26,10 @@ at::Tensor Magnitude::apply(const at::Tensor& v, const model::FrozenLinear& base
                             const std::function<LowRankDelta()>& update)
 {
     const at::Tensor& norm = m_norm.get(trained, [&] { return rowNorms(base.weight, update()); });
-    at::Tensor y = v.to(m_magnitude.scalar_type()) * rowScale(m_magnitude, norm);
+    at::Tensor y = v * rowScale(m_magnitude, norm);
     if (base.bias.defined())
         y = y + base.bias;
-    return y.to(v.scalar_type());
+    return y.to(base.weight.scalar_type());
 }
 
 MagnitudeDelta Magnitude::delta(const LowRankDelta& update) const

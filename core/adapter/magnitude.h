@@ -20,9 +20,9 @@ class Magnitude
 public:
     Magnitude(ParameterStore& store, const model::FrozenLinear& base);
 
-    /// (m / ||V||_row) v + bias for v = V x without bias. The norm is a constant to the gradient (section 4.3
-    /// of the paper); it is computed again only once a tensor of `trained`, which `update` is made of, has
-    /// changed.
+    /// (m / ||V||_row) v + bias for v = V x without bias, in the update's type; rounded to the base's. The
+    /// norm is a constant to the gradient (section 4.3 of the paper); it is computed again only once a tensor
+    /// of `trained`, which `update` is made of, has changed.
     at::Tensor apply(const at::Tensor& v, const model::FrozenLinear& base,
                      const std::vector<at::Tensor>& trained, const std::function<LowRankDelta()>& update);
     /// (m / ||V||_row) V - W.

@@ -233,7 +233,7 @@ Status takeTensor(Reader& reader, Announced& tensor)
         if (length > static_cast<std::uint64_t>(INT64_MAX) ||
             __builtin_mul_overflow(elements, length, &elements) ||
             elements > static_cast<std::uint64_t>(INT64_MAX))
-            return fail(std::string("its shape is too large; ") + cutOff);
+            return fail("its shape is too large; " + std::string(cutOff));
         tensor.view.shape.insert(tensor.view.shape.begin(), static_cast<std::int64_t>(length));
     }
     RANKSCOPE_TRY(tensor.view.dtype, tensorType(reader.take<std::uint32_t>()));
@@ -242,7 +242,7 @@ Status takeTensor(Reader& reader, Announced& tensor)
         return fail("its rows of " + std::to_string(fastest) + " values do not divide into blocks of " +
                     std::to_string(block));
     if (__builtin_mul_overflow(elements / block, std::uint64_t{blockBytes(tensor.view.dtype)}, &tensor.bytes))
-        return fail(std::string("its shape is too large; ") + cutOff);
+        return fail("its shape is too large; " + std::string(cutOff));
     tensor.offset = reader.take<std::uint64_t>();
     return {};
 }

@@ -17,7 +17,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 /// The same mask as cpu.cpp, in plain tensor operations: 32-bit arithmetic carried out in int64.
-at::Tensor reference(const at::Tensor& x, double p, std::int64_t seed)
+at::Tensor dropoutReference(const at::Tensor& x, double p, std::int64_t seed)
 {
     constexpr std::int64_t word = 0xFFFFFFFF;
     const std::int64_t low = seed & word;
@@ -91,7 +91,7 @@ TORCH_LIBRARY_FRAGMENT(rankscope, library)
 
 TORCH_LIBRARY_IMPL(rankscope, CompositeExplicitAutograd, library)
 {
-    library.impl("dropout", reference);
+    library.impl("dropout", dropoutReference);
 }
 
 } // namespace rankscope::kernels

@@ -123,10 +123,12 @@ public:
     // The bias comes last: needs_input_grad() counts only tensors that are there.
     static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                               const at::Tensor& h, const at::Tensor& b, const std::optional<at::Tensor>& bias,
-                              double scale)
+                              double scale, bool wide)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         at::Tensor y = at::linear(x, weight, bias);
+        if (wide)
+            y = y.to(h.scalar_type());
         addProduct(y, h, b.t(), scale);
         context->save_for_backward({weight, h, b});
         context->saved_data["scale"] = scale;
@@ -144,12 +146,12 @@ public:
         at::Tensor gradH;
         at::Tensor gradB;
         if (context->needs_input_grad(0))
-            gradX = at::mm(gradients[0], weight);
+            gradX = at::mm(gradients[0].to(weight.scalar_type()), weight);
         if (context->needs_input_grad(2))
             gradH = at::mm(wide, b).mul_(scale);
         if (context->needs_input_grad(3))
             gradB = at::mm(wide.t(), h).mul_(scale);
-        return {gradX, {}, gradH, gradB, {}, {}};
+        return {gradX, {}, gradH, gradB, {}, {}, {}};
     }
 };
 
@@ -359,14 +361,14 @@ at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, const DropoutMa
 }
 
 at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     const at::Tensor& h, const at::Tensor& b, double scale)
+                     const at::Tensor& h, const at::Tensor& b, double scale, bool wide)
 {
     TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && h.dim() == 2 && b.dim() == 2 &&
                     x.size(1) == weight.size(1) && x.size(0) == h.size(0) && h.size(1) == b.size(1) &&
                     b.size(0) == weight.size(0),
                 "low_rank_up: x [T, in], W [out, in], h [T, r], B [out, r]");
     TORCH_CHECK(!weight.requires_grad(), "low_rank_up: the base weight is frozen");
-    return LowRankUp::apply(x, weight, h, b, optional(bias), scale);
+    return LowRankUp::apply(x, weight, h, b, optional(bias), scale, wide);
 }
 
 at::Tensor groupedLowRank(const at::Tensor& base, const at::Tensor& x, const at::Tensor& a,

@@ -24,9 +24,10 @@ at::Tensor lowRankLinear(const at::Tensor& x, const at::Tensor& weight, const at
 at::Tensor lowRankDown(const at::Tensor& x, const at::Tensor& a, const DropoutMask& drop = {});
 
 /// y = W x + bias + scale * B h: x [T, in], h [T, r] in the adapter's type, B [out, r]. For the families that
-/// do something of their own between A and B: gates, masks, cores.
+/// do something of their own between A and B: gates, masks, cores. y is of x's type, or, `wide`, stays in the
+/// adapter's for a family that goes on with the sum.
 at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     const at::Tensor& h, const at::Tensor& b, double scale);
+                     const at::Tensor& h, const at::Tensor& b, double scale, bool wide = false);
 
 /// Rows sorted by expert: rows offsets[e] .. offsets[e + 1] belong to expert e.
 struct ExpertGroups {

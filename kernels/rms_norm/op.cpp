@@ -19,7 +19,7 @@ at::ScalarType computingType(const at::Tensor& x)
     return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-std::tuple<at::Tensor, at::Tensor> forwardReference(const at::Tensor& x, const at::Tensor& weight,
+std::tuple<at::Tensor, at::Tensor> rmsNormReference(const at::Tensor& x, const at::Tensor& weight,
                                                     double epsilon)
 {
     const at::Tensor wide = x.to(computingType(x));
@@ -27,8 +27,8 @@ std::tuple<at::Tensor, at::Tensor> forwardReference(const at::Tensor& x, const a
     return {((wide * scale).to(x.scalar_type()) * weight), scale.squeeze(-1)};
 }
 
-at::Tensor backwardReference(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
-                             const at::Tensor& scale)
+at::Tensor rmsNormBackwardReference(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight,
+                                    const at::Tensor& scale)
 {
     const auto type = computingType(x);
     const at::Tensor s = scale.unsqueeze(-1);
@@ -83,8 +83,8 @@ TORCH_LIBRARY_FRAGMENT(rankscope, library)
 
 TORCH_LIBRARY_IMPL(rankscope, CompositeExplicitAutograd, library)
 {
-    library.impl("rms_norm", forwardReference);
-    library.impl("rms_norm_backward", backwardReference);
+    library.impl("rms_norm", rmsNormReference);
+    library.impl("rms_norm_backward", rmsNormBackwardReference);
 }
 
 } // namespace rankscope::kernels

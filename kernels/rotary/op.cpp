@@ -14,7 +14,7 @@ namespace
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor reference(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine)
+at::Tensor rotaryReference(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine)
 {
     const at::Tensor wide = x.to(cosine.scalar_type());
     const auto halves = wide.chunk(2, -1);
@@ -67,7 +67,7 @@ TORCH_LIBRARY_FRAGMENT(rankscope, library)
 
 TORCH_LIBRARY_IMPL(rankscope, CompositeExplicitAutograd, library)
 {
-    library.impl("rotary", reference);
+    library.impl("rotary", rotaryReference);
 }
 
 } // namespace rankscope::kernels

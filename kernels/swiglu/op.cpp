@@ -15,13 +15,13 @@ namespace
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor forwardReference(const at::Tensor& gate, const at::Tensor& up)
+at::Tensor swigluReference(const at::Tensor& gate, const at::Tensor& up)
 {
     return at::silu(gate) * up;
 }
 
-std::tuple<at::Tensor, at::Tensor> backwardReference(const at::Tensor& gradient, const at::Tensor& gate,
-                                                     const at::Tensor& up)
+std::tuple<at::Tensor, at::Tensor> swigluBackwardReference(const at::Tensor& gradient, const at::Tensor& gate,
+                                                           const at::Tensor& up)
 {
     const at::Tensor s = at::sigmoid(gate);
     return {gradient * up * s * (1 + gate * (1 - s)), gradient * gate * s};
@@ -70,8 +70,8 @@ TORCH_LIBRARY_FRAGMENT(rankscope, library)
 
 TORCH_LIBRARY_IMPL(rankscope, CompositeExplicitAutograd, library)
 {
-    library.impl("swiglu", forwardReference);
-    library.impl("swiglu_backward", backwardReference);
+    library.impl("swiglu", swigluReference);
+    library.impl("swiglu_backward", swigluBackwardReference);
 }
 
 } // namespace rankscope::kernels

@@ -30,8 +30,8 @@ public:
 
     at::Tensor forward(const at::Tensor& x, const model::FrozenLinear& base, const model::Pass& pass) override
     {
-        const at::Tensor v = kernels::lowRankLinear(x, base.weight, {}, m_a, m_b, m_options.scale(),
-                                                    drawDropout(m_options.dropout, pass));
+        const at::Tensor h = kernels::lowRankDown(x, m_a, drawDropout(m_options.dropout, pass));
+        const at::Tensor v = kernels::lowRankUp(x, base.weight, {}, h, m_b, m_options.scale(), /*wide=*/true);
         return m_magnitude.apply(v, base, {m_a, m_b}, [this] { return update(); });
     }
 

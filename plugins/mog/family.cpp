@@ -88,9 +88,10 @@ public:
         case Form::Plain:
             return kernels::lowRankUp(x, base.weight, base.bias, at::mm(h, m_fusion), b, m_options.scale);
         case Form::Dora:
-            return m_magnitude->apply(
-                kernels::lowRankUp(x, base.weight, {}, at::mm(h, m_fusion), b, m_options.scale), base,
-                {m_groups.a, m_groups.b, m_scoresA, m_scoresB, m_fusion}, [this] { return update(); });
+            return m_magnitude->apply(kernels::lowRankUp(x, base.weight, {}, at::mm(h, m_fusion), b,
+                                                         m_options.scale, /*wide=*/true),
+                                      base, {m_groups.a, m_groups.b, m_scoresA, m_scoresB, m_fusion},
+                                      [this] { return update(); });
         case Form::Pissa:
             break;
         }

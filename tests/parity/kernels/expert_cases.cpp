@@ -116,6 +116,7 @@ public:
         const std::int64_t out = between(1, 20);
         const std::int64_t rank = between(1, 8);
         m_scale = static_cast<double>(between(1, 8)) / 4;
+        m_wide = between(0, 1) == 1;
         return {{normal({tokens, in})},
                 {normal({out, in}), false},
                 {between(0, 1) == 1 ? normal({out}) : at::Tensor(), false},
@@ -124,7 +125,7 @@ public:
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::lowRankUp(in[0], in[1], in[2], in[3], in[4], m_scale);
+        return kernels::lowRankUp(in[0], in[1], in[2], in[3], in[4], m_scale, m_wide);
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {
@@ -136,6 +137,7 @@ public:
 
 private:
     double m_scale = 1;
+    bool m_wide = false;
 };
 
 class GroupedLowRank : public OpCase
