@@ -14,6 +14,7 @@ namespace
 base::OrderedJson planJson(const train::JobPlan& plan)
 {
     return {{"trainableParameters", plan.trainableParameters},
+            {"activatedParameters", plan.activatedParameters},
             {"baseParameters", plan.baseParameters},
             {"trainablePercent", plan.trainablePercent},
             {"memoryBytes", plan.memoryBytes}};

@@ -29,6 +29,11 @@ struct Plan {
     /// Elements that a forward pass must keep for the backward pass, for one token, beyond the base model's
     /// own: for the memory estimate.
     std::int64_t activationsPerToken = 0;
+    /// Trainable elements that one token does not use: those of experts that a fixed k leaves out.
+    std::int64_t idle = 0;
+    /// Elements that a pass makes of the tensors, whatever its tokens, and keeps for the backward pass: mixed
+    /// or joined factors.
+    std::int64_t composed = 0;
 };
 
 /// Live measures beyond ranks and routing: a family's own look inside. Appended at each analysis.

@@ -42,6 +42,11 @@ std::int64_t LoraMixtureOptions::count(const checkpoint::LinearShape& shape) con
     return ExpertStack::count(shape, experts, rank);
 }
 
+std::int64_t LoraMixtureOptions::idle(const checkpoint::LinearShape& shape) const
+{
+    return used == 0 ? 0 : (experts - used) * rank * (mix == Mix::Heads ? shape.out : shape.in + shape.out);
+}
+
 std::int64_t LoraMixtureOptions::activations() const
 {
     // Hidden numbers before and after the gates, and the gates themselves.
@@ -140,6 +145,7 @@ Result<Plan> LoraMixtureFamily::plan(const checkpoint::ModelConfig& model, const
     for (const auto& shape : linears) {
         RANKSCOPE_TRY(const auto mixture, options(model, settings, shape));
         plan.trainable += mixture.count(shape) + routerCount(shape, mixture.experts, settings);
+        plan.idle += mixture.idle(shape);
         plan.activationsPerToken += mixture.activations();
     }
     return plan;

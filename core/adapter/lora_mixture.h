@@ -45,6 +45,7 @@ struct LoraMixtureOptions {
     };
     Mix mix = Mix::Outputs;
     std::int64_t experts = 2;
+    std::int64_t used = 0; ///< experts of one token; 0: all, or a number that varies
     std::int64_t rank = 8; ///< of each expert
     double scale = 1;
     double dropout = 0;
@@ -56,6 +57,8 @@ struct LoraMixtureOptions {
     static LoraMixtureOptions read(const Settings& settings);
     /// Elements of the pairs on one linear.
     [[nodiscard]] std::int64_t count(const checkpoint::LinearShape& shape) const;
+    /// Those of them that one token does not use.
+    [[nodiscard]] std::int64_t idle(const checkpoint::LinearShape& shape) const;
     /// Elements kept of one token for the backward pass.
     [[nodiscard]] std::int64_t activations() const;
 };

@@ -36,6 +36,9 @@ struct MixtureRouting {
         return model.layers * topK * (3 * model.feedForward + 2 * model.hidden);
     }
 
+    /// Experts that a token does not use; 0 where their number varies.
+    [[nodiscard]] std::int64_t idle() const { return kind == Kind::TopP ? 0 : experts - topK; }
+
     /// Reads router, experts, topK, topP, capacity, routerStd, jitter, balanceCoefficient, zLossCoefficient.
     static Result<MixtureRouting> read(const Settings& settings);
 };

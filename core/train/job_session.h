@@ -17,6 +17,7 @@ namespace rankscope::train
 /// Trainable parameters and memory of a job, from shapes alone.
 struct JobPlan {
     std::int64_t trainableParameters = 0;
+    std::int64_t activatedParameters = 0; ///< of these, what one token uses
     std::int64_t baseParameters = 0;
     double trainablePercent = 0; ///< 100 * trainable / (base + trainable)
     std::int64_t memoryBytes =

@@ -167,6 +167,7 @@ public:
         Plan plan;
         for (const auto& shape : linears) {
             plan.trainable += options.rank * shape.out;
+            plan.idle += (options.rank - options.k) * shape.out;
             plan.buffers += options.rank * (shape.in + 1);
             plan.activationsPerToken += 3 * options.rank;
         }

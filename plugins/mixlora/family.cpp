@@ -57,8 +57,10 @@ public:
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
         const std::int64_t rank = settings.integer("rank");
         Plan plan;
-        for (const auto& shape : shapes.mlp)
+        for (const auto& shape : shapes.mlp) {
             plan.trainable += ExpertStack::count(shape, routing.experts, rank);
+            plan.idle += ExpertStack::count(shape, routing.idle(), rank);
+        }
         plan.trainable += LowRankSite::count(shapes.attention, rank);
         plan.trainable += model.layers * routing.experts * model.hidden;
         plan.activationsPerToken = routing.activationsPerToken(model);

@@ -60,8 +60,10 @@ protected:
                                                      const checkpoint::LinearShape& shape) const override
     {
         RANKSCOPE_TRY(auto options, LoraMixtureFamily::options(model, settings, shape));
-        if (settings.text("router") == "topk_renorm")
-            RANKSCOPE_CHECK(checkTopK(settings.integer("topK"), options.experts));
+        if (settings.text("router") == "topk_renorm") {
+            options.used = settings.integer("topK");
+            RANKSCOPE_CHECK(checkTopK(options.used, options.experts));
+        }
         if (settings.boolean("splitRank")) {
             if (options.rank % options.experts != 0)
                 return fail(

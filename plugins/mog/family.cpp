@@ -296,6 +296,7 @@ public:
                 plan.buffers += options.form == Form::Pissa ? pairs : 0;
             }
             plan.trainable += 2 * options.groups;
+            plan.composed += options.rank * (shape.in + shape.out);
             plan.trainable += options.form == Form::Pissa ? 0 : options.rank * options.rank;
             plan.trainable += options.form == Form::Dora ? shape.out : 0;
             plan.activationsPerToken += 2 * options.rank + (options.form == Form::Dora ? shape.out : 0);

@@ -91,6 +91,7 @@ protected:
             return fail("topK is " + std::to_string(settings.integer("topK")) + ", but schedule '" +
                         schedule + "' gives layer " + std::to_string(shape.layer) + " only " +
                         std::to_string(options.experts) + " experts; choose a smaller topK or more experts");
+        options.used = settings.integer("topK");
         return options;
     }
 

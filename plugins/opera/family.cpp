@@ -156,6 +156,7 @@ public:
         for (const auto& shape : shapes.mlp) {
             const std::int64_t side = legs.at(shape.module).sideElements();
             plan.trainable += routing.experts * side;
+            plan.idle += routing.idle() * side;
             plan.buffers += side;
         }
         plan.trainable += LowRankSite::count(shapes.attention, settings.integer("rank"));

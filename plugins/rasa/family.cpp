@@ -163,7 +163,9 @@ public:
         // k ranks of each of L layers in the pool are as many elements as k ranks in each layer.
         const std::int64_t ranks = options.own() + options.pool();
         const auto count = static_cast<std::int64_t>(linears.size());
-        return Plan{LowRankSite::count(linears, options.pair.rank) + count * ranks, 0, 2 * count * ranks};
+        Plan plan{LowRankSite::count(linears, options.pair.rank) + count * ranks, 0, 2 * count * ranks};
+        plan.composed = LowRankSite::count(linears, ranks);
+        return plan;
     }
 
     [[nodiscard]] Result<std::unique_ptr<Adapter>> attach(model::Decoder& model, const Settings& settings,

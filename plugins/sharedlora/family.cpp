@@ -87,8 +87,10 @@ public:
         RANKSCOPE_TRY(const auto groups, readGroups(settings, routing));
         const std::int64_t rank = settings.integer("rank");
         Plan plan;
-        for (const auto& shape : shapes.mlp)
+        for (const auto& shape : shapes.mlp) {
             plan.trainable += ExpertStack::count(shape, routing.experts + groups, rank);
+            plan.idle += ExpertStack::count(shape, routing.idle(), rank);
+        }
         plan.trainable += LowRankSite::count(shapes.attention, rank);
         plan.trainable += model.layers * routing.experts * model.hidden;
         plan.activationsPerToken = routing.activationsPerToken(model);

@@ -161,6 +161,7 @@ public:
         plan.trainable = LowRankSite::count(linears, options.pair.rank);
         for (const auto& shape : linears)
             plan.trainable += options.scores() * shape.in;
+        plan.idle = LowRankSite::count(linears, options.pair.rank - options.topK);
         plan.buffers = sites * options.pair.rank;
         plan.activationsPerToken = sites * 4 * options.pair.rank;
         return plan;

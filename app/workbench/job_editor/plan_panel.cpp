@@ -84,8 +84,12 @@ void PlanPanel::showPlan(const QString& json)
     const double trainable = plan.value(QLatin1String("trainableParameters")).toDouble();
     const double baseParameters = plan.value(QLatin1String("baseParameters")).toDouble();
     m_parameters->setText(views::formatCount(trainable));
-    m_parameters->setToolTip(
-        tr("%1 trainable parameters, counted from shapes alone").arg(locale.toString(trainable, 'f', 0)));
+    QString counted =
+        tr("%1 trainable parameters, counted from shapes alone").arg(locale.toString(trainable, 'f', 0));
+    if (const double activated = plan.value(QLatin1String("activatedParameters")).toDouble(trainable);
+        activated < trainable)
+        counted += tr("\n%1 of them are used by one token").arg(locale.toString(activated, 'f', 0));
+    m_parameters->setToolTip(counted);
     m_percent->setText(tr("trainable parameters, %1 % of the base model's %2")
                            .arg(plan.value(QLatin1String("trainablePercent")).toDouble(), 0, 'g', 3)
                            .arg(views::formatCount(baseParameters)));

@@ -153,5 +153,19 @@ INSTANTIATE_TEST_SUITE_P(Smora, Totals,
                                          Total{"SMoRA Fig. 9", "smora", "llama2-7b",
                                                on(allLinear, 64, {{"topK", 8}}), 1, "232.8", 0, 0}));
 
+TEST(Activated, IsWhatOneTokenUses)
+{
+    const auto smora = on(allLinear, 64, {{"topK", 8}});
+    EXPECT_EQ(printed(activated("smora", "llama2-7b", smora) / 1e6, 1), "92.9"); // k (i + o) + r i
+    // Two of eight experts of rank 16 are two experts of rank 16, beside a router of eight.
+    const auto of = [](int experts, int k) { return Json{{"rank", 16}, {"experts", experts}, {"topK", k}}; };
+    constexpr double routerRow = 32.0 * 4096; // of one expert in all layers
+    EXPECT_EQ(activated("mixlora", "llama2-7b", of(8, 2)),
+              trainable("mixlora", "llama2-7b", of(2, 2)) + 6 * routerRow);
+    EXPECT_EQ(activated("mixlora", "llama2-7b", of(8, 8)), trainable("mixlora", "llama2-7b", of(8, 8)));
+    EXPECT_EQ(activated("lora", "llama2-7b", on(allLinear, 64)),
+              trainable("lora", "llama2-7b", on(allLinear, 64)));
+}
+
 } // namespace
 } // namespace rankscope::plans

@@ -26,23 +26,34 @@ checkpoint::ModelConfig model(const std::string& name)
     return config.value();
 }
 
-} // namespace
-
-double trainable(const std::string& family, const std::string& base, const Json& settings)
+adapter::Plan planOf(const std::string& family, const std::string& base, const Json& settings)
 {
     const auto plugin = loader().load(family);
     if (!plugin) {
         ADD_FAILURE() << plugin.error().message;
-        return 0;
+        return {};
     }
     const auto complete = plugin.value()->manifest.complete(settings);
     if (!complete) {
         ADD_FAILURE() << complete.error().message;
-        return 0;
+        return {};
     }
     const auto plan = plugin.value()->family->plan(model(base), adapter::Settings(*complete));
     EXPECT_TRUE(plan) << plan.error().message;
-    return plan ? static_cast<double>(plan->trainable) : 0;
+    return plan.value_or(adapter::Plan{});
+}
+
+} // namespace
+
+double trainable(const std::string& family, const std::string& base, const Json& settings)
+{
+    return static_cast<double>(planOf(family, base, settings).trainable);
+}
+
+double activated(const std::string& family, const std::string& base, const Json& settings)
+{
+    const adapter::Plan plan = planOf(family, base, settings);
+    return static_cast<double>(plan.trainable - plan.idle);
 }
 
 double baseParameters(const std::string& base)

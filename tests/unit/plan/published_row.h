@@ -15,6 +15,8 @@ using base::Json;
 
 /// Parameters that a family trains on a model of tests/data/configs, defaults completed by its manifest.
 double trainable(const std::string& family, const std::string& base, const Json& settings);
+/// Those of them that one token uses.
+double activated(const std::string& family, const std::string& base, const Json& settings);
 /// All parameters of that model.
 double baseParameters(const std::string& base);
 /// A number as printed: with `digits` decimals.
