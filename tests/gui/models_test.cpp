@@ -28,6 +28,7 @@ private Q_SLOTS:
     void loadByTaskOverChosenLayers();
     void loraHasNoRouting();
     void tensorTrainShape();
+    void operatorsOpenWhereTheyWereMeasured();
     void emptyRunShowsNothing();
 
 private:
@@ -205,6 +206,32 @@ void ModelsTest::tensorTrainShape()
     QCOMPARE(spectra.curves[1].data.count(), std::size_t(16));
     QVERIFY(coreSide(884736) > coreSide(36864));
     QVERIFY(bondRadius(192) > bondRadius(16));
+}
+
+void ModelsTest::operatorsOpenWhereTheyWereMeasured()
+{
+    const record::Axis layer{"layer", "", {"0", "1", "2"}};
+    const record::Axis module{"module", "", {"gate_proj", "down_proj"}};
+    const record::Axis expert{"expert", "", {"0", "1"}};
+    record::RunRecord run;
+    run.define({"mpo/bond_dimension", "Bonds", "", "", {layer, module}});
+    run.mutableMeasure("mpo/bond_dimension")->append(0, std::vector<float>(6, 4.0F));
+    run.define({"mpo/core_drift", "Drift", "", "", {layer, module, expert, {"core", "", {"0", "1"}}}});
+    MpoModel model;
+    model.setRun(&run);
+    QCOMPARE(model.module(), QStringLiteral("down_proj"));
+    QVERIFY(!model.settle()); // nothing has been measured
+    std::vector<float> drift(24, std::numeric_limits<float>::quiet_NaN());
+    drift[((1 * 2 + 0) * 2 + 1) * 2 + 1] = 0.1F; // layer 1, gate_proj, expert 1, core 1
+    run.mutableMeasure("mpo/core_drift")->append(5, drift);
+    QVERIFY(model.settle());
+    QCOMPARE(model.layer(), 1);
+    QCOMPARE(model.module(), QStringLiteral("gate_proj"));
+    QCOMPARE(model.expert(), 1);
+    QVERIFY(!model.settle()); // already there
+    model.setPlace(2, QStringLiteral("down_proj"), 0);
+    QVERIFY(!model.settle()); // the user's choice stays
+    QCOMPARE(model.layer(), 2);
 }
 
 void ModelsTest::emptyRunShowsNothing()

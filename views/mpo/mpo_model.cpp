@@ -32,12 +32,42 @@ void MpoModel::setRun(const record::RunRecord* run)
     m_layer = std::clamp(m_layer, 0, std::max(0, layers() - 1));
     m_expert = std::clamp(m_expert, 0, std::max(0, static_cast<int>(experts().size()) - 1));
     makeDrift();
+    settle();
+}
+
+bool MpoModel::settle()
+{
+    if (m_chosen || m_drift == nullptr || m_drift->empty())
+        return false;
+    const std::vector<float> latest = m_drift->latestAt(anyStep);
+    const auto measured = [&](std::size_t position) { return std::isfinite(latest[position]); };
+    if (std::ranges::any_of(positions(m_drift, "core", -1), measured))
+        return false;
+    std::size_t first = 0;
+    while (first < latest.size() && !measured(first))
+        ++first;
+    if (first == latest.size())
+        return false;
+    const auto& axes = m_drift->info().axes;
+    for (std::size_t axis = axes.size(); axis-- > 0;) { // the last axis runs fastest
+        const std::size_t index = first % axes[axis].labels.size();
+        first /= axes[axis].labels.size();
+        if (axes[axis].name == "layer")
+            m_layer = static_cast<int>(index);
+        else if (axes[axis].name == "module")
+            m_module = QString::fromStdString(axes[axis].labels[index]);
+        else if (axes[axis].name == "expert")
+            m_expert = static_cast<int>(index);
+    }
+    makeDrift();
+    return true;
 }
 
 void MpoModel::setPlace(int layer, const QString& module, int expert)
 {
     if (layer == m_layer && module == m_module && expert == m_expert)
         return;
+    m_chosen = true;
     m_layer = std::clamp(layer, 0, std::max(0, layers() - 1));
     m_module = module;
     m_expert = expert;

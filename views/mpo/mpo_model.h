@@ -18,6 +18,9 @@ public:
     void setRun(const record::RunRecord* run);
     void setPlace(int layer, const QString& module, int expert);
     bool append();
+    /// Until a place is chosen, goes to one that has been measured: dear measures look at a rotating subset,
+    /// and most places wait for their turn. True if it went.
+    bool settle();
 
     [[nodiscard]] bool hasData() const;
     [[nodiscard]] int layer() const { return m_layer; }
@@ -58,6 +61,7 @@ private:
     int m_layer = 0;
     int m_expert = 0;
     QString m_module;
+    bool m_chosen = false;
     CurvePlot m_driftPlot;
     CurveFeed m_feed;
     RunningRange m_driftRange;

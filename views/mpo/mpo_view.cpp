@@ -161,7 +161,12 @@ void MpoView::rebuild()
 
 void MpoView::append()
 {
-    if (m_model.append())
+    const bool went = m_model.settle();
+    if (went) {
+        fillControls();
+        refreshDiagram();
+    }
+    if (m_model.append() || went)
         refreshCharts();
 }
 

@@ -255,8 +255,8 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     const Ticks x = niceTicks(m_range.first, m_range.second, wantedX);
     m_x->setTickType(QValueAxis::TicksDynamic);
     m_x->setTickAnchor(0);
-    m_x->setTickInterval(std::max(x.interval, 1e-9));
-    m_x->setLabelFormat(QStringLiteral("%.%1f").arg(x.decimals));
+    m_x->setTickInterval(std::max(x.interval, 1.0)); // steps and indices are whole
+    m_x->setLabelFormat(QStringLiteral("%.0f"));
     m_x->setRange(m_range.first, m_range.second);
     m_x->setTitleText(plot.xTitle);
     QString title = plot.yTitle;
@@ -381,6 +381,7 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         QColor medianColour = style.text;
         medianColour.setAlphaF(anyChosen ? 0.5F : 0.9F);
         m_median->setPen(QPen(medianColour, style.line));
+        m_median->setPointsVisible(bandMedian.size() == 1);
         m_median->replace(scaled(bandMedian));
     }
     const bool markerShown = marker && *marker >= m_range.first && *marker <= m_range.second;
