@@ -297,6 +297,8 @@ void MainWindow::closeRun(const QString& path)
     run->deleteLater();
     refreshRunList();
     refreshAdapters();
+    if (m_options.session)
+        saveRuns();
 }
 
 void MainWindow::setCurrent(OpenRun* run)
@@ -321,6 +323,8 @@ void MainWindow::setCurrent(OpenRun* run)
     refreshAdapters();
     refreshStatus();
     refreshActions();
+    if (other && m_options.session)
+        saveRuns();
 }
 
 void MainWindow::runChanged(OpenRun* run, bool rewound)

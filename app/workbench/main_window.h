@@ -121,6 +121,8 @@ private:
     // main_window_session.cpp
     void restoreSession();
     void saveSession();
+    /// At once when it changes: a window that is killed has no time to.
+    void saveRuns();
     void arrangeViews();
 
     Options m_options;

@@ -94,16 +94,24 @@ void MainWindow::saveSession()
     settings.setValue(QStringLiteral("style"), styleName(m_style));
     settings.setValue(QStringLiteral("preset"), m_export.preset);
     settings.setValue(QStringLiteral("transparent"), m_export.transparent);
-    QStringList runs;
-    for (const OpenRun* run : m_open)
-        runs << run->path();
-    settings.setValue(QStringLiteral("runs"), runs);
-    settings.setValue(QStringLiteral("current"), m_current == nullptr ? QString() : m_current->path());
     settings.setValue(QStringLiteral("view"), m_lastView);
     QJsonObject controls;
     for (const views::View* view : m_views)
         controls.insert(view->key(), view->controls());
     settings.setValue(QStringLiteral("controls"), controls);
+    settings.endGroup();
+    saveRuns();
+}
+
+void MainWindow::saveRuns()
+{
+    QStringList runs;
+    for (const OpenRun* run : m_open)
+        runs << run->path();
+    QSettings settings;
+    settings.beginGroup(QStringLiteral("window"));
+    settings.setValue(QStringLiteral("runs"), runs);
+    settings.setValue(QStringLiteral("current"), m_current == nullptr ? QString() : m_current->path());
     settings.endGroup();
 }
 

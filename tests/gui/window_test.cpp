@@ -49,6 +49,7 @@ private Q_SLOTS:
     void commandPaletteFindsCommands();
     void everyViewSurvivesBothStyles();
     void sessionComesBack();
+    void openRunsSurviveAKilledWindow();
 
 private:
     OpenRun* open(const QString& name);
@@ -356,6 +357,23 @@ void WindowTest::sessionComesBack()
         QStringLiteral("v_proj"));
     QVERIFY(isDark(QApplication::palette()));
     applyStyle(StyleChoice::Light);
+}
+
+void WindowTest::openRunsSurviveAKilledWindow()
+{
+    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
+    {
+        MainWindow killed({{}, {}, true, false});
+        killed.openRun(run); // and it never gets to close
+    }
+    {
+        MainWindow next({{}, {}, true, false});
+        QVERIFY(next.currentRun() != nullptr);
+        QCOMPARE(next.currentRun()->path(), run);
+        next.closeRun(run);
+    }
+    MainWindow last({{}, {}, true, false});
+    QVERIFY(last.currentRun() == nullptr); // what the user closed stays closed
 }
 
 int main(int argc, char** argv)
