@@ -112,6 +112,22 @@ private:
     std::vector<std::int64_t> m_inner;
 };
 
+at::Tensor grouped(const at::Tensor& weight, const MpoGrouping& grouping, const Regrouping& regrouping)
+{
+    if (weight.is_cpu()) {
+        at::Tensor result = at::empty(groupSizes(grouping), weight.options());
+        regrouping.group(weight.contiguous(), result);
+        return result;
+    }
+    std::vector<std::int64_t> apart = grouping.rowLegs;
+    apart.insert(apart.end(), grouping.columnLegs.begin(), grouping.columnLegs.end());
+    const at::Tensor matrix = grouping.transposed ? weight.t() : weight;
+    return matrix.reshape(apart)
+        .permute(interleaving(grouping.rowLegs.size(), false))
+        .reshape(groupSizes(grouping))
+        .contiguous();
+}
+
 /// The regrouping of one call, with its large temporaries: made once, used for every expert. Fresh memory of
 /// a matrix's size costs as much as the products that fill it.
 class Workspace
@@ -120,7 +136,7 @@ public:
     Workspace(const at::Tensor& weight, const MpoGrouping& grouping, at::ScalarType type)
         : m_grouping(grouping),
           m_regrouping(grouping),
-          m_grouped(mpoRegroup(weight, grouping).to(type)),
+          m_grouped(grouped(weight, grouping, m_regrouping).to(type)),
           m_rows(m_grouped.size(0)),
           m_right(m_grouped.size(2))
     {
@@ -139,7 +155,7 @@ public:
     /// grouped Q, [pL pC, pR]; holds until the next call.
     const at::Tensor& rightProduct(const at::Tensor& grouped, const at::Tensor& q)
     {
-        return product(m_right0, rightView(grouped), q);
+        return product(m_scaled, rightView(grouped), q);
     }
     /// As the weight lies in the model; holds until the next call.
     const at::Tensor& natural(const at::Tensor& grouped)
@@ -179,7 +195,7 @@ private:
     std::int64_t m_rows;  ///< pL
     std::int64_t m_right; ///< pR
     at::Tensor m_left;
-    at::Tensor m_right0;
+    at::Tensor m_scaled;
     at::Tensor m_natural;
     at::Tensor m_gradient;
     at::Tensor m_regrouped;
@@ -271,18 +287,7 @@ public:
 
 at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
 {
-    if (weight.is_cpu()) {
-        const at::Tensor grouped = at::empty(groupSizes(grouping), weight.options());
-        Regrouping(grouping).group(weight.contiguous(), grouped);
-        return grouped;
-    }
-    std::vector<std::int64_t> apart = grouping.rowLegs;
-    apart.insert(apart.end(), grouping.columnLegs.begin(), grouping.columnLegs.end());
-    const at::Tensor matrix = grouping.transposed ? weight.t() : weight;
-    return matrix.reshape(apart)
-        .permute(interleaving(grouping.rowLegs.size(), false))
-        .reshape(groupSizes(grouping))
-        .contiguous();
+    return grouped(weight, grouping, Regrouping(grouping));
 }
 
 at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
