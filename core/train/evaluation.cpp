@@ -87,10 +87,7 @@ std::vector<double> Evaluator::scoreWhole(const std::vector<std::vector<text::Ex
         for (const auto& candidate : candidates)
             rows.push_back(&candidate);
     }
-    const auto supervised = makeSupervisedPass(rows, false, m_model.device());
-    const at::Tensor hidden = m_model.forward(supervised.pass).index_select(0, supervised.positions);
-    const at::Tensor each = kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels)
-                                .second.to(at::kCPU, at::kDouble);
+    const at::Tensor each = answerLosses(rows).second.to(at::kCPU, at::kDouble);
     std::vector<double> score;
     const auto* next = each.const_data_ptr<double>();
     for (const auto* row : rows) {
@@ -229,15 +226,11 @@ std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, 
     return score;
 }
 
-std::pair<double, std::int64_t> Evaluator::answerLoss(const std::vector<text::Example>& examples) const
+std::pair<at::Tensor, at::Tensor> Evaluator::answerLosses(const std::vector<const text::Example*>& rows) const
 {
-    std::vector<const text::Example*> rows;
-    for (const auto& example : examples)
-        rows.push_back(&example);
     const auto supervised = makeSupervisedPass(rows, false, m_model.device());
     const at::Tensor hidden = m_model.forward(supervised.pass).index_select(0, supervised.positions);
-    const auto [sum, each] = kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels);
-    return {sum.item<double>(), supervised.labels.size(0)};
+    return kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels);
 }
 
 std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, const Progress& progress,
@@ -253,15 +246,15 @@ std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, con
     for (std::size_t start = 0; start < order.size(); start += batch) {
         const std::size_t end = std::min(order.size(), start + batch);
         std::vector<std::vector<text::TokenId>> prompts;
-        std::vector<text::Example> rows;
+        std::vector<const text::Example*> rows;
         for (std::size_t i = start; i < end; ++i) {
             const auto& row = examples[order[i]];
             prompts.emplace_back(row.ids.begin(), row.ids.begin() + row.promptLength);
-            rows.push_back(row);
+            rows.push_back(&row);
         }
-        const auto [loss, count] = answerLoss(rows);
-        score.loss += loss;
-        tokens += count;
+        const auto [sum, each] = answerLosses(rows);
+        score.loss += sum.item<double>();
+        tokens += each.size(0);
         const auto texts = generate(prompts, task);
         for (std::size_t i = 0; i < texts.size(); ++i)
             score.accuracy += text::answers(texts[i], file.rows[order[start + i]]) ? 1 : 0;

@@ -68,9 +68,9 @@ private:
     scoreBehindPrompts(const std::vector<std::vector<text::Example>>& examples) const;
     [[nodiscard]] std::vector<double>
     scoreWhole(const std::vector<std::vector<text::Example>>& examples) const;
-    /// Summed loss and number of the answers' tokens.
-    [[nodiscard]] std::pair<double, std::int64_t>
-    answerLoss(const std::vector<text::Example>& examples) const;
+    /// The loss of the answers' tokens in one pass over whole rows: summed, and of each token.
+    [[nodiscard]] std::pair<at::Tensor, at::Tensor>
+    answerLosses(const std::vector<const text::Example*>& rows) const;
     [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file,
                                                            const Progress& progress, std::int64_t task) const;
     [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress,
