@@ -353,6 +353,11 @@ const base::Json& SettingSchema::defaultAmong(const base::Json& settings) const
     return defaultValue;
 }
 
+bool SettingSchema::shownAmong(const base::Json& settings) const
+{
+    return hold(showWhen, settings);
+}
+
 std::string FamilyManifest::initialOutputOf(const base::Json& complete) const
 {
     for (const auto& one : initialOutputWhen) {

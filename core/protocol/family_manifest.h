@@ -50,6 +50,8 @@ struct SettingSchema {
 
     /// The default among these settings, of which those named in `defaultWhen` are there.
     [[nodiscard]] const base::Json& defaultAmong(const base::Json& settings) const;
+    /// Does it mean anything among these settings, of which those named in `showWhen` are there?
+    [[nodiscard]] bool shownAmong(const base::Json& settings) const;
 };
 
 /// Settings under which a statement about a family holds: false, true, or a list of settings any of which is

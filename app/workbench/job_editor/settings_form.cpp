@@ -295,19 +295,11 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
     check();
 }
 
-bool SettingsForm::shown(const SettingSchema& schema) const
-{
-    return std::all_of(schema.showWhen.begin(), schema.showWhen.end(), [this](const auto& condition) {
-        const SettingField* other = field(QString::fromStdString(condition.first));
-        return other == nullptr || std::find(condition.second.begin(), condition.second.end(),
-                                             other->value()) != condition.second.end();
-    });
-}
-
 void SettingsForm::check()
 {
+    const Json settings = all();
     for (SettingField* field : m_fields) {
-        field->setVisible(shown(field->schema()));
+        field->setVisible(field->schema().shownAmong(settings));
         field->showError(field->problem());
     }
 }
@@ -331,10 +323,11 @@ Json SettingsForm::all() const
 
 Json SettingsForm::values() const
 {
-    Json values = Json::object();
+    Json values = all();
+    const Json settings = values;
     for (const SettingField* field : m_fields)
-        if (shown(field->schema()))
-            values[field->schema().name] = field->value();
+        if (!field->schema().shownAmong(settings))
+            values.erase(field->schema().name);
     return values;
 }
 
@@ -352,8 +345,9 @@ void SettingsForm::setValues(const Json& values)
 
 bool SettingsForm::valid() const
 {
-    return std::all_of(m_fields.begin(), m_fields.end(), [this](const SettingField* field) {
-        return !shown(field->schema()) || field->problem().isEmpty();
+    const Json settings = all();
+    return std::all_of(m_fields.begin(), m_fields.end(), [&settings](const SettingField* field) {
+        return !field->schema().shownAmong(settings) || field->problem().isEmpty();
     });
 }
 

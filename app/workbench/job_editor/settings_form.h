@@ -75,7 +75,6 @@ private:
     void check();
     void followDefaults();
     [[nodiscard]] base::Json all() const;
-    [[nodiscard]] bool shown(const protocol::SettingSchema& schema) const;
 
     QVBoxLayout* m_column;
     QWidget* m_content = nullptr;
