@@ -166,10 +166,13 @@ MixtureAdapter::~MixtureAdapter()
         layer.mlp.adapter = nullptr;
 }
 
-void MixtureAdapter::beginPass(const model::Pass&)
+void MixtureAdapter::beginPass(const model::Pass& pass)
 {
-    for (const auto& block : m_blocks)
+    for (const auto& block : m_blocks) {
         block->forget();
+        if (pass.training)
+            block->experts().forget();
+    }
 }
 
 at::Tensor MixtureAdapter::auxiliaryLoss()

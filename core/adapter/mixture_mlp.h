@@ -55,6 +55,8 @@ public:
     [[nodiscard]] virtual Delta delta(const std::string& module, std::int64_t expert) const = 0;
     /// The part of `base` in what project() returns.
     [[nodiscard]] virtual double baseShare() const { return 1; }
+    /// A training pass begins: what was kept to evaluate faster makes room.
+    virtual void forget() {}
 };
 
 /// One block: router, dispatch, experts, weighted sum.

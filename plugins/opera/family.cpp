@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // OperA (REMoE): experts are matrix-product operators around the frozen weight's own centre core.
 // W_j = (W + E_j) / 2, E_j = (L_j L^T) W (R^T R_j).
+#include "core/adapter/derived.h"
 #include "core/adapter/mixture_mlp.h"
 #include "core/adapter/mpo.h"
 #include "core/adapter/targets.h"
+#include "core/base/memory.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
+#include <c10/core/GradMode.h>
 #include <map>
 
 namespace rankscope::plugins
@@ -22,14 +27,32 @@ struct Projection {
     at::Tensor weight;
     std::vector<at::Tensor> initial; ///< side cores, the centre undefined
     std::vector<at::Tensor> cores;   ///< the same with a leading expert dimension, trained
+    /// Every expert's matrix. Decoding asks for the same ones at every token, and merging one costs more than
+    /// the few tokens that meet it.
+    Derived<std::vector<at::Tensor>> merged;
+
+    [[nodiscard]] std::vector<at::Tensor> merge() const
+    {
+        const std::size_t centre = legs.centre();
+        const at::Tensor left = leftBlock(cores, centre);
+        const at::Tensor right = rightBlock(cores, centre);
+        std::vector<at::Tensor> matrices;
+        for (std::int64_t expert = 0; expert < left.size(0); ++expert)
+            matrices.push_back(kernels::mpoExpertMatrix(weight, left[expert], right[expert],
+                                                        leftBlock(initial, centre),
+                                                        rightBlock(initial, centre),
+                                                        legs.grouping(transposed)));
+        return matrices;
+    }
 };
 
 class OperaExperts : public BlockExperts
 {
 public:
     OperaExperts(ParameterStore& store, const model::MlpBlock& block, std::int64_t experts,
-                 const std::map<std::string, MpoLegs>& legs)
-        : m_experts(experts)
+                 const std::map<std::string, MpoLegs>& legs, bool keepsMerged)
+        : m_experts(experts),
+          m_keepsMerged(keepsMerged)
     {
         for (const auto& site : block.inputs)
             add(store, site.base, legs.at(site.base.shape.module), false);
@@ -39,7 +62,9 @@ public:
     at::Tensor project(const model::FrozenLinear& linear, const at::Tensor& base, const at::Tensor& x,
                        const kernels::ExpertGroups& groups, const model::Pass&) override
     {
-        const Projection& p = m_projections.at(linear.shape.module);
+        Projection& p = m_projections.at(linear.shape.module);
+        if (m_keepsMerged && !at::GradMode::is_enabled())
+            return projectMerged(p, base, x, groups.offsets);
         const std::size_t centre = p.legs.centre();
         return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre), rightBlock(p.cores, centre),
                                    leftBlock(p.initial, centre), rightBlock(p.initial, centre),
@@ -57,10 +82,37 @@ public:
 
     [[nodiscard]] double baseShare() const override { return 0.5; }
 
+    void forget() override
+    {
+        for (auto& [module, projection] : m_projections)
+            projection.merged.forget();
+    }
+
 private:
+    static at::Tensor projectMerged(Projection& p, const at::Tensor& base, const at::Tensor& x,
+                                    const std::vector<std::int64_t>& offsets)
+    {
+        std::vector<at::Tensor> sources;
+        for (const auto& core : p.cores) {
+            if (core.defined())
+                sources.push_back(core);
+        }
+        const auto& matrices = p.merged.get(sources, [&] { return p.merge(); });
+        at::Tensor y = base * 0.5;
+        for (std::size_t e = 0; e < matrices.size(); ++e) {
+            const std::int64_t count = offsets[e + 1] - offsets[e];
+            if (count == 0)
+                continue;
+            y.narrow(0, offsets[e], count)
+                .add_(at::mm(x.narrow(0, offsets[e], count).to(matrices[e].scalar_type()), matrices[e].t()),
+                      0.5);
+        }
+        return y;
+    }
+
     void add(ParameterStore& store, const model::FrozenLinear& linear, const MpoLegs& legs, bool transposed)
     {
-        Projection p{legs, transposed, linear.weight, {}, {}};
+        Projection p{legs, transposed, linear.weight, {}, {}, {}};
         const auto cores = sideCores(linear.weight, legs, transposed);
         for (std::size_t k = 0; k < cores.size(); ++k) {
             if (!cores[k].defined()) {
@@ -81,6 +133,7 @@ private:
     }
 
     std::int64_t m_experts;
+    bool m_keepsMerged;
     std::map<std::string, Projection> m_projections;
 };
 
@@ -143,6 +196,16 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
     return result;
 }
 
+/// Of every expert's matrix of every projection.
+std::uint64_t mergedBytes(const std::vector<checkpoint::LinearShape>& mlp, std::int64_t experts,
+                          at::ScalarType type)
+{
+    std::uint64_t elements = 0;
+    for (const auto& shape : mlp)
+        elements += static_cast<std::uint64_t>(shape.in * shape.out);
+    return elements * static_cast<std::uint64_t>(experts) * c10::elementSize(type);
+}
+
 class OperaFamily : public Family
 {
 public:
@@ -174,11 +237,14 @@ public:
         routing.fused = settings.boolean("fused");
         const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
                                    settings.number("dropout")};
+        const bool keepsMerged = model.device().is_cpu() &&
+                                 mergedBytes(shapes.mlp, routing.experts, options.dtype) <=
+                                     base::availableMemory() / 4;
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
             [&](ParameterStore& store,
                 const model::MlpBlock& block) -> Result<std::unique_ptr<BlockExperts>> {
-                return std::make_unique<OperaExperts>(store, block, routing.experts, legs);
+                return std::make_unique<OperaExperts>(store, block, routing.experts, legs, keepsMerged);
             });
     }
 };

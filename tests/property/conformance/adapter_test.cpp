@@ -72,6 +72,23 @@ TEST_P(Conformance, ChangesTheOutputOnceTrained)
     EXPECT_GT(distance(subject.run(someRows()), before), 1e-3);
 }
 
+TEST_P(Conformance, ComputesTheSameWhetherOrNotGradientsAreAsked)
+{
+    const Subject subject = attach(GetParam());
+    // Twice: what the first round kept to evaluate faster must not outlive the tensors it came from.
+    for (const std::uint64_t seed : {100, 200}) {
+        disturb(*subject.adapter, seed);
+        at::Tensor without;
+        {
+            const at::NoGradGuard guard;
+            without = subject.run(someRows());
+        }
+        const at::Tensor with = subject.run(someRows());
+        ASSERT_TRUE(with.requires_grad());
+        EXPECT_LT(distance(without, with), rounding);
+    }
+}
+
 TEST_P(Conformance, IsTheSameAfterSavingAndLoading)
 {
     const at::NoGradGuard guard;
