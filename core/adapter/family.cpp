@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/adapter/family.h"
 
+#include <algorithm>
+
 namespace rankscope::adapter
 {
+
+void InsideMeasure::measure(std::size_t i)
+{
+    const std::vector<float> part = piece(i);
+    std::copy_n(part.begin(), std::min(part.size(), values.size() / pieces),
+                values.begin() + static_cast<std::ptrdiff_t>(i * (values.size() / pieces)));
+}
 
 Delta Adapter::meanDelta(const DeltaSite& site, const at::Tensor& weights) const
 {

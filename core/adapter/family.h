@@ -13,6 +13,7 @@
 #include "core/model/decoder.h"
 #include "core/protocol/family_manifest.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,14 @@ struct InsideMeasure {
     std::string definition;
     std::vector<std::pair<std::string, std::vector<std::string>>> axes; ///< name and labels
     std::vector<float> values;                                          ///< row-major; NaN: not measured
+    /// Dear values come in this many pieces of equal size, one after the other in `values`, which holds NaN
+    /// for all of them: `piece` computes one, of which every record has as many as there is time for. Valid
+    /// for as long as the adapter's tensors stay as they are.
+    std::size_t pieces = 0;
+    std::function<std::vector<float>(std::size_t)> piece = {};
+
+    /// Puts piece i into its place in `values`.
+    void measure(std::size_t i);
 };
 
 /// An adapter in the form in which Hugging Face PEFT itself stores it.

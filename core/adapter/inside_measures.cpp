@@ -43,6 +43,7 @@ struct SiteGrid {
 /// Largest first.
 at::Tensor singularValues(const at::Tensor& matrix)
 {
+    const at::NoGradGuard guard;
     const at::Tensor wide = matrix.size(0) <= matrix.size(1) ? matrix : matrix.t();
     const at::Tensor m = wide.detach().to(at::kDouble);
     return at::linalg_eigvalsh(at::mm(m, m.t()))
@@ -74,17 +75,19 @@ InsideMeasure measureOf(const InsideTitle& title, std::vector<InsideAxis> axes, 
 InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes,
                         const std::vector<at::Tensor>& matrices)
 {
-    const at::NoGradGuard guard;
     axes.push_back(numberedAxis("index", spectrumLength));
     InsideMeasure measure{title.name, title.title, "", title.definition, std::move(axes), {}};
     measure.values.assign(matrices.size() * spectrumLength, unmeasured);
-    for (std::size_t i = 0; i < matrices.size(); ++i) {
+    measure.pieces = matrices.size();
+    measure.piece = [matrices](std::size_t i) {
+        std::vector<float> spectrum(spectrumLength, unmeasured);
         if (!matrices[i].defined() || matrices[i].numel() == 0)
-            continue;
+            return spectrum;
         const at::Tensor values = singularValues(matrices[i]);
         std::copy_n(values.const_data_ptr<float>(), std::min(spectrumLength, values.numel()),
-                    measure.values.begin() + static_cast<std::ptrdiff_t>(i * spectrumLength));
-    }
+                    spectrum.begin());
+        return spectrum;
+    };
     return measure;
 }
 

@@ -28,8 +28,8 @@ struct InsideTitle {
 InsideAxis numberedAxis(const std::string& name, std::int64_t count);
 /// Values of the axes' shape.
 InsideMeasure measureOf(const InsideTitle& title, std::vector<InsideAxis> axes, const at::Tensor& values);
-/// The 32 largest singular values of each matrix, by way of the smaller Gram matrix in float64. `matrices`
-/// follow the axes row by row; an undefined one is not measured.
+/// The 32 largest singular values of each matrix, by way of the smaller Gram matrix in float64; a piece for
+/// each. `matrices` follow the axes row by row; an undefined one is not measured.
 InsideMeasure spectraOf(const InsideTitle& title, std::vector<InsideAxis> axes,
                         const std::vector<at::Tensor>& matrices);
 

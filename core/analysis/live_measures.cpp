@@ -14,7 +14,7 @@ namespace
 {
 
 constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut, at most
-constexpr std::size_t batch = 32;           ///< updates looked at between two glances at the clock
+constexpr std::size_t batch = 32;           ///< updates looked at together at most
 
 class Stopwatch
 {
@@ -310,16 +310,31 @@ void LiveMeasures::recordShapes(Grids& grids) const
     }
 }
 
-void LiveMeasures::appendInside(std::vector<Measured>& result)
+void LiveMeasures::appendInside(double seconds, std::vector<Measured>& result)
 {
     const Stopwatch watch;
-    for (const auto& inside : m_adapter.inside()) {
+    auto measures = m_adapter.inside();
+    auto dear = std::ranges::count_if(measures, [](const auto& inside) { return inside.pieces > 0; });
+    for (auto& inside : measures) {
+        if (inside.pieces > 0) {
+            // Its share of what is left, one piece in any case; the next record goes on where this one stops.
+            const double until = watch.seconds() + (seconds - watch.seconds()) / static_cast<double>(dear--);
+            std::size_t& next = m_nextPiece[inside.name];
+            next %= inside.pieces; // a routed family may come with fewer than last time
+            double pieceSeconds = 0;
+            for (std::size_t done = 0;
+                 done < inside.pieces && (done == 0 || watch.seconds() + pieceSeconds < until); ++done) {
+                const Stopwatch one;
+                inside.measure(next);
+                next = (next + 1) % inside.pieces;
+                pieceSeconds = one.seconds();
+            }
+        }
         record::MeasureInfo info{inside.name, inside.title, inside.unit, inside.definition, {}};
         for (const auto& [name, labels] : inside.axes)
             info.axes.push_back({name, "", labels});
-        result.push_back({std::move(info), inside.values});
+        result.push_back({std::move(info), std::move(inside.values)});
     }
-    m_insideSeconds = watch.seconds();
 }
 
 std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
@@ -331,33 +346,31 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
     Grids grids = makeGrids();
     recordShapes(grids);
     m_lastMeasured = 0;
-    const double allowance = m_budget * trainingSeconds - m_seconds;
-    // A family's own measures come in one piece. Where they are dear, records go without them until there is
-    // time for all of it, and the weights hold back until then.
-    const double earned = m_budget * (trainingSeconds - m_lastTrainingSeconds);
-    const bool showsInside = m_insideSeconds <= earned / 4 || m_insideSeconds < allowance;
-    m_lastTrainingSeconds = trainingSeconds;
-    const double left = showsInside ? allowance - m_insideSeconds : 0;
+    // Half of it for the family's own measures, the rest for the weights.
+    appendInside((m_budget * trainingSeconds - m_seconds) / 2, result);
+    const double left = m_budget * trainingSeconds - m_seconds;
     // At least one weight each time, so that even a costly family shows something of every weight in the end.
     while (m_lastMeasured < m_sites.size() &&
-           (m_lastMeasured == 0 || watch.seconds() + m_pieceSeconds < left)) {
+           (m_lastMeasured == 0 ||
+            watch.seconds() + m_updateSeconds * static_cast<double>(updates(m_next)) < left)) {
         const Stopwatch piece;
-        std::vector<std::size_t> lowRank;
+        // As many low-rank updates together as there is time for; one weight's while their cost is not known.
+        const double affordable = m_updateSeconds > 0 ? (left - watch.seconds()) / m_updateSeconds : 0;
+        const bool lowRank = m_lowRank[m_next];
+        std::vector<std::size_t> chosen;
         std::size_t queued = 0;
-        while (queued < batch && m_lastMeasured < m_sites.size() && m_lowRank[m_next]) {
-            lowRank.push_back(m_next);
+        do {
+            chosen.push_back(m_next);
             queued += updates(m_next);
             m_next = (m_next + 1) % m_sites.size();
             ++m_lastMeasured;
-        }
-        if (!lowRank.empty()) {
-            measureLowRank(lowRank, weights, grids);
-        } else {
-            measureOther(m_next, weights, grids);
-            m_next = (m_next + 1) % m_sites.size();
-            ++m_lastMeasured;
-        }
-        m_pieceSeconds = piece.seconds();
+        } while (lowRank && m_lowRank[m_next] && m_lastMeasured < m_sites.size() && queued < batch &&
+                 static_cast<double>(queued + updates(m_next)) <= affordable);
+        if (lowRank)
+            measureLowRank(chosen, weights, grids);
+        else
+            measureOther(chosen.front(), weights, grids);
+        m_updateSeconds = piece.seconds() / static_cast<double>(std::max<std::size_t>(queued, 1));
     }
     for (Measured* measured : {&grids.entropy, &grids.stable, &grids.nuclear, &grids.mixtureEntropy,
                                &grids.mixtureStable, &grids.mixtureNuclear, &grids.spectrum, &grids.bond,
@@ -365,8 +378,6 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
         if (!measured->info.name.empty() && !m_sites.empty())
             result.push_back(std::move(*measured));
     }
-    if (showsInside)
-        appendInside(result);
     m_seconds += watch.seconds();
     result.push_back(
         {{"analysis/time_share",

@@ -7,6 +7,7 @@
 #include "core/analysis/routing_measures.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,8 @@ private:
     void measureLowRank(const std::vector<std::size_t>& chosen, const RoutingMeasures::MeanWeights& weights,
                         Grids& grids) const;
     void measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const;
-    void appendInside(std::vector<Measured>& result);
+    /// `seconds`: what dear ones among them may take together.
+    void appendInside(double seconds, std::vector<Measured>& result);
     void recordShapes(Grids& grids) const;
     void recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const;
     /// Updates that are measured of a site: its experts and their mixture.
@@ -62,9 +64,8 @@ private:
     std::size_t m_next = 0;      ///< the site whose turn it is
     std::size_t m_lastMeasured = 0;
     double m_seconds = 0;
-    double m_pieceSeconds = 0;        ///< of the weights measured last between two glances at the clock
-    double m_insideSeconds = 0;       ///< of the family's own measures, the last time
-    double m_lastTrainingSeconds = 0; ///< of the last measure()
+    double m_updateSeconds = 0;                     ///< of one update, as measured last; 0: not known yet
+    std::map<std::string, std::size_t> m_nextPiece; ///< of the family's own dear measures, by name
 };
 
 } // namespace rankscope::analysis

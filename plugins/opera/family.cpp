@@ -38,10 +38,9 @@ struct Projection {
         const at::Tensor right = rightBlock(cores, centre);
         std::vector<at::Tensor> matrices;
         for (std::int64_t expert = 0; expert < left.size(0); ++expert)
-            matrices.push_back(kernels::mpoExpertMatrix(weight, left[expert], right[expert],
-                                                        leftBlock(initial, centre),
-                                                        rightBlock(initial, centre),
-                                                        legs.grouping(transposed)));
+            matrices.push_back(
+                kernels::mpoExpertMatrix(weight, left[expert], right[expert], leftBlock(initial, centre),
+                                         rightBlock(initial, centre), legs.grouping(transposed)));
         return matrices;
     }
 };
@@ -237,9 +236,9 @@ public:
         routing.fused = settings.boolean("fused");
         const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
                                    settings.number("dropout")};
-        const bool keepsMerged = model.device().is_cpu() &&
-                                 mergedBytes(shapes.mlp, routing.experts, options.dtype) <=
-                                     base::availableMemory() / 4;
+        const bool keepsMerged =
+            model.device().is_cpu() &&
+            mergedBytes(shapes.mlp, routing.experts, options.dtype) <= base::availableMemory() / 4;
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
             [&](ParameterStore& store,

@@ -151,7 +151,9 @@ TEST_P(Conformance, MeasuresItselfOnTheAxesItNames)
     disturb(*subject.adapter, 100);
     subject.run(someRows(), true);
     std::set<std::string> names;
-    for (const auto& measure : subject.adapter->inside()) {
+    for (auto& measure : subject.adapter->inside()) {
+        for (std::size_t i = 0; i < measure.pieces; ++i)
+            measure.measure(i);
         EXPECT_TRUE(names.insert(measure.name).second) << measure.name << " is there twice";
         EXPECT_FALSE(measure.title.empty()) << measure.name;
         EXPECT_FALSE(measure.definition.empty()) << measure.name;

@@ -97,20 +97,20 @@ TEST(LiveMeasures, RowsBroughtToALengthHaveTheRankOfTheWeight)
     EXPECT_GT(spectrum.values.back(), 0);
 }
 
-TEST(LiveMeasures, LowRankUpdatesGoTogether)
+TEST(LiveMeasures, LowRankUpdatesThatGoTogetherKeepTheirPlaces)
 {
-    // Cheap enough that one batch costs less than a look at the clock between them: all are seen within two
-    // calls.
+    // More than one batch; the ranks repeat with a period that no batch has.
+    auto rankOf = [](std::int64_t layer) { return 1 + layer % 3; };
     GivenAdapter adapter;
     for (std::int64_t layer = 0; layer < 40; ++layer)
-        adapter.add(layer, "q_proj", {adapter::LowRankDelta{normal({5, 1}, 1), normal({1, 4}, 2), {}, 1}});
-    LiveMeasures live(adapter, 40, {}, 0);
-    std::vector<bool> seen(40, false);
-    for (int call = 0; call < 2; ++call) {
-        for (const std::size_t cell : measuredCells(live.measure(100), "rank/entropy"))
-            seen[cell] = true;
-    }
-    EXPECT_EQ(std::count(seen.begin(), seen.end(), true), 40);
+        adapter.add(layer, "q_proj",
+                    {adapter::LowRankDelta{at::eye(5, rankOf(layer)), 2 * at::eye(rankOf(layer), 4), {}, 1}});
+    LiveMeasures live(adapter, 40, {}, 1);
+    const auto all = live.measure(1e9);
+    EXPECT_EQ(live.lastMeasured(), 40U);
+    for (std::int64_t layer = 0; layer < 40; ++layer)
+        EXPECT_NEAR(find(all, "rank/stable")->values[static_cast<std::size_t>(layer)], rankOf(layer), 1e-5)
+            << "layer " << layer;
 }
 
 /// A pass of `tokens` tokens in one row without a task.
@@ -260,6 +260,39 @@ TEST(LiveMeasures, AFamilysOwnMeasuresComeAlong)
     EXPECT_EQ(scores->values, (std::vector<float>{1, 2}));
     EXPECT_EQ(scores->info.axes[0].name, "group");
     EXPECT_EQ(find(all, "rank/entropy"), nullptr) << "there is nothing to measure";
+}
+
+TEST(LiveMeasures, AFamilysDearMeasuresComeInTurns)
+{
+    class WithPieces : public GivenAdapter
+    {
+    public:
+        [[nodiscard]] std::vector<adapter::InsideMeasure> inside() const override
+        {
+            const float none = std::numeric_limits<float>::quiet_NaN();
+            adapter::InsideMeasure measure{
+                "spectra", "Spectra", "", "d", {{"core", {"a", "b", "c"}}, {"index", {"0", "1"}}}, {}};
+            measure.values.assign(6, none);
+            measure.pieces = 3;
+            measure.piece = [](std::size_t i) {
+                return std::vector<float>{static_cast<float>(i), 10 + static_cast<float>(i)};
+            };
+            return {measure};
+        }
+    } adapter;
+    LiveMeasures poor(adapter, 1, {}, 0);
+    for (const std::size_t turn : {0, 1, 2, 0}) {
+        const auto all = poor.measure(100);
+        const auto& values = find(all, "spectra")->values;
+        for (std::size_t core = 0; core < 3; ++core) {
+            EXPECT_EQ(std::isfinite(values[2 * core]), core == turn);
+            EXPECT_EQ(std::isfinite(values[2 * core + 1]), core == turn);
+        }
+        EXPECT_EQ(values[2 * turn + 1], 10 + static_cast<float>(turn));
+    }
+    LiveMeasures rich(adapter, 1, {}, 1);
+    const auto all = rich.measure(1e9);
+    EXPECT_EQ(find(all, "spectra")->values, (std::vector<float>{0, 10, 1, 11, 2, 12}));
 }
 
 } // namespace
