@@ -51,17 +51,35 @@ Status checkDepth(std::string_view text, int maxDepth)
     return {};
 }
 
+/// Where parsing stops: the parser's error for a number that is too large does not say it.
+struct Stop : nlohmann::detail::json_sax_acceptor<Json> {
+    bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&)
+    {
+        offset = position > 0 ? position - 1 : 0;
+        return false;
+    }
+    std::size_t offset = 0;
+};
+
 template <typename T>
 Result<T> parse(std::string_view text, int maxDepth)
 {
     RANKSCOPE_CHECK(checkDepth(text, maxDepth));
+    // The parser takes a zero byte for the end and would accept whatever follows.
+    if (const auto zero = text.find('\0'); zero != std::string_view::npos)
+        return fail("not valid JSON at " + placeOf(text, zero) + ": a zero byte");
     try {
         return T::parse(text.begin(), text.end());
     } catch (const nlohmann::json::parse_error& error) {
+        // "[...] parse error at line 1, column 6: the fault; last read: 'a token, however long'"
         const std::string what = error.what();
-        const auto colon = what.rfind(": ");
+        const auto fault = std::min(what.find(": "), what.size());
         return fail("not valid JSON at " + placeOf(text, error.byte > 0 ? error.byte - 1 : 0) +
-                    (colon == std::string::npos ? std::string() : what.substr(colon)));
+                    what.substr(fault, what.find("; last read: ") - fault));
+    } catch (const nlohmann::json::out_of_range&) {
+        Stop stop;
+        Json::sax_parse(text.begin(), text.end(), &stop);
+        return fail("not valid JSON at " + placeOf(text, stop.offset) + ": the number is too large");
     } catch (const std::exception& error) {
         return fail(std::string("not valid JSON: ") + error.what());
     }

@@ -77,8 +77,11 @@ Result<fs::path> runtimeFolder()
     std::error_code code;
     if (!parent.empty() && fs::is_directory(parent, code))
         folder = parent / "rankscope";
+    else if (parent = fs::temp_directory_path(code); !code)
+        folder = parent / ("rankscope-" + std::to_string(::getuid()));
     else
-        folder = fs::temp_directory_path() / ("rankscope-" + std::to_string(::getuid()));
+        return fail("there is no folder for temporary files (" + code.message() +
+                    "); set TMPDIR or XDG_RUNTIME_DIR");
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         return fail("cannot create the runtime folder " + folder.string() + ": " + std::strerror(errno));
     struct stat status {

@@ -32,6 +32,8 @@ std::string written(double value)
 
 bool isWhole(const base::Json& value)
 {
+    if (value.is_number_unsigned())
+        return value.get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX);
     if (value.is_number_integer())
         return true;
     if (!value.is_number_float())
@@ -471,7 +473,7 @@ Status FamilyManifest::check(const SettingSchema& schema, const base::Json& valu
     for (std::size_t i = 0; i < value.size(); ++i) {
         const base::Json& item = value[i];
         const std::string subject = schema.name + "[" + std::to_string(i) + "]";
-        if (texts ? !item.is_string() : !item.is_number_integer())
+        if (texts ? !item.is_string() : !item.is_number_integer() || !isWhole(item))
             return wrongType(schema, value, texts ? "a list of texts" : "a list of whole numbers");
         RANKSCOPE_CHECK(texts ? checkChoice(schema, item, subject) : checkBounds(schema, item, subject));
     }

@@ -3,6 +3,7 @@
 
 #include "core/base/paths.h"
 
+#include <algorithm>
 #include <cctype>
 #include <ctime>
 #include <limits>
@@ -15,6 +16,7 @@ namespace
 
 constexpr std::int64_t anyCount = 1'000'000'000;
 constexpr double anyNumber = std::numeric_limits<double>::max();
+constexpr std::size_t longestName = 200; ///< bytes
 
 /// The task of a data file: its stem, or its folder's name where the stem only says which split it is.
 std::string taskOf(const std::string& file)
@@ -25,10 +27,16 @@ std::string taskOf(const std::string& file)
     return (stem == "train" || stem == "test") && !folder.empty() ? folder : stem;
 }
 
+/// No longer than a job file may say it, so that the job can be read again; no character is cut apart.
 std::string defaultName(const Job& job)
 {
-    return job.data.train.empty() ? job.adapter.family
-                                  : job.adapter.family + " on " + taskOf(job.data.train.front());
+    std::string name = job.data.train.empty() ? job.adapter.family
+                                              : job.adapter.family + " on " + taskOf(job.data.train.front());
+    std::size_t end = std::min(name.size(), longestName);
+    while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80)
+        --end;
+    name.resize(end);
+    return name;
 }
 
 Status checkDevice(const std::string& device)
@@ -193,8 +201,9 @@ Result<Job> Job::fromJson(const base::Json& json)
     if (analysis)
         RANKSCOPE_CHECK(readAnalysis(*analysis, job.analysis));
     RANKSCOPE_CHECK(checkDevice(job.device));
-    if (job.name.size() > 200)
-        return fail("name is " + std::to_string(job.name.size()) + " bytes long; at most 200 are allowed");
+    if (job.name.size() > longestName)
+        return fail("name is " + std::to_string(job.name.size()) + " bytes long; at most " +
+                    std::to_string(longestName) + " are allowed");
     if (job.name.empty())
         job.name = defaultName(job);
     return job;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/record/snapshot.h"
 
+#include "core/base/crc32c.h"
 #include "core/base/files.h"
 #include "core/record/hdf5_file.h"
 #include "core/record/measure_name.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <set>
 #include <unistd.h>
 
@@ -18,6 +22,48 @@ using hdf5::Group;
 
 constexpr const char* formatName = "rankscope-run";
 constexpr std::int64_t formatVersion = 1;
+
+/// What follows HDF5's own end of a snapshot, where HDF5 does not look: this word, and the masked CRC-32C of
+/// everything before it. The HDF5 library trusts much of what it reads, and a single flipped bit can make it
+/// crash or never return, so damage must be found before it opens the file. A program that changes the file
+/// cuts the seal off.
+constexpr std::string_view sealWord = "rankscope-crc32c";
+
+std::string_view bytesOf(const base::MappedFile& file)
+{
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+Status writeSeal(const std::filesystem::path& path)
+{
+    std::uint32_t sum = 0;
+    {
+        RANKSCOPE_TRY(const base::MappedFile file, base::MappedFile::open(path));
+        sum = base::maskedCrc32c(bytesOf(file));
+    }
+    std::ofstream file(path, std::ios::binary | std::ios::app);
+    file << sealWord;
+    file.write(reinterpret_cast<const char*>(&sum), sizeof sum);
+    if (!file.flush())
+        return fail(std::strerror(errno));
+    return {};
+}
+
+/// A file without a seal (from another program) is left to HDF5's own checks.
+Status checkSeal(const std::filesystem::path& path)
+{
+    RANKSCOPE_TRY(const base::MappedFile file, base::MappedFile::open(path));
+    std::uint32_t sum = 0;
+    const std::string_view bytes = bytesOf(file);
+    const std::size_t content = bytes.size() - std::min(bytes.size(), sealWord.size() + sizeof sum);
+    const std::string_view seal = bytes.substr(content);
+    if (!seal.starts_with(sealWord))
+        return {};
+    std::memcpy(&sum, seal.data() + sealWord.size(), sizeof sum);
+    if (sum != base::maskedCrc32c(bytes.substr(0, content)))
+        return fail("it is damaged: its bytes do not agree with the checksum at its end");
+    return {};
+}
 
 /// One field of a list of structs as a column.
 template <typename Row, typename Field>
@@ -341,6 +387,8 @@ Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path)
         if (const auto written = writeFile(run, beside); !written)
             return abandon(written.error().message);
     }
+    if (const auto sealed = writeSeal(beside); !sealed)
+        return abandon(sealed.error().message);
     if (const auto synced = base::syncPath(beside); !synced)
         return abandon(synced.error().message);
     std::error_code code;
@@ -353,10 +401,15 @@ Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path)
 
 Result<RunRecord> readSnapshot(const std::filesystem::path& path)
 {
+    const auto cannot = [&](const Error& why) {
+        return fail(why.within("cannot read the snapshot " + path.string()));
+    };
+    if (const auto sealed = checkSeal(path); !sealed)
+        return cannot(sealed.error());
     const auto guard = hdf5::lock();
     auto run = readFile(path);
     if (!run)
-        return fail(run.error().within("cannot read the snapshot " + path.string()));
+        return cannot(run.error());
     return run;
 }
 

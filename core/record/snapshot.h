@@ -13,8 +13,10 @@ namespace rankscope::record
 /// Writes the run beside `path`, flushes it and renames it into place. May be called from any thread.
 Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path);
 
-/// Reads a snapshot. The file may be hostile: links out of it, foreign filters, and sizes that it cannot hold
-/// are refused before anything is allocated.
+/// Reads a snapshot. Damage since it was written is found by the checksum at its end before HDF5 sees the
+/// file. In a file from elsewhere, links out of it, foreign filters, and sizes that it cannot hold are
+/// refused before anything is allocated; against bytes forged below that level stands only the HDF5 library
+/// itself.
 Result<RunRecord> readSnapshot(const std::filesystem::path& path);
 
 } // namespace rankscope::record

@@ -178,7 +178,7 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::fromGguf(const checkpoint
 {
     const std::string* kind = file.text("tokenizer.ggml.model");
     if (!kind || *kind != "gpt2")
-        return fail("tokenizer.ggml.model is '" + (kind ? *kind : std::string("missing")) +
+        return fail("tokenizer.ggml.model is '" + (kind ? checkpoint::shown(*kind) : std::string("missing")) +
                     "', but only 'gpt2' (byte-level BPE) is supported");
     const std::string* pre = file.text("tokenizer.ggml.pre");
     const auto* tokens = file.texts("tokenizer.ggml.tokens");

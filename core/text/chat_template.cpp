@@ -52,8 +52,12 @@ std::optional<std::string> literalUpTo(std::string_view jinja, std::string_view 
 std::string chatMlDefaultSystem(std::string_view jinja)
 {
     constexpr std::string_view opening = "<|im_start|>system";
-    for (auto at = jinja.find(opening); at != std::string_view::npos; at = jinja.find(opening, at + 1)) {
-        std::string_view rest = jinja.substr(at + opening.size());
+    std::size_t next = jinja.find(opening);
+    while (next != std::string_view::npos) {
+        const std::size_t at = next + opening.size();
+        next = jinja.find(opening, at);
+        // Looking no further than the next opening keeps the time in proportion to the text.
+        std::string_view rest = jinja.substr(at, next == std::string_view::npos ? next : next - at);
         if (rest.starts_with("\\n"))
             rest.remove_prefix(2);
         else if (rest.starts_with("\n"))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/text/pre_tokenizer.h"
 
+#include "core/checkpoint/gguf.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <utf8proc.h>
@@ -212,7 +214,8 @@ Result<base::Json> PreTokenizer::jsonForGgufName(const std::string& name)
         return sequence(split(llama3), byteLevel(false));
     if (name == "qwen2")
         return sequence(split(qwen2), byteLevel(false));
-    return fail("tokenizer.ggml.pre is '" + name + "', but supported are smollm, gpt-2, llama-bpe and qwen2");
+    return fail("tokenizer.ggml.pre is '" + checkpoint::shown(name) +
+                "', but supported are smollm, gpt-2, llama-bpe and qwen2");
 }
 
 Result<PreTokenizer> PreTokenizer::fromGgufName(const std::string& name)

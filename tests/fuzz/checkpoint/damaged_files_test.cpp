@@ -2,33 +2,19 @@
 // Every truncation and many random changes of small files: each gives one error or a result that can be used,
 // never a crash, a hang or a read outside the file (run with the asan preset to see the last). Seeds are
 // fixed.
-#include "core/base/files.h"
-#include "core/base/json.h"
 #include "core/checkpoint/gguf_model_files.h"
 #include "core/checkpoint/model_config.h"
 #include "core/checkpoint/safetensors.h"
 #include "core/text/bpe_tokenizer.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <gtest/gtest.h>
-#include <random>
+#include "tests/fuzz/damage.h"
 
 using namespace rankscope;
 using namespace rankscope::checkpoint;
+using namespace rankscope::test;
 
 namespace
 {
-
-std::string contentOf(const std::string& file)
-{
-    const char* source = std::getenv("RANKSCOPE_SOURCE");
-    const auto content =
-        base::readFile(std::filesystem::path(source ? source : ".") / "tests" / "data" / file);
-    EXPECT_TRUE(content) << content.error().message;
-    return content.value_or("");
-}
 
 /// A buffer of exactly the file's size, so that AddressSanitizer sees a read past it.
 struct Exact {
@@ -40,11 +26,6 @@ struct Exact {
     std::size_t size;
     [[nodiscard]] std::span<const std::byte> span() const { return {memory.get(), size}; }
 };
-
-void expectSentence(const Error& error)
-{
-    EXPECT_GT(error.message.size(), 10U);
-}
 
 void decodeAll(const std::map<std::string, TensorView>& tensors)
 {
@@ -113,50 +94,12 @@ void tryConfig(const std::string& bytes)
     EXPECT_GT(config->parameters(), 0);
 }
 
-void truncate(const std::string& bytes, std::size_t step,
-              const std::function<void(const std::string&)>& attempt)
-{
-    for (std::size_t size = 0; size < bytes.size(); size += step)
-        attempt(bytes.substr(0, size));
-}
-
-/// One to four changes: a bit, a byte, or eight bytes with the largest and smallest numbers.
-void damage(const std::string& bytes, std::size_t within, int rounds,
-            const std::function<void(const std::string&)>& attempt)
-{
-    std::mt19937_64 random(20261122);
-    const auto below = [&](std::size_t limit) { return static_cast<std::size_t>(random() % limit); };
-    for (int round = 0; round < rounds; ++round) {
-        std::string changed = bytes;
-        for (std::size_t change = 0; change <= below(4); ++change) {
-            const std::size_t at = below(std::min(within, changed.size()));
-            switch (below(4)) {
-            case 0:
-                changed[at] = static_cast<char>(changed[at] ^ (1 << below(8)));
-                break;
-            case 1:
-                changed[at] = static_cast<char>(below(256));
-                break;
-            case 2: {
-                const std::uint64_t extremes[] = {
-                    0, 1, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0x8000000000000000, ~std::uint64_t{0}};
-                std::memcpy(changed.data() + at, &extremes[below(6)],
-                            std::min<std::size_t>(8, changed.size() - at));
-                break;
-            }
-            default:
-                changed[at] = "0123456789\"{}[],:-"[below(18)];
-            }
-        }
-        attempt(changed);
-    }
-}
-
 } // namespace
 
 TEST(DamagedFiles, Safetensors)
 {
-    const std::string bytes = contentOf("checkpoint/plain.safetensors");
+    const ModestMemory modest;
+    const std::string bytes = contentOf("tests/data/checkpoint/plain.safetensors");
     ASSERT_FALSE(bytes.empty());
     truncate(bytes, 1, trySafetensors);
     damage(bytes, bytes.size(), 20000, trySafetensors);
@@ -164,20 +107,46 @@ TEST(DamagedFiles, Safetensors)
 
 TEST(DamagedFiles, Gguf)
 {
-    const std::string bytes = contentOf("checkpoint/tiny-vocab.gguf");
+    const ModestMemory modest;
+    const std::string bytes = contentOf("tests/data/checkpoint/tiny-vocab.gguf");
     ASSERT_FALSE(bytes.empty());
     truncate(bytes, 1, tryGguf);
     damage(bytes, bytes.size(), 4000, tryGguf);
     damage(bytes, 500, 4000, tryGguf); // the numbers of the model
-    const std::string model = contentOf("checkpoint/tiny-llama.gguf");
+    const std::string model = contentOf("tests/data/checkpoint/tiny-llama.gguf");
     truncate(model, 97, tryGguf);
     damage(model, 1600, 3000, tryGguf);
 }
 
+/// Names and texts end up in messages, and these in journals and JSON: neither takes bytes that are not
+/// UTF-8.
+TEST(DamagedFiles, GgufTextsThatAreNoText)
+{
+    const std::string bytes = contentOf("tests/data/checkpoint/tiny-vocab.gguf");
+    for (const std::string& name :
+         {std::string("general.architecture"), std::string("llama"), std::string("tokenizer.ggml.pre")}) {
+        for (const char* wrong : {"\xFF", "\x80", "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) {
+            std::string changed = bytes;
+            const auto at = changed.find(name);
+            ASSERT_NE(at, std::string::npos);
+            changed.replace(at, std::strlen(wrong), wrong);
+            const Exact exact(changed);
+            const auto file = GgufFile::parse(exact.span(), exact.memory, "damaged");
+            ASSERT_FALSE(file) << name;
+            expectSentence(file.error());
+        }
+        std::string changed = bytes;
+        changed.replace(changed.find(name), 2, "é"); // another name, but a text
+        const Exact exact(changed);
+        EXPECT_TRUE(GgufFile::parse(exact.span(), exact.memory, "damaged"));
+    }
+}
+
 TEST(DamagedFiles, TokenizerJson)
 {
+    const ModestMemory modest;
     for (const char* name : {"llama3", "phi4"}) {
-        const std::string bytes = contentOf(std::string("tokenizer/") + name + ".json");
+        const std::string bytes = contentOf(std::string("tests/data/tokenizer/") + name + ".json");
         ASSERT_FALSE(bytes.empty());
         truncate(bytes, 7, tryTokenizerJson);
         damage(bytes, bytes.size(), 1500, tryTokenizerJson);
@@ -187,8 +156,9 @@ TEST(DamagedFiles, TokenizerJson)
 
 TEST(DamagedFiles, ModelConfig)
 {
+    const ModestMemory modest;
     for (const char* name : {"llama3.2-3b", "deberta-v3-base"}) {
-        const std::string bytes = contentOf(std::string("configs/") + name + "/config.json");
+        const std::string bytes = contentOf(std::string("tests/data/configs/") + name + "/config.json");
         ASSERT_FALSE(bytes.empty());
         truncate(bytes, 1, tryConfig);
         damage(bytes, bytes.size(), 10000, tryConfig);
