@@ -48,15 +48,31 @@ std::string damage(std::int64_t position, const std::string& what)
     return "the journal is damaged at byte " + std::to_string(position) + " (" + what + ")";
 }
 
-/// The frame at the start of `bytes`. A file that lost power may end in zeros, which are no frame: that is a
-/// torn tail.
+bool isZero(std::string_view bytes)
+{
+    return bytes.find_first_not_of('\0') == std::string_view::npos;
+}
+
+/// What stands in a checksum's place if zeros begin in it or before it. (Little-endian: the last bytes are
+/// the high ones.)
+bool isTornChecksum(std::uint32_t stored, std::uint32_t expected)
+{
+    for (int missing = 1; missing < 4; ++missing) {
+        if (stored == (expected & (0xFFFFFFFFU >> (8 * missing))))
+            return true;
+    }
+    return stored == 0;
+}
+
+/// The frame at the start of `bytes`. A file that lost power may end in zeros, in place of a frame or of its
+/// last part: that is a torn tail.
 Result<Frame> parseFrame(std::string_view bytes, std::int64_t position)
 {
     if (bytes.size() < headerBytes)
         return Frame{};
     const auto length = load<std::uint64_t>(bytes, 0);
     if (load<std::uint32_t>(bytes, 8) != base::maskedCrc32c(bytes.substr(0, 8))) {
-        if (bytes.find_first_not_of('\0') == std::string_view::npos)
+        if (isZero(bytes.substr(headerBytes)))
             return Frame{};
         return fail(damage(position, "the checksum of an event's length does not match"));
     }
@@ -67,8 +83,12 @@ Result<Frame> parseFrame(std::string_view bytes, std::int64_t position)
     if (bytes.size() < size)
         return Frame{FrameState::Incomplete, size};
     const std::string_view data = bytes.substr(headerBytes, static_cast<std::size_t>(length));
-    if (load<std::uint32_t>(bytes, size - 4) != base::maskedCrc32c(data))
+    const std::uint32_t expected = base::maskedCrc32c(data);
+    if (const auto stored = load<std::uint32_t>(bytes, size - 4); stored != expected) {
+        if (isZero(bytes.substr(size)) && isTornChecksum(stored, expected))
+            return Frame{FrameState::Incomplete, size};
         return fail(damage(position, "the checksum of an event does not match"));
+    }
     return Frame{FrameState::Whole, size};
 }
 

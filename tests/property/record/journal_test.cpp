@@ -75,6 +75,29 @@ TEST(JournalProperty, TornAnywhereGivesThePrefix)
     }));
 }
 
+TEST(JournalProperty, ATailOfZerosIsTornWhereverItBegins)
+{
+    EXPECT_TRUE(rc::check([] {
+        const Framed journal = randomJournal();
+        RC_PRE(!journal.bytes.empty());
+        // What a power cut leaves where the length was written before the data: zeros up to a page's end.
+        const auto cut = *rc::gen::inRange<std::size_t>(0, journal.bytes.size());
+        std::size_t whole = 0;
+        while (journal.ends[whole] <= cut)
+            ++whole;
+        const std::size_t frame = journal.ends[whole];
+        RC_PRE(journal.bytes.find_first_not_of('\0', cut) < frame); // else nothing is lost
+        const std::string bytes = journal.bytes.substr(0, cut) +
+                                  std::string(frame - cut + *rc::gen::inRange<std::size_t>(0, 4096), '\0');
+        const std::size_t end = whole == 0 ? 0 : journal.ends[whole - 1];
+        const auto frames = wholeFrames(bytes);
+        RC_ASSERT(frames.has_value() && *frames == end);
+        JournalReader reader;
+        const auto events = reader.feed(bytes);
+        RC_ASSERT(events.has_value() && events->size() == whole);
+    }));
+}
+
 TEST(JournalProperty, AFlippedBitIsNeverAnEvent)
 {
     EXPECT_TRUE(rc::check([] {
