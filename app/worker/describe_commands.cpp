@@ -17,6 +17,7 @@ base::OrderedJson planJson(const train::JobPlan& plan)
             {"activatedParameters", plan.activatedParameters},
             {"baseParameters", plan.baseParameters},
             {"trainablePercent", plan.trainablePercent},
+            {"percentOfBase", plan.percentOfBase},
             {"memoryBytes", plan.memoryBytes}};
 }
 

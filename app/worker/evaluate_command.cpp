@@ -25,9 +25,11 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     if (!data.empty())
         located->job.data.test = data;
     adapter::PluginLoader plugins(base::pluginFolders());
-    auto session = train::JobSession::open(located->job, plugins, {});
+    auto session = train::JobSession::open(located->job, plugins, /*train=*/false, {});
     if (!session)
         return wrong(session.error(), 2);
+    if (const auto status = located->checkBase(session->identityFile); !status)
+        return wrong(status.error(), 2);
     if (session->data.test.empty())
         return wrong(Error{"there is nothing to evaluate on: name files with --data"}, 2);
     if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/worker/located_checkpoint.h"
 
+#include "core/base/hash.h"
 #include "core/record/run_directory.h"
 
 namespace rankscope::worker
 {
 
-Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& path)
+Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& given)
 {
+    auto path = std::filesystem::absolute(given).lexically_normal();
+    if (!path.has_filename()) // named with a slash at its end
+        path = path.parent_path();
     const bool isCheckpoint = std::filesystem::exists(path / "adapter_model.safetensors");
-    const auto folder =
-        isCheckpoint ? std::filesystem::absolute(path).lexically_normal().parent_path().parent_path() : path;
+    const auto folder = isCheckpoint ? path.parent_path().parent_path() : path;
     RANKSCOPE_TRY(const auto directory, record::RunDirectory::open(folder));
     LocatedCheckpoint located;
     RANKSCOPE_TRY(located.job, protocol::Job::read(directory.job()));
+    if (const auto run = record::openRun(folder))
+        located.baseSha256 = run->description.baseModelSha256;
     if (isCheckpoint) {
         located.folder = path;
         return located;
@@ -23,6 +28,17 @@ Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& p
         return fail("the run " + folder.string() + " has no complete checkpoint");
     located.folder = last->folder;
     return located;
+}
+
+Status LocatedCheckpoint::checkBase(const std::filesystem::path& identityFile) const
+{
+    if (baseSha256.empty())
+        return {};
+    RANKSCOPE_TRY(const std::string hash, base::sha256File(identityFile));
+    if (hash != baseSha256)
+        return fail("the base model " + job.model.path + " is not the one that " + folder.string() +
+                    " was trained on: its hash differs; put that one back");
+    return {};
 }
 
 } // namespace rankscope::worker

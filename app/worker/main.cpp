@@ -6,6 +6,7 @@
 #include "app/worker/train_command.h"
 
 #include <CLI/CLI.hpp>
+#include <c10/util/Exception.h>
 #include <iostream>
 
 // Activations of a step are freed and asked for again in the next one, in other sizes. glibc either gives
@@ -17,7 +18,10 @@ extern "C" {
 const char* malloc_conf = "oversize_threshold:0,narenas:1,dirty_decay_ms:30000,muzzy_decay_ms:0,thp:always";
 }
 
-int main(int argc, char** argv)
+namespace
+{
+
+int run(int argc, char** argv)
 {
     CLI::App app("One Rankscope job; started by rankscope-engine");
     app.require_subcommand(1);
@@ -68,4 +72,18 @@ int main(int argc, char** argv)
     if (*exporting)
         return rankscope::worker::exportCommand(request);
     return rankscope::worker::evaluateCommand(target, data, json);
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        return run(argc, argv);
+    } catch (const c10::Error& error) {
+        std::cerr << "rankscope-worker: " << error.what_without_backtrace() << '\n';
+    } catch (const std::exception& error) {
+        std::cerr << "rankscope-worker: " << error.what() << '\n';
+    }
+    return 1;
 }

@@ -7,6 +7,7 @@
 #include "core/train/trainer.h"
 
 #include <ATen/Parallel.h>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <iostream>
@@ -36,6 +37,12 @@ void installSignalHandlers()
     ::sigaction(SIGTERM, &action, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGHUP, SIG_IGN); // the terminal or the supervisor may go; the job stays
+    // Whoever started this program held them back until now: loading its libraries takes a while.
+    sigset_t held;
+    ::sigemptyset(&held);
+    ::sigaddset(&held, SIGINT);
+    ::sigaddset(&held, SIGTERM);
+    ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
 }
 
 Result<protocol::RunDescribed> describe(const train::JobSession& session)
@@ -72,24 +79,37 @@ Result<protocol::RunDescribed> describe(const train::JobSession& session)
     return description;
 }
 
-Result<train::Outcome> trainJob(protocol::Job job, const record::RunDirectory& directory, train::RunLog& log,
-                                bool resume)
+/// A resumed run goes on as if it had never stopped only with the base model and the rows it began with.
+Status checkUnchanged(const record::RunDescription& before, const protocol::RunDescribed& now)
 {
-    adapter::PluginLoader plugins(base::pluginFolders());
-    RANKSCOPE_TRY(auto session, train::JobSession::open(
-                                    std::move(job), plugins, [&](std::int64_t done, std::int64_t total) {
-                                        if (done % 32 == 0)
-                                            (void)log.progress("loading", done, total, -1);
-                                        return !stopRequested.load();
-                                    }));
-    RANKSCOPE_TRY(const auto description, describe(session));
+    const std::string advice = " since this run began; put the old one back, or start a new run";
+    if (!before.baseModelSha256.empty() && before.baseModelSha256 != now.base_model_sha256())
+        return fail("the base model " + now.base_model() + " has changed" + advice);
+    for (const auto& file : now.data()) {
+        const auto known = std::ranges::find_if(before.data, [&](const record::DataFile& other) {
+            return other.path == file.path() && other.split == file.split();
+        });
+        if (known != before.data.end() && known->sha256 != file.sha256())
+            return fail("the data file " + file.path() + " has changed" + advice);
+    }
+    return {};
+}
+
+Status introduce(const train::JobSession& session, const protocol::RunDescribed& description,
+                 train::RunLog& log)
+{
     RANKSCOPE_CHECK(log.describe(description));
-    if (session.data.droppedBytes > 0)
+    const text::Omissions& omissions = session.data.omissions;
+    if (omissions.bytes > 0)
         RANKSCOPE_CHECK(log.notice(
-            "warning", std::to_string(session.data.droppedBytes) +
+            "warning", std::to_string(omissions.bytes) +
                            " bytes of the data have no token in the model's vocabulary and are left out"));
-    train::Trainer trainer(session, directory, log, stopRequested);
-    return trainer.run(resume);
+    if (omissions.rows > 0)
+        RANKSCOPE_CHECK(log.notice(
+            "warning", std::to_string(omissions.rows) + " of " + std::to_string(session.data.train.size()) +
+                           " training rows are longer than " + std::to_string(session.job.data.maxLength) +
+                           " tokens and are cut; raise data.maxLength to keep them whole"));
+    return {};
 }
 
 } // namespace
@@ -116,14 +136,33 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
         return 1;
     };
     try {
-        const auto outcome = trainJob(std::move(*job), directory, *log, resume);
-        if (outcome)
-            return 0;
-        if (stopRequested.load()) {
-            (void)log->state("stopped", outcome.error().message);
+        adapter::PluginLoader plugins(base::pluginFolders());
+        bool cancelled = false;
+        auto session = train::JobSession::open(std::move(*job), plugins, /*train=*/true,
+                                               [&](std::int64_t done, std::int64_t total) {
+                                                   if (done % 32 == 0)
+                                                       (void)log->progress("loading", done, total, -1);
+                                                   cancelled = stopRequested.load();
+                                                   return !cancelled;
+                                               });
+        if (!session && cancelled) {
+            (void)log->state("stopped", "stopped while the model was being loaded");
             return 0;
         }
-        return failed(outcome.error().message);
+        if (!session)
+            return failed(session.error().message);
+        const auto description = describe(*session);
+        if (!description)
+            return failed(description.error().message);
+        if (const auto status = checkUnchanged(log->run().description, *description); resume && !status) {
+            std::cerr << status.error().message << '\n';
+            return 2;
+        }
+        if (const auto status = introduce(*session, *description, *log); !status)
+            return failed(status.error().message);
+        train::Trainer trainer(*session, directory, *log, stopRequested);
+        const auto outcome = trainer.run(resume);
+        return outcome ? 0 : failed(outcome.error().message);
     } catch (const c10::Error& error) {
         return failed(std::string("the job failed: ") + error.what_without_backtrace());
     } catch (const std::exception& error) {

@@ -167,7 +167,8 @@ at::Tensor jitter(const at::Tensor& x, double e, bool training)
 {
     if (!training || e == 0)
         return x;
-    return x * at::empty_like(x).uniform_(1 - e, 1 + e);
+    // Drawn on the CPU: its generator is the one that checkpoints keep.
+    return x * at::empty(x.sizes(), x.options().device(at::kCPU)).uniform_(1 - e, 1 + e).to(x.device());
 }
 
 at::Tensor balanceLoss(const at::Tensor& probabilities, const at::Tensor& load)

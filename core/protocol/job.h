@@ -21,8 +21,8 @@ struct ModelSpec {
 struct DataSpec {
     std::vector<std::string> train;
     std::vector<std::string> test;
-    std::int64_t maxLength =
-        512; ///< tokens; a longer row is cut at the front of its prompt, never in its answer
+    /// Tokens; a longer row loses the front of its prompt, down to half of this, then the end of its answer.
+    std::int64_t maxLength = 512;
     std::int64_t trainRows = 0; ///< at most this many rows of each training file; 0: all
     std::int64_t testRows = 0;  ///< at most this many rows of each test file; 0: all
 };

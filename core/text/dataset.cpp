@@ -282,13 +282,19 @@ Result<TaskFile> readTaskFile(const fs::path& path, std::int64_t maxRows)
     return file;
 }
 
-Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                    std::int64_t maxLength, std::size_t* droppedBytes)
+namespace
+{
+
+struct Encoded {
+    std::vector<TokenId> prompt;
+    std::vector<TokenId> answer;
+    std::size_t droppedBytes = 0;
+};
+
+Encoded encode(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat)
 {
     auto prompt = tokenizer.encode(chat.prompt(row.prompt));
     auto answer = tokenizer.encode(row.output);
-    if (droppedBytes)
-        *droppedBytes += prompt.droppedBytes + answer.droppedBytes;
     const std::string end = chat.endOfTurn();
     if (!end.empty()) {
         const auto ids = tokenizer.encode(end).ids;
@@ -296,22 +302,43 @@ Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTempla
     } else if (tokenizer.endOfText() >= 0) {
         answer.ids.push_back(tokenizer.endOfText());
     }
+    return {std::move(prompt.ids), std::move(answer.ids), prompt.droppedBytes + answer.droppedBytes};
+}
 
-    if (maxLength > 0) {
-        const auto limit = static_cast<std::size_t>(maxLength);
-        // One token of the prompt stays: the first of the answer is predicted from it.
-        const std::size_t longest = limit - std::min<std::size_t>(prompt.ids.size(), limit > 1 ? 1 : 0);
-        if (answer.ids.size() > longest)
-            answer.ids.resize(longest);
-        const std::size_t room = limit - answer.ids.size();
-        if (prompt.ids.size() > room)
-            prompt.ids.erase(prompt.ids.begin(), prompt.ids.end() - static_cast<std::ptrdiff_t>(room));
-    }
+/// The prompt's last tokens and the answer's first.
+Example join(const Encoded& encoded, std::size_t promptRoom, std::size_t answerRoom)
+{
+    const auto kept = static_cast<std::ptrdiff_t>(std::min(promptRoom, encoded.prompt.size()));
+    const auto said = static_cast<std::ptrdiff_t>(std::min(answerRoom, encoded.answer.size()));
     Example example;
-    example.promptLength = static_cast<std::int64_t>(prompt.ids.size());
-    example.ids = std::move(prompt.ids);
-    example.ids.insert(example.ids.end(), answer.ids.begin(), answer.ids.end());
+    example.promptLength = kept;
+    example.ids.assign(encoded.prompt.end() - kept, encoded.prompt.end());
+    example.ids.insert(example.ids.end(), encoded.answer.begin(), encoded.answer.begin() + said);
     return example;
+}
+
+} // namespace
+
+Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                    std::int64_t maxLength, Omissions* omissions)
+{
+    const Encoded encoded = encode(row, tokenizer, chat);
+    const std::size_t whole = encoded.prompt.size() + encoded.answer.size();
+    const std::size_t limit = maxLength > 0 ? static_cast<std::size_t>(maxLength) : whole;
+    if (omissions) {
+        omissions->bytes += encoded.droppedBytes;
+        omissions->rows += whole > limit ? 1 : 0;
+    }
+    const std::size_t half = std::min(encoded.prompt.size(), limit / 2);
+    const std::size_t promptRoom = std::max(half, limit - std::min(limit, encoded.answer.size()));
+    return join(encoded, promptRoom, limit - std::min(promptRoom, encoded.prompt.size()));
+}
+
+Example makeTestExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                        std::int64_t maxLength)
+{
+    const std::size_t limit = maxLength > 0 ? static_cast<std::size_t>(maxLength) : SIZE_MAX;
+    return join(encode(row, tokenizer, chat), limit, limit);
 }
 
 } // namespace rankscope::text

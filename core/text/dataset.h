@@ -48,11 +48,22 @@ struct Example {
     std::int64_t row = 0;  ///< index in its file
 };
 
-/// Tokens of prompt and answer in the model's chat template. Longer than `maxLength`: the prompt loses its
-/// front, the answer stays whole; an answer that alone is too long is cut at its end, behind the prompt's
-/// last token. `droppedBytes` adds up.
+/// What rows lost on their way to tokens.
+struct Omissions {
+    std::size_t bytes = 0; ///< of text that the vocabulary cannot express
+    std::size_t rows = 0;  ///< longer than they may be, and cut
+};
+
+/// Tokens of prompt and answer in the model's chat template. A row longer than `maxLength` (0: any length)
+/// loses the front of its prompt, down to half of `maxLength`, and then the end of its answer. `omissions`
+/// adds up.
 Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                    std::int64_t maxLength, std::size_t* droppedBytes = nullptr);
+                    std::int64_t maxLength, Omissions* omissions = nullptr);
+
+/// The same to test with: how much of the prompt the model sees does not depend on the answer it should give.
+/// Prompt and answer are each cut by themselves, the prompt at its front, the answer at its end.
+Example makeTestExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
+                        std::int64_t maxLength);
 
 /// Does a decoded text answer the row? Equal to output or answer after trimming and folding case and space;
 /// where the answer is a number, the last number in the text equals it; where the answer is one word, the

@@ -105,8 +105,7 @@ Status loadChecked(const std::filesystem::path& file, const base::Json& hashes)
                     name);
     RANKSCOPE_TRY(const std::string hash, base::sha256File(file));
     if (hash != hashes.at(name).get<std::string>())
-        return fail(file.string() + " is damaged: its content does not match the hash written with it; "
-                                    "resume from an earlier checkpoint");
+        return fail(file.string() + " is damaged: its content does not match the hash written with it");
     return {};
 }
 
@@ -186,7 +185,7 @@ Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter:
     RANKSCOPE_TRY(const base::Json state, base::readJsonFile(folder / "state.json"));
     ResumePoint point;
     std::string random;
-    base::ObjectReader reader(state, "state.json");
+    base::ObjectReader reader(state, (folder / "state.json").string());
     reader.require("step").integer("step", point.step, 0, INT64_MAX);
     reader.integer("tokensSeen", point.tokensSeen, 0, INT64_MAX);
     reader.require("randomState").text("randomState", random);
@@ -203,8 +202,7 @@ Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter:
         auto generator = at::globalContext().defaultGenerator(at::kCPU);
         generator.set_state(bytes);
     } catch (const std::exception&) {
-        return fail("the random state in " + (folder / "state.json").string() +
-                    " cannot be used; resume from an earlier checkpoint");
+        return fail("the random state in " + (folder / "state.json").string() + " cannot be used");
     }
     return point;
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <charconv>
 #include <dlfcn.h>
 #include <filesystem>
@@ -96,8 +97,13 @@ std::string describe(const c10::Device& device)
     return "cpu (" + std::to_string(at::get_num_threads()) + " threads)";
 }
 
-double peakMemory()
+double peakMemory(const c10::Device& device)
 {
+    if (!device.is_cpu()) {
+        const auto statistics = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+        constexpr auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+        return static_cast<double>(statistics.reserved_bytes[all].peak);
+    }
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     return static_cast<double>(usage.ru_maxrss) * 1024;

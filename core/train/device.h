@@ -21,7 +21,7 @@ c10::ScalarType resolveDtype(const std::string& name, const c10::Device& device)
 /// "cpu (2 threads)", "cuda:0"
 std::string describe(const c10::Device& device);
 
-/// Peak resident memory of this process in bytes.
-double peakMemory();
+/// Peak memory of this process in bytes: on a GPU what LibTorch took of the GPU's, else what was resident.
+double peakMemory(const c10::Device& device);
 
 } // namespace rankscope::train

@@ -65,7 +65,7 @@ std::vector<std::int64_t> tasksOf(const std::vector<std::vector<text::Example>>&
 
 text::Example Evaluator::example(const text::Row& row, std::int64_t task) const
 {
-    text::Example result = text::makeExample(row, m_tokenizer, m_chat, m_job.data.maxLength);
+    text::Example result = text::makeTestExample(row, m_tokenizer, m_chat, m_job.data.maxLength);
     result.task = static_cast<std::int32_t>(task);
     return result;
 }

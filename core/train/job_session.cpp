@@ -38,6 +38,17 @@ Result<adapter::Plan> planFamily(const Fitted& fitted, const checkpoint::ModelCo
     }
 }
 
+Result<std::shared_ptr<const text::Tokenizer>> openTokenizer(const std::string& model,
+                                                             const checkpoint::ModelConfig& config)
+{
+    RANKSCOPE_TRY(auto tokenizer, text::Tokenizer::open(model));
+    if (static_cast<std::int64_t>(tokenizer->vocabularySize()) > config.vocabulary)
+        return fail("the base model " + model + " has embeddings for " + std::to_string(config.vocabulary) +
+                    " tokens, but its tokenizer has " + std::to_string(tokenizer->vocabularySize()) +
+                    "; the file is damaged or its parts do not belong together");
+    return tokenizer;
+}
+
 } // namespace
 
 Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins)
@@ -50,6 +61,8 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     result.trainableParameters = plan.trainable;
     result.activatedParameters = plan.trainable - plan.idle;
     result.baseParameters = config.parameters();
+    result.percentOfBase =
+        100.0 * static_cast<double>(plan.trainable) / static_cast<double>(result.baseParameters);
     result.trainablePercent = 100.0 * static_cast<double>(plan.trainable) /
                               static_cast<double>(plan.trainable + result.baseParameters);
     const auto device = openDevice(job.device);
@@ -90,13 +103,13 @@ Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
     (void)plan;
     job.adapter.settings = fitted.settings;
     RANKSCOPE_CHECK(openDevice(job.device));
-    RANKSCOPE_TRY(const auto tokenizer, text::Tokenizer::open(job.model.path));
+    RANKSCOPE_TRY(const auto tokenizer, openTokenizer(job.model.path, config));
     RANKSCOPE_TRY(const auto chat, text::ChatTemplate::forModel(job.model.path));
     RANKSCOPE_CHECK(TaskData::read(job, *tokenizer, chat));
     return {};
 }
 
-Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& plugins,
+Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& plugins, bool train,
                                     const std::function<bool(std::int64_t, std::int64_t)>& progress)
 {
     JobSession session;
@@ -104,9 +117,9 @@ Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& pl
     RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
     job.adapter.settings = fitted.settings;
     session.identityFile = files->identityFile();
-    RANKSCOPE_TRY(session.tokenizer, text::Tokenizer::open(job.model.path));
+    RANKSCOPE_TRY(session.tokenizer, openTokenizer(job.model.path, files->config()));
     RANKSCOPE_TRY(session.chat, text::ChatTemplate::forModel(job.model.path));
-    RANKSCOPE_TRY(session.data, TaskData::read(job, *session.tokenizer, session.chat));
+    RANKSCOPE_TRY(session.data, TaskData::read(job, *session.tokenizer, session.chat, train));
     RANKSCOPE_TRY(const auto device, openDevice(job.device));
     model::Decoder::Options options;
     options.device = device;

@@ -19,7 +19,8 @@ struct JobPlan {
     std::int64_t trainableParameters = 0;
     std::int64_t activatedParameters = 0; ///< of these, what one token uses
     std::int64_t baseParameters = 0;
-    double trainablePercent = 0; ///< 100 * trainable / (base + trainable)
+    double trainablePercent = 0; ///< 100 * trainable / (base + trainable), as Hugging Face PEFT counts
+    double percentOfBase = 0;    ///< 100 * trainable / base
     std::int64_t memoryBytes =
         0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
 };
@@ -44,8 +45,8 @@ struct JobSession {
     /// Evaluates this model with this adapter. The session must outlive it.
     [[nodiscard]] Evaluator evaluator() const { return {*model, *tokenizer, chat, job, causal}; }
 
-    /// `progress`: tensors loaded and in all; false cancels.
-    static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins,
+    /// `train`: are the training rows read too? `progress`: tensors loaded and in all; false cancels.
+    static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins, bool train,
                                    const std::function<bool(std::int64_t, std::int64_t)>& progress);
 };
 

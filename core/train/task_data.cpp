@@ -9,7 +9,7 @@ namespace rankscope::train
 {
 
 Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer& tokenizer,
-                                const text::ChatTemplate& chat)
+                                const text::ChatTemplate& chat, bool train)
 {
     TaskData data;
     auto taskIndex = [&](const std::string& name) {
@@ -28,12 +28,16 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
     if (job.data.train.empty())
         return fail("data.train names no file; give at least one .json or .jsonl file of training rows");
     for (const auto& path : job.data.train) {
+        if (!train) {
+            taskIndex(text::taskName(path));
+            continue;
+        }
         RANKSCOPE_TRY(const auto file, text::readTaskFile(path, job.data.trainRows));
         const std::int32_t task = taskIndex(file.task);
         RANKSCOPE_CHECK(note(file, "train"));
         for (std::size_t row = 0; row < file.rows.size(); ++row) {
             auto example =
-                text::makeExample(file.rows[row], tokenizer, chat, job.data.maxLength, &data.droppedBytes);
+                text::makeExample(file.rows[row], tokenizer, chat, job.data.maxLength, &data.omissions);
             example.task = task;
             example.row = static_cast<std::int64_t>(row);
             data.train.push_back(std::move(example));
@@ -41,6 +45,12 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
     }
     for (const auto& path : job.data.test) {
         RANKSCOPE_TRY(auto file, text::readTaskFile(path, job.data.testRows));
+        for (const auto& other : data.test) {
+            if (other.task == file.task)
+                return fail("the test files " + other.path.string() + " and " + file.path.string() +
+                            " are both of the task " + file.task +
+                            ", whose accuracy is one number; join them, or rename one or its folder");
+        }
         RANKSCOPE_CHECK(note(file, "test"));
         data.testTask.push_back(taskIndex(file.task));
         data.test.push_back(std::move(file));

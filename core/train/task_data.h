@@ -20,11 +20,12 @@ struct TaskData {
     std::vector<text::TaskFile> test;    ///< in the order of the job; rows as text
     std::vector<std::int32_t> testTask;  ///< task of each test file
     std::vector<record::DataFile> files; ///< for the journal
-    std::size_t droppedBytes = 0;        ///< of the text, that the vocabulary cannot express
+    text::Omissions omissions;           ///< of the training rows
 
-    /// Reads and checks every row. Errors name file and line.
+    /// Reads and checks every row. `train` false: the training files are taken by name alone, for what is
+    /// done with a trained adapter. Errors name file and line; two test files of one task.
     static Result<TaskData> read(const protocol::Job& job, const text::Tokenizer& tokenizer,
-                                 const text::ChatTemplate& chat);
+                                 const text::ChatTemplate& chat, bool train = true);
 };
 
 } // namespace rankscope::train

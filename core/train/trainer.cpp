@@ -120,6 +120,7 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
     m_tokensSeen += result.tokens;
     result.seconds = since(start) - observing;
     m_trainingSeconds += result.seconds;
+    m_samplesTimed += result.samples;
     ++m_stepsTimed;
     return result;
 }
@@ -155,9 +156,10 @@ Status Trainer::recordStep(std::int64_t step, double learningRate, const StepRes
     RANKSCOPE_CHECK(scalar(scalarInfo("train/step_time", "Step time", "s",
                                       "One optimizer step, without analysis, evaluation and checkpoints."),
                            result.seconds));
-    RANKSCOPE_CHECK(
-        scalar(scalarInfo("train/memory", "Peak memory", "B", "Peak resident memory of the job so far."),
-               peakMemory()));
+    RANKSCOPE_CHECK(scalar(
+        scalarInfo("train/memory", "Peak memory", "B",
+                   "Of the job so far: on a GPU what LibTorch took of its memory, else resident memory."),
+        peakMemory(m_session.model->device())));
     analysis::Measured byTask{
         {"train/task_loss",
          "Training loss by task",
@@ -217,9 +219,10 @@ Result<bool> Trainer::evaluate(std::int64_t step)
                 if (since(last) > 0.5 && failed) {
                     last = Clock::now();
                     const double rate = since(start) / static_cast<double>(done + rows);
-                    failed = m_log.progress("evaluating", done + rows, total,
-                                            rate * static_cast<double>(total - done - rows) +
-                                                remainingSeconds(step));
+                    const double after = remainingSeconds(step);
+                    failed = m_log.progress(
+                        "evaluating", done + rows, total,
+                        after < 0 ? after : rate * static_cast<double>(total - done - rows) + after);
                 }
                 return !m_stop.load() && failed.has_value();
             },
@@ -233,6 +236,7 @@ Result<bool> Trainer::evaluate(std::int64_t step)
         loss.values[task] = static_cast<float>(score->loss);
     }
     m_evaluationSeconds = since(start);
+    m_allEvaluationSeconds += m_evaluationSeconds;
     RANKSCOPE_CHECK(m_log.record(accuracy, step));
     RANKSCOPE_CHECK(m_log.record(loss, step));
     return true;
@@ -242,10 +246,22 @@ double Trainer::remainingSeconds(std::int64_t step) const
 {
     if (m_stepsTimed == 0)
         return -1;
-    const std::int64_t left = m_job.training.steps - step;
-    const std::int64_t evaluations = m_job.evaluation.every > 0 ? left / m_job.evaluation.every + 1 : 1;
-    return m_trainingSeconds / static_cast<double>(m_stepsTimed) * static_cast<double>(left) +
-           m_evaluationSeconds * static_cast<double>(left > 0 ? evaluations : 0);
+    // With analysis and checkpoints.
+    const double stepSeconds =
+        (since(m_loopStart) - m_allEvaluationSeconds) / static_cast<double>(m_stepsTimed);
+    const std::int64_t steps = m_job.training.steps;
+    const std::int64_t every = m_job.evaluation.every;
+    // Those on the way, and the last one.
+    const std::int64_t evaluations =
+        (every > 0 ? (steps - 1) / every - step / every : 0) + (step < steps ? 1 : 0);
+    double evaluation = m_evaluationSeconds;
+    if (evaluation == 0) { // before the first: a row costs about what a row of training does
+        for (const auto& file : m_session.data.test)
+            evaluation += static_cast<double>(file.rows.size());
+        evaluation *= m_trainingSeconds / static_cast<double>(m_samplesTimed);
+    }
+    return stepSeconds * static_cast<double>(steps - step) +
+           evaluation * static_cast<double>(std::max<std::int64_t>(0, evaluations));
 }
 
 Status Trainer::checkpoint(std::int64_t step)
@@ -258,6 +274,27 @@ Status Trainer::checkpoint(std::int64_t step)
     RANKSCOPE_CHECK(
         m_log.checkpoint(step, "checkpoints/" + m_directory.checkpoint(step).filename().string()));
     return m_log.writeSnapshot();
+}
+
+Result<std::int64_t> Trainer::loadNewestCheckpoint()
+{
+    auto checkpoints = m_directory.completeCheckpoints();
+    std::string unusable; ///< why the newest is
+    for (; !checkpoints.empty(); checkpoints.pop_back()) {
+        const auto point =
+            loadCheckpoint(checkpoints.back().folder, m_session.adapter->parameters(), m_optimizer);
+        if (point) {
+            m_tokensSeen = point->tokensSeen;
+            m_saved = point->step;
+            return point->step;
+        }
+        if (unusable.empty())
+            unusable = point.error().message;
+        RANKSCOPE_CHECK(m_log.notice("warning", point.error().message));
+    }
+    if (!unusable.empty())
+        return fail(unusable + "; and there is no earlier one to resume from");
+    return 0;
 }
 
 Result<Outcome> Trainer::finishStopped(std::int64_t step)
@@ -275,23 +312,25 @@ Result<Outcome> Trainer::run(bool resume)
     at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);
     generator.set_current_seed(static_cast<std::uint64_t>(m_job.training.seed));
     std::int64_t start = 0;
-    if (const auto last = m_directory.lastCheckpoint(); resume && last) {
-        RANKSCOPE_TRY(const ResumePoint point,
-                      loadCheckpoint(last->folder, m_session.adapter->parameters(), m_optimizer));
-        start = point.step;
-        m_tokensSeen = point.tokensSeen;
-        m_saved = start;
-    }
-    if (resume)
+    if (resume) {
+        RANKSCOPE_TRY(start, loadNewestCheckpoint());
         RANKSCOPE_CHECK(m_log.rewind(start));
-    RANKSCOPE_CHECK(m_log.state("running", start > 0 ? "resumed at step " + std::to_string(start) : ""));
-    const auto* accuracy = m_log.run().measure("eval/accuracy");
-    if (start == 0 && m_job.evaluation.before && (!accuracy || accuracy->empty())) {
-        RANKSCOPE_TRY(const bool whole, evaluate(0));
-        if (!whole)
-            return finishStopped(0);
     }
+    RANKSCOPE_CHECK(m_log.state("running", start > 0 ? "resumed at step " + std::to_string(start) : ""));
+    // One that was due at the step it starts from; a run stopped in its middle has yet to make it.
     const auto& training = m_job.training;
+    const auto* accuracy = m_log.run().measure("eval/accuracy");
+    const bool evaluated = accuracy && !accuracy->empty() && accuracy->steps().back() == start;
+    const bool due = start == 0 ? m_job.evaluation.before
+                                : m_job.evaluation.every > 0 && start % m_job.evaluation.every == 0 &&
+                                      start < training.steps;
+    if (due && !evaluated) {
+        RANKSCOPE_TRY(const bool whole, evaluate(start));
+        if (!whole)
+            return finishStopped(start);
+    }
+    m_loopStart = Clock::now();
+    m_allEvaluationSeconds = 0;
     auto lastProgress = Clock::now() - std::chrono::hours(1);
     for (std::int64_t index = start; index < training.steps; ++index) {
         if (m_stop.load())

@@ -10,6 +10,7 @@
 #include "core/train/run_log.h"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -24,8 +25,8 @@ public:
     /// `stop`: set from outside (a signal); the step in hand is finished and a checkpoint written.
     Trainer(JobSession& session, record::RunDirectory directory, RunLog& log, const std::atomic<bool>& stop);
 
-    /// Resumes from the last checkpoint if `resume` and there is one. Errors: the loss is not finite, the
-    /// disk is full, a checkpoint cannot be used.
+    /// Resumes from the newest checkpoint that can be used if `resume`. Errors: the loss is not finite, the
+    /// disk is full, there are checkpoints but none can be used.
     Result<Outcome> run(bool resume);
 
 private:
@@ -45,6 +46,9 @@ private:
     /// False: stopped on the way.
     Result<bool> evaluate(std::int64_t step);
     Status checkpoint(std::int64_t step);
+    /// Loads the newest checkpoint that can be used and gives its step; 0 if there is none at all. What is
+    /// wrong with newer ones is said in the journal.
+    Result<std::int64_t> loadNewestCheckpoint();
     Result<Outcome> finishStopped(std::int64_t step);
     [[nodiscard]] double remainingSeconds(std::int64_t step) const;
 
@@ -60,7 +64,10 @@ private:
     std::int64_t m_saved = -1;    ///< step of the last checkpoint
     double m_trainingSeconds = 0; ///< of the steps of this process
     std::int64_t m_stepsTimed = 0;
-    double m_evaluationSeconds = 0; ///< of the last evaluation
+    std::int64_t m_samplesTimed = 0;
+    std::chrono::steady_clock::time_point m_loopStart; ///< before the first step of this process
+    double m_evaluationSeconds = 0;                    ///< of the last evaluation
+    double m_allEvaluationSeconds = 0;                 ///< of those since m_loopStart
     bool m_saidRotating = false;
 };
 

@@ -53,7 +53,8 @@ std::vector<SettingSchema> dataSettings()
 {
     const protocol::DataSpec standard;
     return {number("maxLength", "Longest row",
-                   "Tokens. A longer row is cut at the front of its prompt, never in its answer.",
+                   "Tokens. A longer row loses the front of its prompt, down to half of this, then the end of "
+                   "its answer.",
                    standard.maxLength, 8),
             number("trainRows", "Training rows", "At most this many rows of each training file; 0: all.",
                    standard.trainRows, 0, {}, true),

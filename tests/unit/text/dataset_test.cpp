@@ -169,23 +169,46 @@ TEST(Example, PutsTheLossOnTheAnswerAndItsEnd)
     EXPECT_EQ((*tokenizer)->decode(ids.subspan(prompt), false), "the correct answer is answer2<|im_end|>");
     EXPECT_EQ(ids.back(), (*tokenizer)->endOfText());
 
-    // Cut: first the prompt's front, then the answer's end.
+    // Cut: first the prompt's front, down to half of the row, then the answer's end.
     const std::size_t answer = ids.size() - prompt;
-    const auto shorter = text::makeExample(row, **tokenizer, *chat, static_cast<std::int64_t>(answer + 4));
-    EXPECT_EQ(shorter.promptLength, 4);
-    EXPECT_TRUE(std::equal(shorter.ids.begin(), shorter.ids.end(),
-                           ids.end() - static_cast<std::ptrdiff_t>(answer + 4)));
-    const auto shortest = text::makeExample(row, **tokenizer, *chat, 3);
-    EXPECT_EQ(shortest.promptLength, 1);
+    ASSERT_GT(prompt, answer);
+    text::Omissions omissions;
+    const auto limit = static_cast<std::int64_t>(2 * answer + 2);
+    const auto shorter = text::makeExample(row, **tokenizer, *chat, limit, &omissions);
+    EXPECT_EQ(shorter.promptLength, limit - static_cast<std::int64_t>(answer));
+    EXPECT_TRUE(std::equal(shorter.ids.begin(), shorter.ids.end(), ids.end() - limit, ids.end()));
+    const auto shortest = text::makeExample(row, **tokenizer, *chat, 6, &omissions);
+    EXPECT_EQ(shortest.promptLength, 3);
     EXPECT_TRUE(std::equal(shortest.ids.begin(), shortest.ids.end(),
-                           ids.begin() + static_cast<std::ptrdiff_t>(prompt - 1)));
-    EXPECT_EQ(shortest.ids.size(), 3U);
+                           ids.begin() + static_cast<std::ptrdiff_t>(prompt - 3),
+                           ids.begin() + static_cast<std::ptrdiff_t>(prompt + 3)));
+    text::makeExample(row, **tokenizer, *chat, static_cast<std::int64_t>(ids.size()), &omissions);
+    EXPECT_EQ(omissions.rows, 2U) << "a row that just fits is whole";
 
     const auto plain = text::makeExample(row, **tokenizer, text::ChatTemplate(), 0);
     EXPECT_EQ(plain.ids.back(), (*tokenizer)->endOfText());
-    std::size_t dropped = 1;
-    text::makeExample(rowOf("a\xF1z", "x"), **tokenizer, *chat, 0, &dropped);
-    EXPECT_EQ(dropped, 2U);
+    EXPECT_EQ(omissions.bytes, 0U);
+    text::makeExample(rowOf("a\xF1z", "x"), **tokenizer, *chat, 0, &omissions);
+    EXPECT_EQ(omissions.bytes, 1U);
+}
+
+TEST(Examples, TestPromptsDoNotDependOnTheAnswer)
+{
+    const auto tokenizer = text::Tokenizer::open(base::defaultModel());
+    const auto chat = text::ChatTemplate::forModel(base::defaultModel());
+    ASSERT_TRUE(tokenizer && chat);
+    std::string longAnswer = "Paris";
+    for (int i = 0; i < 40; ++i)
+        longAnswer += ", on the Seine";
+    const auto brief = text::makeTestExample(rowOf("Paris", "Paris"), **tokenizer, *chat, 32);
+    const auto wordy = text::makeTestExample(rowOf(longAnswer, "Paris"), **tokenizer, *chat, 32);
+    ASSERT_EQ(brief.promptLength, wordy.promptLength);
+    EXPECT_TRUE(std::equal(brief.ids.begin(), brief.ids.begin() + brief.promptLength, wordy.ids.begin()));
+    EXPECT_EQ(static_cast<std::int64_t>(wordy.ids.size()) - wordy.promptLength, 32);
+    const auto whole = text::makeExample(rowOf("Paris", "Paris"), **tokenizer, *chat, 0);
+    EXPECT_EQ(brief.promptLength, std::min<std::int64_t>(32, whole.promptLength));
+    EXPECT_TRUE(std::equal(brief.ids.begin(), brief.ids.end(),
+                           whole.ids.end() - static_cast<std::ptrdiff_t>(brief.ids.size()), whole.ids.end()));
 }
 
 TEST(Answers, ComparesWholeTextsFoldingCaseAndSpace)

@@ -46,7 +46,7 @@ protected:
     [[nodiscard]] text::Example example(text::Row row, const std::string& output) const
     {
         row.output = output;
-        return text::makeExample(row, *tokenizer, chat, m_job.data.maxLength);
+        return text::makeTestExample(row, *tokenizer, chat, m_job.data.maxLength);
     }
     /// Log-likelihood of an example's answer, from the logits of the whole sequence.
     static double logLikelihood(const text::Example& example)

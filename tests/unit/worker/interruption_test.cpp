@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it
 // records.
+#include "core/record/journal.h"
 #include "tests/unit/worker/job_fixture.h"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <fstream>
@@ -96,6 +98,114 @@ TEST_F(Worker, AFullDiskFailsTheRunAndLeavesWhatWasRecorded)
     EXPECT_EQ(record.state(), "failed");
     EXPECT_EQ(record.lastStep(), 3);
     EXPECT_FALSE(run.lastCheckpoint());
+}
+
+TEST_F(Worker, ACheckpointThatCannotBeWrittenIsNoCleanStop)
+{
+    const auto run = prepare("blocked", job(R"({"training":{"steps":400,"checkpointEvery":0}})"));
+    std::ofstream(run.checkpoints()) << "a file where the folder belongs";
+    Started worker(workerProgram(), {"train", "--run-dir", run.folder().string()});
+    waitFor(run, [](const auto& record) { return record.lastStep() >= 1; });
+    ::kill(worker.pid(), SIGTERM);
+    EXPECT_EQ(worker.wait(), 1);
+    const auto record = read(run);
+    EXPECT_EQ(record.state(), "failed");
+    EXPECT_NE(record.states.back().reason.find(run.checkpoints().string()), std::string::npos);
+}
+
+TEST_F(Worker, AStopThatCameBeforeTheProgramWasReadyIsAStop)
+{
+    // Held back by whoever starts it, as the engine does: it is pending when the program is ready for it.
+    const auto run = prepare("early", job());
+    const auto captured = engine::capture("/usr/bin/env",
+                                          {"--block-signal=TERM", "/bin/sh", "-c",
+                                           "kill -TERM $$; exec \"$0\" train --run-dir \"$1\"",
+                                           workerProgram().string(), run.folder().string()},
+                                          deadline);
+    ASSERT_TRUE(captured) << captured.error().message;
+    EXPECT_EQ(captured->exitStatus(), 0) << captured->error;
+    EXPECT_EQ(read(run).state(), "stopped");
+}
+
+TEST_F(Worker, ResumesOnlyWithTheDataAndTheModelItBeganWith)
+{
+    const auto run = train("run", R"({"training":{"steps":4}})");
+    auto changed = base::readJsonFile(run.job());
+    ASSERT_TRUE(changed);
+    (*changed)["training"]["steps"] = 6;
+    std::ofstream(run.job()) << changed->dump();
+    const std::string file = (m_folder / "capitals.jsonl").string();
+    const std::string rows = bytes(file);
+    std::ofstream(file, std::ios::app)
+        << R"({"instruction":"Capital of Chile?","output":"Santiago"})" << '\n';
+    const auto refused =
+        engine::capture(workerProgram(), {"train", "--run-dir", run.folder().string(), "--resume"}, deadline);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->exitStatus(), 2);
+    EXPECT_NE(refused->error.find(file + " has changed"), std::string::npos) << refused->error;
+    EXPECT_EQ(read(run).state(), "done") << "nothing happened to the run";
+
+    std::ofstream(file) << rows;
+    const auto resumed =
+        engine::capture(workerProgram(), {"train", "--run-dir", run.folder().string(), "--resume"}, deadline);
+    ASSERT_TRUE(resumed);
+    EXPECT_EQ(resumed->exitStatus(), 0) << resumed->error;
+    EXPECT_EQ(read(run).lastStep(), 6);
+}
+
+TEST_F(Worker, ResumesFromTheNewestCheckpointThatIsWhole)
+{
+    const auto run = train("run"); // eight steps, a checkpoint every three
+    const auto whole = bytes(run.checkpoint(8) / "adapter_model.safetensors");
+    ASSERT_EQ(run.completeCheckpoints().size(), 3U);
+    fs::resize_file(run.checkpoint(8) / "adapter_model.safetensors", 1000);
+    std::ofstream(run.checkpoint(6) / "state.json") << "{}";
+    const auto resumed =
+        engine::capture(workerProgram(), {"train", "--run-dir", run.folder().string(), "--resume"}, deadline);
+    ASSERT_TRUE(resumed);
+    EXPECT_EQ(resumed->exitStatus(), 0) << resumed->error;
+    const auto record = read(run);
+    const auto from = std::ranges::find_if(
+        record.states, [](const auto& change) { return change.reason == "resumed at step 3"; });
+    EXPECT_NE(from, record.states.end());
+    const auto warned = [&](std::int64_t step) {
+        return std::ranges::any_of(record.notices, [&](const auto& notice) {
+            return notice.text.find(run.checkpoint(step).string()) != std::string::npos;
+        });
+    };
+    EXPECT_TRUE(warned(8) && warned(6));
+    EXPECT_EQ(bytes(run.checkpoint(8) / "adapter_model.safetensors"), whole) << "the same bits in the end";
+}
+
+TEST_F(Worker, MakesTheEvaluationThatAStopInterrupted)
+{
+    const auto run = train(
+        "run",
+        R"({"data":{"test":["capitals.jsonl"]},"evaluation":{"before":false,"every":3,"maxNewTokens":4}})");
+    // As if it had been killed in the evaluation at step 6, whose checkpoint is written before it.
+    fs::remove_all(run.checkpoint(8));
+    const auto before = read(run);
+    ASSERT_EQ(before.measure("eval/accuracy")->steps().size(), 3U);
+    record::JournalReader reader;
+    const auto events = reader.feed(bytes(run.journal()));
+    ASSERT_TRUE(events);
+    std::string kept;
+    for (const auto& event : *events) {
+        if (event.has_checkpoint() && event.checkpoint().step() == 6) {
+            kept += record::frameEvent(event);
+            break;
+        }
+        kept += record::frameEvent(event);
+    }
+    std::ofstream(run.journal(), std::ios::binary) << kept;
+    ASSERT_EQ(read(run).measure("eval/accuracy")->steps().back(), 3);
+    const auto resumed =
+        engine::capture(workerProgram(), {"train", "--run-dir", run.folder().string(), "--resume"}, deadline);
+    ASSERT_TRUE(resumed);
+    EXPECT_EQ(resumed->exitStatus(), 0) << resumed->error;
+    const auto after = read(run);
+    const auto steps = after.measure("eval/accuracy")->steps();
+    EXPECT_EQ(std::vector<std::int64_t>(steps.begin(), steps.end()), (std::vector<std::int64_t>{3, 6, 8}));
 }
 
 TEST_F(Worker, EvaluatesBeforeAndAfterByTask)
