@@ -267,8 +267,9 @@ void LiveMeasures::measureOther(std::size_t site, const RoutingMeasures::MeanWei
             static_cast<std::size_t>(place.layer) * m_modules.size() + indexOf(m_modules, place.module);
         const std::size_t cell =
             weight * static_cast<std::size_t>(m_experts) + static_cast<std::size_t>(expert);
-        for (std::size_t cut = 0; cut + 1 < mpo->legs.cores(); ++cut) {
-            const at::Tensor values = cutSpectrum(*mpo, static_cast<std::int64_t>(cut) + 1).contiguous();
+        const auto spectra = cutSpectra(*mpo);
+        for (std::size_t cut = 0; cut < spectra.size(); ++cut) {
+            const at::Tensor& values = spectra[cut];
             const std::int64_t count = std::min(spectrumLength, values.numel());
             for (std::int64_t i = 0; i < count; ++i)
                 grids.cutSpectrum.values[(cell * cuts + cut) * spectrumLength + static_cast<std::size_t>(i)] =

@@ -8,19 +8,23 @@
 namespace rankscope::analysis
 {
 
-at::Tensor cutSpectrum(const adapter::MpoDelta& delta, std::int64_t cut)
+std::vector<at::Tensor> cutSpectra(const adapter::MpoDelta& delta)
 {
-    std::int64_t left = 1;
-    for (std::int64_t k = 0; k < cut; ++k)
-        left *= delta.legs.rows[k] * delta.legs.columns[k];
-    const at::Tensor grouped =
+    const at::Tensor matrix =
         kernels::mpoRegroup(delta.expertMatrix().detach(), delta.legs.grouping(delta.transposed))
-            .reshape({left, -1})
             .to(at::kCPU, at::kDouble);
-    // One side of a cut is small: its Gram matrix gives the values at a fraction of a decomposition's cost.
-    const at::Tensor gram = grouped.size(0) <= grouped.size(1) ? at::matmul(grouped, grouped.t())
-                                                               : at::matmul(grouped.t(), grouped);
-    return at::linalg_eigvalsh(gram).clamp_min(0).sqrt().flip(0);
+    std::vector<at::Tensor> spectra;
+    std::int64_t left = 1;
+    for (std::size_t core = 0; core + 1 < delta.legs.cores(); ++core) {
+        left *= delta.legs.rows[core] * delta.legs.columns[core];
+        const at::Tensor grouped = matrix.reshape({left, -1});
+        // One side of a cut is small: its Gram matrix gives the values at a fraction of a decomposition's
+        // cost.
+        const at::Tensor gram = grouped.size(0) <= grouped.size(1) ? at::matmul(grouped, grouped.t())
+                                                                   : at::matmul(grouped.t(), grouped);
+        spectra.push_back(at::linalg_eigvalsh(gram).clamp_min(0).sqrt().flip(0).contiguous());
+    }
+    return spectra;
 }
 
 double coreDrift(const adapter::MpoDelta& delta, std::size_t core)

@@ -5,14 +5,15 @@
 #include "core/adapter/delta.h"
 
 #include <ATen/core/Tensor.h>
-#include <cstdint>
+#include <cstddef>
+#include <vector>
 
 namespace rankscope::analysis
 {
 
-/// Singular values of the expert matrix at cut k (between core k and k + 1, k from 1), largest first: the
-/// matrix regrouped as [legs left of the cut, legs right of it].
-at::Tensor cutSpectrum(const adapter::MpoDelta& delta, std::int64_t cut);
+/// Singular values of the expert matrix at each cut, from that behind the first core to that before the last,
+/// largest first: those of the matrix regrouped as [legs left of the cut, legs right of it].
+std::vector<at::Tensor> cutSpectra(const adapter::MpoDelta& delta);
 
 /// ||core - initial||_F / ||initial||_F of core k (from 0); 0 for the frozen centre.
 double coreDrift(const adapter::MpoDelta& delta, std::size_t core);

@@ -22,7 +22,7 @@ adapter::MpoDelta anyOperator(bool transposed)
     return delta;
 }
 
-TEST(CutSpectrum, IsThatOfTheRegroupedMatrix)
+TEST(CutSpectra, AreThoseOfTheRegroupedMatrix)
 {
     for (const bool transposed : {false, true}) {
         const auto delta = anyOperator(transposed);
@@ -31,11 +31,13 @@ TEST(CutSpectrum, IsThatOfTheRegroupedMatrix)
                                     .reshape({2, 3, 2, 3, 2, 2})
                                     .permute({0, 3, 1, 4, 2, 5})
                                     .contiguous();
+        const auto spectra = cutSpectra(delta);
+        ASSERT_EQ(spectra.size(), 2U);
         std::int64_t left = 1;
         for (std::int64_t cut = 1; cut <= 2; ++cut) {
             left *= legs.size(2 * cut - 2) * legs.size(2 * cut - 1);
             const at::Tensor expected = at::linalg_svdvals(legs.reshape({left, -1}));
-            const at::Tensor actual = cutSpectrum(delta, cut);
+            const at::Tensor& actual = spectra[static_cast<std::size_t>(cut) - 1];
             ASSERT_EQ(actual.sizes(), expected.sizes());
             EXPECT_EQ(actual.numel(), delta.legs.bonds()[static_cast<std::size_t>(cut)])
                 << "one for each bond index";
