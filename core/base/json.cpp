@@ -3,6 +3,7 @@
 
 #include "core/base/files.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace rankscope::base
@@ -13,16 +14,14 @@ namespace
 std::string placeOf(std::string_view text, std::size_t offset)
 {
     offset = std::min(offset, text.size());
-    std::size_t line = 1;
-    std::size_t column = 1;
-    for (std::size_t i = 0; i < offset; ++i) {
-        ++column;
-        if (text[i] == '\n') {
-            ++line;
-            column = 1;
-        }
-    }
-    return "line " + std::to_string(line) + ", column " + std::to_string(column);
+    const std::string_view before = text.substr(0, offset);
+    const auto start = before.rfind('\n');
+    const std::size_t column = offset - (start == std::string_view::npos ? 0 : start + 1) + 1;
+    // One line may be a piece of a file whose line the caller knows.
+    if (text.find('\n') == std::string_view::npos)
+        return "column " + std::to_string(column);
+    return "line " + std::to_string(1 + std::ranges::count(before, '\n')) + ", column " +
+           std::to_string(column);
 }
 
 /// Deeply nested input would exhaust the stack in recursive users of the value, so it is refused before

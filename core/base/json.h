@@ -20,7 +20,8 @@ using Json = nlohmann::json;
 /// Keeps the order in which the keys were written: for files that people read.
 using OrderedJson = nlohmann::ordered_json;
 
-/// Parses text; errors name line and column. Nesting deeper than `maxDepth` is refused.
+/// Parses text; errors name line and column (of a text of one line the column alone). Nesting deeper than
+/// `maxDepth` is refused.
 Result<Json> parseJson(std::string_view text, int maxDepth = 64);
 Result<OrderedJson> parseOrderedJson(std::string_view text, int maxDepth = 64);
 /// Reads and parses a file; errors name the file.

@@ -41,6 +41,18 @@ bool startsAsHdf5(const fs::path& path)
     return file && std::memcmp(signature, "\x89HDF\r\n\x1a\n", sizeof signature) == 0;
 }
 
+/// Is the file's first event whole? Whatever is damaged behind it, such a file is a journal.
+bool startsAsJournal(const fs::path& path)
+{
+    std::string bytes(std::size_t{1} << 20, '\0');
+    std::ifstream file(path, std::ios::binary);
+    file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+    JournalReader reader;
+    (void)reader.feed(bytes);
+    return reader.position() > 0;
+}
+
 Result<RunRecord> openDirectory(const RunDirectory& directory)
 {
     std::error_code code;
@@ -154,7 +166,12 @@ Result<RunRecord> openRun(const fs::path& path)
         RANKSCOPE_TRY(const RunDirectory directory, RunDirectory::open(path));
         return openDirectory(directory);
     }
-    return startsAsHdf5(path) ? readSnapshot(path) : loadJournal(path);
+    if (startsAsHdf5(path))
+        return readSnapshot(path);
+    // In a run directory a journal may have to wait for its first event; a file named alone must hold one.
+    if (!startsAsJournal(path))
+        return fail(path.string() + " is no run: neither an HDF5 snapshot nor the journal of one");
+    return loadJournal(path);
 }
 
 } // namespace rankscope::record

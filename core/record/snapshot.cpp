@@ -375,8 +375,21 @@ Result<RunRecord> readFile(const std::filesystem::path& path)
 
 } // namespace
 
+Status checkSnapshotTarget(const std::filesystem::path& path)
+{
+    std::error_code code;
+    const auto folder = path.parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder, code))
+        return fail("cannot write the snapshot " + path.string() + ": there is no folder " + folder.string());
+    if (const auto status = std::filesystem::status(path, code);
+        std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+        return fail("cannot write the snapshot " + path.string() + ": what has this name is not a file");
+    return {};
+}
+
 Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path)
 {
+    RANKSCOPE_CHECK(checkSnapshotTarget(path));
     const std::filesystem::path beside = path.string() + ".part-" + std::to_string(::getpid());
     const auto abandon = [&](const std::string& why) -> Status {
         ::unlink(beside.c_str());

@@ -13,6 +13,10 @@ namespace rankscope::record
 /// Writes the run beside `path`, flushes it and renames it into place. May be called from any thread.
 Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path);
 
+/// An error if no snapshot can be written there: the folder is missing, or something that is no file has the
+/// name. writeSnapshot() looks too; this is for asking before the work.
+Status checkSnapshotTarget(const std::filesystem::path& path);
+
 /// Reads a snapshot. Damage since it was written is found by the checksum at its end before HDF5 sees the
 /// file. In a file from elsewhere, links out of it, foreign filters, and sizes that it cannot hold are
 /// refused before anything is allocated; against bytes forged below that level stands only the HDF5 library

@@ -84,6 +84,17 @@ TEST(OpenRun, TakesFolderJournalAndSnapshot)
     EXPECT_EQ(openRun(folder.path())->description.jobJson, "{}"); // queued
 }
 
+TEST(OpenRun, RefusesAFileThatIsNoRun)
+{
+    const test::TemporaryFolder folder;
+    for (const char* content : {"", "hello", "{\"name\": \"a job file, long enough to look at\"}"}) {
+        std::ofstream(folder / "file.h5") << content;
+        const auto opened = openRun(folder / "file.h5");
+        ASSERT_FALSE(opened) << content;
+        EXPECT_NE(opened.error().message.find("file.h5 is no run"), std::string::npos);
+    }
+}
+
 TEST(OpenRun, FallsBackOnTheSnapshotOfADamagedRun)
 {
     const test::TemporaryFolder folder;

@@ -8,6 +8,7 @@
 #include <array>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/stat.h>
 
 namespace rankscope::record
 {
@@ -78,6 +79,11 @@ TEST_F(Snapshot, LeavesTheOldFileWhenItCannotBeReplaced)
     const auto old = *base::readFile(path());
     std::filesystem::create_directories(m_folder / "taken.h5/x");
     EXPECT_FALSE(writeSnapshot(sample(), m_folder / "taken.h5"));
+    ASSERT_EQ(::mkfifo((m_folder / "pipe.h5").c_str(), 0600), 0);
+    EXPECT_FALSE(checkSnapshotTarget(m_folder / "pipe.h5")) << "a device is not replaced by a file";
+    EXPECT_FALSE(writeSnapshot(sample(), m_folder / "pipe.h5"));
+    std::filesystem::remove(m_folder / "pipe.h5");
+    EXPECT_TRUE(checkSnapshotTarget(path()));
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(m_folder.path()), {}), 2)
         << "a part was left behind";
     EXPECT_EQ(*base::readFile(path()), old);
