@@ -129,6 +129,10 @@ Result<pid_t> spawn(const SpawnOptions& options)
     SpawnAttributes attributes;
     sigset_t signals;
     ::sigemptyset(&signals);
+    if (options.blockStop) {
+        ::sigaddset(&signals, SIGINT);
+        ::sigaddset(&signals, SIGTERM);
+    }
     ::posix_spawnattr_setsigmask(&attributes.attributes, &signals);
     ::sigfillset(&signals);
     ::posix_spawnattr_setsigdefault(&attributes.attributes, &signals);

@@ -60,6 +60,9 @@ struct SpawnOptions {
     /// In a session of its own, a process outlives the terminal and this program, and does not see the
     /// keyboard's ^C.
     bool ownSession = false;
+    /// SIGINT and SIGTERM wait until the program unblocks them: one that comes before its handlers stand is
+    /// neither lost nor deadly.
+    bool blockStop = false;
 };
 
 /// Starts a program. It inherits no descriptor but the three named, and default signal handling.

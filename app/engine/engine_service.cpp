@@ -113,11 +113,11 @@ grpc::Status EngineService::WatchRun(grpc::ServerContext* context, const protoco
     return m_closed ? ending() : grpc::Status::OK;
 }
 
-grpc::Status EngineService::Stop(grpc::ServerContext*, const protocol::RunRequest* request,
+grpc::Status EngineService::Stop(grpc::ServerContext*, const protocol::StopRequest* request,
                                  protocol::RunStatus* reply)
 {
     m_open.wait();
-    return answer(m_supervisor.stop(request->run()), reply);
+    return answer(m_supervisor.stop(request->run(), request->now()), reply);
 }
 
 grpc::Status EngineService::Resume(grpc::ServerContext*, const protocol::RunRequest* request,

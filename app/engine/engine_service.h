@@ -33,7 +33,7 @@ public:
                            grpc::ServerWriter<protocol::RunList>*) override;
     grpc::Status WatchRun(grpc::ServerContext*, const protocol::WatchRequest*,
                           grpc::ServerWriter<protocol::JournalChunk>*) override;
-    grpc::Status Stop(grpc::ServerContext*, const protocol::RunRequest*, protocol::RunStatus*) override;
+    grpc::Status Stop(grpc::ServerContext*, const protocol::StopRequest*, protocol::RunStatus*) override;
     grpc::Status Resume(grpc::ServerContext*, const protocol::RunRequest*, protocol::RunStatus*) override;
     grpc::Status Plan(grpc::ServerContext*, const protocol::PlanRequest*, protocol::JsonReply*) override;
     grpc::Status Families(grpc::ServerContext*, const protocol::FamiliesRequest*,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/job_request.h"
 
+#include "app/engine/client/absolute_path.h"
 #include "core/base/files.h"
 #include "core/base/paths.h"
 #include "core/protocol/family_manifest.h"
@@ -29,7 +30,7 @@ void preferExisting(std::string& path, const fs::path& first, const fs::path& se
 Status checkWritable(const fs::path& folder)
 {
     std::error_code code;
-    fs::path existing = fs::absolute(folder);
+    fs::path existing = folder;
     while (!fs::exists(existing, code) && existing.has_relative_path())
         existing = existing.parent_path();
     if (!fs::is_directory(existing, code))
@@ -38,6 +39,10 @@ Status checkWritable(const fs::path& folder)
     if (::access(existing.c_str(), W_OK | X_OK) != 0)
         return fail("the runs cannot go to " + folder.string() + ": " + existing.string() +
                     " cannot be written by this user");
+    // /proc and the like, which root has every right to.
+    if (const auto space = fs::space(existing, code); !code && space.capacity == 0)
+        return fail("the runs cannot go to " + folder.string() + ": " + existing.string() +
+                    " is no place for files and cannot be written");
     return {};
 }
 
@@ -51,19 +56,57 @@ Status checkRoom(const fs::path& folder)
     return {};
 }
 
+Status resolvePaths(protocol::Job& job, const fs::path& folder)
+{
+    try {
+        job.resolvePaths(folder);
+    } catch (const fs::filesystem_error& error) {
+        return fail("the job's paths have no folder to start at (" + error.code().message() +
+                    "); change into a folder that exists");
+    }
+    RANKSCOPE_CHECK(checkText(job.model.path));
+    for (const auto* files : {&job.data.train, &job.data.test}) {
+        for (const auto& path : *files)
+            RANKSCOPE_CHECK(checkText(path));
+    }
+    return {};
+}
+
 } // namespace
+
+Status checkText(const fs::path& path)
+{
+    try {
+        (void)base::Json(path.string()).dump();
+        return {};
+    } catch (const base::Json::type_error&) {
+        return fail("the path " + path.string() + " is not UTF-8 text; rename it, or name another one");
+    }
+}
+
+Result<fs::path> runsFolder(const fs::path& named)
+{
+    try {
+        return client::absolutePath(named.empty() ? base::defaultRunsFolder() : named);
+    } catch (const fs::filesystem_error& error) {
+        return fail("there is no working folder for the runs (" + error.code().message() +
+                    "); change into a folder that exists, or name one with --runs");
+    }
+}
 
 Result<protocol::Job> readJobFile(const fs::path& file)
 {
     RANKSCOPE_TRY(protocol::Job job, protocol::Job::read(file));
-    const fs::path folder = fs::absolute(file).parent_path();
-    const fs::path working = fs::current_path();
-    preferExisting(job.model.path, folder, working);
+    RANKSCOPE_TRY(const fs::path absolute, client::absolutePath(file));
+    const fs::path folder = absolute.parent_path();
+    std::error_code code;
+    const fs::path working = fs::current_path(code);
     for (auto* files : {&job.data.train, &job.data.test}) {
         for (auto& path : *files)
-            preferExisting(path, folder, working);
+            preferExisting(path, folder, code ? folder : working);
     }
-    job.resolvePaths(folder);
+    preferExisting(job.model.path, folder, code ? folder : working);
+    RANKSCOPE_CHECK(resolvePaths(job, folder));
     return job;
 }
 
@@ -71,7 +114,7 @@ Result<protocol::Job> parseJob(const std::string& json, const fs::path& folder)
 {
     RANKSCOPE_TRY(const base::Json parsed, base::parseJson(json));
     RANKSCOPE_TRY(protocol::Job job, protocol::Job::fromJson(parsed));
-    job.resolvePaths(folder);
+    RANKSCOPE_CHECK(resolvePaths(job, folder));
     return job;
 }
 
@@ -87,7 +130,10 @@ Status completeSettings(protocol::Job& job)
             const auto manifest = protocol::FamilyManifest::read(file);
             if (!manifest || manifest->name != job.adapter.family)
                 continue;
-            RANKSCOPE_TRY(job.adapter.settings, manifest->complete(job.adapter.settings));
+            auto settings = manifest->complete(job.adapter.settings);
+            if (!settings)
+                return fail(settings.error().within("adapter.settings of " + manifest->name));
+            job.adapter.settings = std::move(*settings);
             return manifest->completeTraining(job.training);
         }
     }
@@ -99,10 +145,25 @@ Status checkJob(protocol::Job& job, const fs::path& runs)
     if (job.data.train.empty())
         return fail("data.train names no file to train on");
     RANKSCOPE_CHECK(completeSettings(job));
+    RANKSCOPE_CHECK(checkText(runs));
     RANKSCOPE_CHECK(checkWritable(runs));
     RANKSCOPE_CHECK(checkRoom(runs));
     RANKSCOPE_TRY(const WorkerProgram worker, WorkerProgram::find());
     return worker.check(job);
+}
+
+Status checkResume(const record::RunDirectory& run)
+{
+    std::error_code code;
+    if (!fs::exists(run.job(), code))
+        return fail("the run " + run.name() + " cannot be resumed: its job.json is missing");
+    const auto check = [&run]() -> Status {
+        RANKSCOPE_TRY(protocol::Job job, protocol::Job::read(run.job()));
+        return checkJob(job, run.folder());
+    };
+    if (const auto status = check(); !status)
+        return fail(status.error().within("the run " + run.name() + " cannot be resumed"));
+    return {};
 }
 
 Status writeJob(const record::RunDirectory& run, const protocol::Job& job)

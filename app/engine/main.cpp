@@ -109,6 +109,9 @@ private:
             auto* subcommand = m_app.add_subcommand(name, text);
             subcommand->add_option("RUN", m_queue.run, "Name of the run directory")->required();
             addQueueCommand(subcommand, command);
+            if (command == engine::stopCommand)
+                subcommand->add_flag("--now", m_queue.now,
+                                     "Kill the job: what it did since its last checkpoint is lost");
         }
     }
 
@@ -151,7 +154,11 @@ int main(int argc, char** argv)
 {
     // gRPC would print its own lines beside ours.
     ::setenv("GRPC_VERBOSITY", "NONE", 0);
-    if (argc > 1 && isWorkerCommand(argv[1]))
-        return static_cast<int>(becomeWorker(argc, argv));
-    return CommandLine().execute(argc, argv);
+    try {
+        if (argc > 1 && isWorkerCommand(argv[1]))
+            return static_cast<int>(becomeWorker(argc, argv));
+        return CommandLine().execute(argc, argv);
+    } catch (const std::exception& error) {
+        return static_cast<int>(engine::report(ExitCode::Failed, Error{error.what()}));
+    }
 }

@@ -5,7 +5,6 @@
 #include "app/engine/text_table.h"
 #include "app/engine/worker_program.h"
 #include "core/base/json.h"
-#include "core/base/paths.h"
 #include "core/record/run_directory.h"
 #include "core/record/snapshot.h"
 
@@ -89,11 +88,18 @@ ExitCode familiesCommand(bool json)
 
 ExitCode snapshotCommand(const fs::path& run, const fs::path& output)
 {
+    if (const auto status = record::checkSnapshotTarget(output); !status)
+        return report(ExitCode::WrongRequest, status.error());
     std::error_code code;
-    const fs::path named = base::defaultRunsFolder() / run;
-    const auto record = record::openRun(!fs::exists(run, code) && fs::exists(named, code) ? named : run);
-    if (!record)
-        return report(ExitCode::WrongRequest, record.error());
+    fs::path path = run;
+    if (const auto runs = runsFolder({}); !fs::exists(path, code) && runs && fs::exists(*runs / run, code))
+        path = *runs / run;
+    const auto record = record::openRun(path);
+    if (!record) {
+        // Damage is told by its place in the journal alone.
+        const bool named = record.error().message.find(path.string()) != std::string::npos;
+        return report(ExitCode::WrongRequest, named ? record.error() : record.error().within(path.string()));
+    }
     if (const auto status = record::writeSnapshot(*record, output); !status)
         return report(ExitCode::Failed, status.error());
     return ExitCode::Done;

@@ -46,21 +46,37 @@ ExitCode failure(const Error& error)
     return report(EngineClient::requestWasWrong() ? ExitCode::WrongRequest : ExitCode::Failed, error);
 }
 
-/// One call about one run, and its new state in a line.
-ExitCode changeRun(const QueueOptions& options,
-                   Result<RunStatus> (EngineClient::*call)(const std::string&) const)
+/// A shell completes the name of a folder with a slash.
+std::string runName(const QueueOptions& options)
 {
-    const auto client = EngineClient::connect(options.socket);
-    if (!client)
-        return report(ExitCode::Failed, client.error());
-    const auto run = ((*client).*call)(options.run);
+    return options.run.substr(0, options.run.find_last_not_of('/') + 1);
+}
+
+std::string stateText(const RunStatus& run)
+{
+    return run.reason.empty() ? run.state : run.state + ": " + run.reason;
+}
+
+/// A run's new state in a line.
+ExitCode answer(const Result<RunStatus>& run, bool json)
+{
     if (!run)
         return failure(run.error());
-    if (options.json)
+    if (json)
         std::puts(statusJson(*run).dump(2).c_str());
     else
-        std::printf("%s: %s\n", run->id.c_str(), run->state.c_str());
+        std::printf("%s: %s\n", run->id.c_str(), stateText(*run).c_str());
     return ExitCode::Done;
+}
+
+/// The job as a supervisor will check it, and where it will put its run.
+Result<EngineClient::StartOptions> checkedStart(const QueueOptions& options, protocol::Job job)
+{
+    EngineClient::StartOptions start;
+    start.socket = options.socket;
+    RANKSCOPE_TRY(start.runsFolder, runsFolder(options.runs));
+    RANKSCOPE_CHECK(checkJob(job, start.runsFolder));
+    return start;
 }
 
 /// What arrives on the watch's thread, for the one that waits for it.
@@ -80,13 +96,17 @@ ExitCode submitCommand(const QueueOptions& options)
     const auto job = readJobFile(options.job);
     if (!job)
         return report(ExitCode::WrongRequest, job.error());
-    EngineClient::StartOptions start;
-    start.socket = options.socket;
-    start.runsFolder = options.runs;
-    const auto client = EngineClient::startIfNeeded(start);
+    auto client = EngineClient::connect(options.socket);
+    if (!client) {
+        // Checked first: a wrong job leaves no supervisor behind.
+        const auto start = checkedStart(options, *job);
+        if (!start)
+            return report(ExitCode::WrongRequest, start.error());
+        client = EngineClient::startIfNeeded(*start);
+    }
     if (!client)
         return report(ExitCode::Failed, client.error());
-    const auto run = client->submit(job->toJson().dump(), std::filesystem::current_path());
+    const auto run = client->submit(job->toJson().dump(), "/"); // its paths are absolute
     if (!run)
         return failure(run.error());
     if (options.json)
@@ -118,9 +138,8 @@ ExitCode listCommand(const QueueOptions& options)
         char loss[32] = "";
         if (std::isfinite(run.loss))
             std::snprintf(loss, sizeof loss, "%.4f", run.loss);
-        const std::string state = run.reason.empty() ? run.state : run.state + ": " + run.reason;
-        table.add({run.id, state, std::to_string(run.step) + "/" + std::to_string(run.totalSteps), loss,
-                   run.remainingSeconds >= 0 ? formatDuration(run.remainingSeconds) : "", run.name});
+        table.add({run.id, stateText(run), std::to_string(run.step) + "/" + std::to_string(run.totalSteps),
+                   loss, run.remainingSeconds >= 0 ? formatDuration(run.remainingSeconds) : "", run.name});
     }
     std::fputs(table.text().c_str(), stdout);
     return ExitCode::Done;
@@ -134,17 +153,18 @@ ExitCode watchCommand(const QueueOptions& options)
     const auto runs = client->list();
     if (!runs)
         return failure(runs.error());
+    const std::string name = runName(options);
     std::string path;
     for (const auto& run : *runs) {
-        if (run.id == options.run)
+        if (run.id == name)
             path = run.path;
     }
     if (path.empty())
-        return report(ExitCode::WrongRequest, Error{"there is no run named '" + options.run +
-                                                    "'; `rankscope-engine list` lists them"});
+        return report(ExitCode::WrongRequest,
+                      Error{"there is no run named '" + name + "'; `rankscope-engine list` lists them"});
     WatchedRun watched;
     const auto watch = client->watchRun(
-        options.run, 0,
+        name, 0,
         [&watched](client::JournalPart part) {
             const std::scoped_lock guard(watched.mutex);
             for (const auto& event : part.events) {
@@ -172,7 +192,7 @@ ExitCode watchCommand(const QueueOptions& options)
     if (!watched.problem)
         return report(ExitCode::Failed, watched.problem.error());
     if (options.json)
-        std::puts(resultJson(watched.record, options.run, path).dump(2).c_str());
+        std::puts(resultJson(watched.record, name, path).dump(2).c_str());
     else
         std::fputs(resultTable(watched.record).c_str(), stdout);
     const std::string state = watched.record.state();
@@ -180,17 +200,23 @@ ExitCode watchCommand(const QueueOptions& options)
         return ExitCode::Done;
     const std::string why = watched.record.states.empty() ? "" : ": " + watched.record.states.back().reason;
     return report(ExitCode::Failed,
-                  Error{"the run " + options.run + " is " + (state.empty() ? "lost" : state) + why});
+                  Error{"the run " + name + " is " + (state.empty() ? "lost" : state) + why});
 }
 
 ExitCode stopCommand(const QueueOptions& options)
 {
-    return changeRun(options, &EngineClient::stop);
+    const auto client = EngineClient::connect(options.socket);
+    if (!client)
+        return report(ExitCode::Failed, client.error());
+    return answer(client->stop(runName(options), options.now), options.json);
 }
 
 ExitCode resumeCommand(const QueueOptions& options)
 {
-    return changeRun(options, &EngineClient::resume);
+    const auto client = EngineClient::connect(options.socket);
+    if (!client)
+        return report(ExitCode::Failed, client.error());
+    return answer(client->resume(runName(options)), options.json);
 }
 
 } // namespace rankscope::engine

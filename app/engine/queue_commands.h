@@ -15,6 +15,7 @@ struct QueueOptions {
     std::filesystem::path runs;   ///< of a supervisor that submit has to start
     std::filesystem::path job;    ///< submit
     std::string run;              ///< watch, stop, resume
+    bool now = false;             ///< stop: kill the job
     bool json = false;
 };
 

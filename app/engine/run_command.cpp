@@ -2,11 +2,12 @@
 #include "app/engine/run_command.h"
 
 #include "app/engine/child_process.h"
+#include "app/engine/client/absolute_path.h"
 #include "app/engine/job_request.h"
 #include "app/engine/run_report.h"
+#include "app/engine/stop_signals.h"
 #include "app/engine/supervision_file.h"
 #include "app/engine/worker_program.h"
-#include "core/base/paths.h"
 #include "core/record/journal.h"
 
 #include <cerrno>
@@ -45,17 +46,33 @@ public:
     Signals& operator=(const Signals&) = delete;
 
     [[nodiscard]] int descriptor() const { return m_descriptor.get(); }
-    /// Has one come since the last call?
-    [[nodiscard]] bool take() const
+    /// One that has come since the last call; 0 if none.
+    [[nodiscard]] int take() const
     {
         signalfd_siginfo info{};
-        return ::read(m_descriptor.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info);
+        const ssize_t count = ::read(m_descriptor.get(), &info, sizeof info);
+        return count == static_cast<ssize_t>(sizeof info) ? static_cast<int>(info.ssi_signo) : 0;
     }
 
 private:
     sigset_t m_before{};
     Descriptor m_descriptor;
 };
+
+/// May a process be started in this run? Asked again under the run's lock.
+Status checkFree(const record::RunDirectory& run)
+{
+    const auto supervision = readSupervision(run);
+    if (supervision && supervision->host == hostName() && isAlive(supervision->process))
+        return fail("the run " + run.name() + " is still going, as process " +
+                    std::to_string(supervision->process.pid));
+    if (supervision && supervision->state == "queued")
+        return fail("the run " + run.name() + " waits in a supervisor's queue; `rankscope-engine stop " +
+                    run.name() + "` takes it out of it");
+    if (journalIsHeld(run))
+        return fail("the run " + run.name() + " is still going: another process writes its journal");
+    return {};
+}
 
 /// One worker, from its start to its end.
 class ForegroundRun
@@ -71,11 +88,15 @@ public:
 
     ExitCode execute(const WorkerProgram& worker)
     {
+        Descriptor lock = lockRun(m_run);
+        if (const auto status = checkFree(m_run); !status)
+            return report(ExitCode::WrongRequest, status.error());
         // What an earlier process of this run wrote is not news.
         if (const auto status = readJournal(); !status)
             return report(ExitCode::WrongRequest, status.error());
-        if (const auto before = readSupervision(m_run))
-            m_supervision.submittedUs = before->submittedUs;
+        m_before = readSupervision(m_run);
+        if (m_before)
+            m_supervision.submittedUs = m_before->submittedUs;
         m_supervision.startPosition = m_follower.position();
         m_statesBefore = m_record.states.size();
         const Signals signals;
@@ -90,6 +111,7 @@ public:
             m_supervision.process = *process;
         if (const auto status = writeSupervision(m_run, m_supervision); !status)
             m_display.say("warning: " + status.error().message);
+        lock.reset();
         return finish(follow(*pid, signals));
     }
 
@@ -106,13 +128,20 @@ private:
         }
     }
 
-    void onSignal(pid_t pid)
+    void onSignal(int signal, pid_t pid)
     {
-        if (++m_interrupts == 1) {
+        switch (m_stopSignals.take(signal, std::chrono::steady_clock::now())) {
+        case StopSignals::Asks::Nothing:
+            break;
+        case StopSignals::Asks::Stop:
+            m_supervision.stopSignal = SIGINT;
             m_display.say("finishing the step and checkpointing; press again to kill");
             ::kill(pid, SIGINT);
-        } else {
+            break;
+        case StopSignals::Asks::Kill:
+            m_supervision.stopSignal = SIGKILL;
             ::kill(pid, SIGKILL);
+            break;
         }
     }
 
@@ -124,8 +153,8 @@ private:
         for (;;) {
             pollfd polled[] = {{signals.descriptor(), POLLIN, 0}, {ended.get(), POLLIN, 0}};
             ::poll(polled, 2, pollMilliseconds);
-            while (signals.take())
-                onSignal(pid);
+            while (const int signal = signals.take())
+                onSignal(signal, pid);
             int waitStatus = 0;
             const bool over = ::waitpid(pid, &waitStatus, WNOHANG) == pid;
             if (readable) {
@@ -133,7 +162,9 @@ private:
                     m_display.say("warning: " + status.error().message);
                     readable = false;
                 }
-                m_display.show(m_record);
+                // An earlier process's end is not how this one stands.
+                if (m_record.states.empty() || m_follower.position() > m_supervision.startPosition)
+                    m_display.show(m_record);
             }
             if (over)
                 return waitStatus;
@@ -147,20 +178,21 @@ private:
             m_record.states.size() > m_statesBefore &&
             (m_record.state() == "done" || m_record.state() == "stopped" || m_record.state() == "failed");
         const bool clean = WIFEXITED(waitStatus) && WEXITSTATUS(waitStatus) == 0;
-        std::string why;
-        if (!clean || !said) {
-            why = m_record.state() == "failed" && said ? m_record.states.back().reason : std::string();
-            if (WIFSIGNALED(waitStatus))
-                why = describeExit(waitStatus);
-            else if (why.empty())
-                why = lastLineOf(m_run.log());
-            if (why.empty())
-                why = describeExit(waitStatus);
-        }
+        const bool wrong = WIFEXITED(waitStatus) && WEXITSTATUS(waitStatus) == 2;
+        if (!said && WIFEXITED(waitStatus) && journalIsHeld(m_run))
+            return leaveAsItWas(ExitCode::Failed, "goes on in another process");
+        if (!said && wrong && m_options.resume)
+            return leaveAsItWas(ExitCode::WrongRequest, "cannot be resumed");
+        // A supervisor that was told to end the job says so there.
+        if (const auto saved = readSupervision(m_run); saved && saved->stopSignal != 0)
+            m_supervision.stopSignal = saved->stopSignal;
+        Ending ending = endingOf(m_run, waitStatus, m_supervision.stopSignal);
+        if (said && m_record.state() == "failed" && WIFEXITED(waitStatus))
+            ending.reason = m_record.states.back().reason;
         if (!said) {
-            recordDeath(m_run, why);
-            if (const auto status = readJournal(); !status || m_record.state() != "failed")
-                m_record.states.push_back({nowMicroseconds(), "failed", why});
+            recordEnding(m_run, ending);
+            if (const auto status = readJournal(); !status || m_record.state() != ending.state)
+                m_record.states.push_back({nowMicroseconds(), ending.state, ending.reason});
         }
         m_supervision.state = m_record.state();
         m_supervision.reason = m_record.states.back().reason;
@@ -172,10 +204,20 @@ private:
         std::fflush(stdout);
         if (clean && said && m_record.state() != "failed")
             return ExitCode::Done;
-        const bool wrong = WIFEXITED(waitStatus) && WEXITSTATUS(waitStatus) == 2;
         const std::string verb = WIFSIGNALED(waitStatus) ? "the job was " : "the job failed: ";
         return report(wrong ? ExitCode::WrongRequest : ExitCode::Failed,
-                      Error{verb + why + "; see " + m_run.log().string()});
+                      Error{verb + ending.reason + "; see " + m_run.log().string()});
+    }
+
+    /// The worker did not take the run: what is written about it stays as it was.
+    ExitCode leaveAsItWas(ExitCode code, const std::string& why)
+    {
+        std::error_code ignored;
+        if (m_before)
+            (void)writeSupervision(m_run, *m_before);
+        else
+            fs::remove(supervisionFile(m_run), ignored);
+        return report(code, Error{"the run " + m_run.name() + " " + why + ": " + lastLineOf(m_run.log())});
     }
 
     record::RunDirectory m_run;
@@ -185,8 +227,9 @@ private:
     record::RunRecord m_record;
     ProgressDisplay m_display;
     Supervision m_supervision;
+    std::optional<Supervision> m_before; ///< as it was found
     std::size_t m_statesBefore = 0;
-    int m_interrupts = 0;
+    StopSignals m_stopSignals;
 };
 
 /// The run directory to continue: named by --run-dir, or in place of the job.
@@ -198,17 +241,15 @@ Result<record::RunDirectory> directoryToResume(const RunOptions& options)
         folder = options.job;
     if (folder.empty())
         return fail("--resume needs the run directory to continue: name it with --run-dir");
-    RANKSCOPE_TRY(record::RunDirectory run,
-                  record::RunDirectory::open(fs::absolute(folder).lexically_normal()));
-    const auto supervision = readSupervision(run);
-    if (supervision && supervision->host == hostName() && isAlive(supervision->process))
-        return fail("the run " + run.name() + " is still going, as process " +
-                    std::to_string(supervision->process.pid));
-    if (!fs::exists(run.job(), code))
-        return fail("the run " + run.name() + " cannot be resumed: its job.json is missing");
-    RANKSCOPE_TRY(const record::RunRecord record, record::openRun(run.folder()));
-    if (record.state() == "done")
+    RANKSCOPE_TRY(const fs::path absolute, client::absolutePath(folder));
+    RANKSCOPE_TRY(record::RunDirectory run, record::RunDirectory::open(absolute));
+    RANKSCOPE_CHECK(checkFree(run));
+    const auto record = record::openRun(run.folder());
+    if (!record)
+        return fail(record.error().within("the run " + run.name() + " cannot be resumed"));
+    if (record->state() == "done")
         return fail("the run " + run.name() + " is done; there is nothing to resume");
+    RANKSCOPE_CHECK(checkResume(run));
     return run;
 }
 
@@ -218,16 +259,16 @@ Result<record::RunDirectory> newDirectory(const RunOptions& options)
         return fail("name the job file to run");
     RANKSCOPE_TRY(protocol::Job job, readJobFile(options.job));
     const bool named = !options.runDirectory.empty();
-    const fs::path folder = named ? fs::absolute(options.runDirectory).lexically_normal() : fs::path();
+    RANKSCOPE_TRY(const fs::path folder,
+                  named ? client::absolutePath(options.runDirectory) : runsFolder(options.runs));
     if (named && record::RunDirectory::isRunDirectory(folder))
         return fail(folder.string() +
                     " already holds a run; add --resume to continue it, or name another folder");
-    const fs::path runs = fs::absolute(options.runs.empty() ? base::defaultRunsFolder() : options.runs);
-    RANKSCOPE_CHECK(checkJob(job, named ? folder : runs));
-    RANKSCOPE_TRY(record::RunDirectory run,
-                  named
-                      ? record::RunDirectory::createAt(folder)
-                      : record::RunDirectory::create(runs, protocol::runFolderName(job, std::time(nullptr))));
+    RANKSCOPE_CHECK(checkJob(job, folder));
+    RANKSCOPE_TRY(
+        record::RunDirectory run,
+        named ? record::RunDirectory::createAt(folder)
+              : record::RunDirectory::create(folder, protocol::runFolderName(job, std::time(nullptr))));
     RANKSCOPE_CHECK(writeJob(run, job));
     return run;
 }

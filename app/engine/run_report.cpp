@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
+#include <limits>
 #include <optional>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -107,13 +108,39 @@ std::string plain(std::optional<double> value)
     return value ? format("%.4f", *value) : "-";
 }
 
-/// Seconds from the first to the last thing this journal says.
+/// The last thing the journal says in [start, end): when a process was last seen that did not say how it
+/// ended.
+std::int64_t lastSeen(const record::RunRecord& run, std::int64_t start, std::int64_t end)
+{
+    std::int64_t last = start;
+    const auto see = [&](std::int64_t time) { last = time < end ? std::max(last, time) : last; };
+    see(run.progress.timeUs);
+    for (const auto& checkpoint : run.checkpoints)
+        see(checkpoint.timeUs);
+    for (const auto& notice : run.notices)
+        see(notice.timeUs);
+    return last;
+}
+
+/// Seconds in which the run was running, without those in which it lay stopped. A clock that was set back
+/// takes nothing away.
 double elapsed(const record::RunRecord& run)
 {
-    if (run.states.empty())
-        return 0;
-    const std::int64_t end = std::max(run.states.back().timeUs, run.progress.timeUs);
-    return static_cast<double>(end - run.states.front().timeUs) / 1e6;
+    const auto& states = run.states;
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < states.size(); ++i) {
+        if (states[i].state != "running")
+            continue;
+        std::size_t next = i + 1;
+        while (next < states.size() && states[next].state == "stopping")
+            ++next;
+        std::int64_t end =
+            next < states.size() ? states[next].timeUs : std::numeric_limits<std::int64_t>::max();
+        if (next == states.size() || states[next].state == "running")
+            end = lastSeen(run, states[i].timeUs, end);
+        sum += std::max<std::int64_t>(0, end - states[i].timeUs);
+    }
+    return static_cast<double>(sum) / 1e6;
 }
 
 std::size_t terminalWidth()

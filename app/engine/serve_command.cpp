@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/serve_command.h"
 
+#include "app/engine/client/absolute_path.h"
 #include "app/engine/engine_service.h"
+#include "app/engine/job_request.h"
 #include "core/base/paths.h"
 
 #include <cerrno>
@@ -42,9 +44,48 @@ SocketState probe(const fs::path& path, const sockaddr_un& address)
     return errno == ECONNREFUSED ? SocketState::Stale : SocketState::Live;
 }
 
-/// Makes the path free for a new socket, or says whose it is. The lock beside it stays held while the socket
-/// is ours, so that of two supervisors started at once only one takes it.
-Result<Descriptor> takeSocket(const fs::path& path)
+/// A locked file beside the socket, held while the socket is ours, so that of two supervisors started at once
+/// only one takes it. The file goes with the lock.
+class SocketLock
+{
+public:
+    static Result<SocketLock> take(const std::string& path, const std::string& busy)
+    {
+        for (;;) {
+            Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+            if (!file.valid())
+                return fail("cannot write " + path + ": " + std::strerror(errno));
+            if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+                return fail(busy);
+            // One that ended meanwhile took its file away: a lock on that one keeps nobody out.
+            struct stat ours {
+            };
+            struct stat named {
+            };
+            if (::fstat(file.get(), &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&
+                ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
+                return SocketLock(std::move(file), path);
+        }
+    }
+    ~SocketLock()
+    {
+        if (m_file.valid())
+            ::unlink(m_path.c_str());
+    }
+    SocketLock(SocketLock&&) = default;
+    SocketLock& operator=(SocketLock&&) = delete;
+    SocketLock(const SocketLock&) = delete;
+    SocketLock& operator=(const SocketLock&) = delete;
+
+private:
+    SocketLock(Descriptor file, std::string path) : m_file(std::move(file)), m_path(std::move(path)) {}
+
+    Descriptor m_file;
+    std::string m_path;
+};
+
+/// Makes the path free for a new socket, or says whose it is.
+Result<SocketLock> takeSocket(const fs::path& path)
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -58,11 +99,7 @@ Result<Descriptor> takeSocket(const fs::path& path)
     if (!fs::is_directory(path.parent_path(), code))
         return fail("there is no folder " + path.parent_path().string() + " for the socket");
     const std::string busy = "another supervisor is already answering on " + name;
-    Descriptor lock(::open((name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock.valid())
-        return fail("cannot write " + name + ".lock: " + std::strerror(errno));
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return fail(busy);
+    RANKSCOPE_TRY(SocketLock lock, SocketLock::take(name + ".lock", busy));
     switch (probe(path, address)) {
     case SocketState::Absent:
         break;
@@ -133,18 +170,19 @@ ExitCode serveCommand(const ServeOptions& options)
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
 
-    auto socket =
-        options.socket.empty() ? base::defaultSocket() : Result<fs::path>(fs::absolute(options.socket));
+    auto socket = options.socket.empty() ? base::defaultSocket() : client::absolutePath(options.socket);
     if (!socket)
         return report(ExitCode::WrongRequest, socket.error());
+    const auto runs = runsFolder(options.runs);
+    if (const auto status = runs ? checkText(*runs) : Status(fail(runs.error())); !status)
+        return report(ExitCode::WrongRequest, status.error());
     const auto lock = takeSocket(*socket);
     if (!lock)
         return report(ExitCode::WrongRequest, lock.error());
     auto worker = WorkerProgram::find();
     if (!worker)
         return report(ExitCode::WrongRequest, worker.error());
-    const fs::path runs = fs::absolute(options.runs.empty() ? base::defaultRunsFolder() : options.runs);
-    const auto supervisor = Supervisor::open(runs.lexically_normal(), options.jobs, std::move(*worker));
+    const auto supervisor = Supervisor::open(*runs, options.jobs, std::move(*worker));
     if (!supervisor)
         return report(ExitCode::WrongRequest, supervisor.error());
     return serve(*socket, **supervisor);

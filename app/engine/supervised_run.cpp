@@ -123,14 +123,16 @@ void SupervisedRun::settle(std::optional<int> waitStatus)
     const auto& digest = m_supervision.digest;
     if (endedByJournal()) {
         enter(digest.state, digest.reason);
+    } else if (waitStatus && WIFEXITED(*waitStatus) && journalIsHeld(m_run)) {
+        // Its worker found the run taken: it is another process's, and goes on.
+        m_supervision.host.clear();
+        m_supervision.process = {};
+        enter("running", {});
     } else if (waitStatus) {
-        std::string why = WIFSIGNALED(*waitStatus) ? describeExit(*waitStatus) : lastLineOf(m_run.log());
-        if (why.empty())
-            why = describeExit(*waitStatus);
-        recordDeath(m_run, why);
-        while (readJournal()) {
-        }
-        enter("failed", why);
+        die(endingOf(m_run, *waitStatus, m_supervision.stopSignal));
+    } else if (m_supervision.stopSignal == SIGKILL && !isFinal(m_supervision.state)) {
+        die(endedAtOnce(m_run));
+        saveOrWarn();
     } else if (isFinal(m_supervision.state)) {
         enter(m_supervision.state, m_supervision.reason);
     } else if (recentlyActive()) {
@@ -138,6 +140,15 @@ void SupervisedRun::settle(std::optional<int> waitStatus)
     } else {
         enter("lost", "its process is gone and its journal does not say how it ended");
     }
+}
+
+/// The state of a run whose process did not say how it ended.
+void SupervisedRun::die(const Ending& ending)
+{
+    recordEnding(m_run, ending);
+    while (readJournal()) {
+    }
+    enter(ending.state, ending.reason);
 }
 
 void SupervisedRun::enter(const std::string& state, const std::string& reason)
@@ -186,15 +197,16 @@ protocol::RunStatus SupervisedRun::status() const
     return status;
 }
 
-Status SupervisedRun::enqueue(bool resume)
+Status SupervisedRun::enqueue(bool resume, std::int64_t lastQueuedUs)
 {
     const std::int64_t now = nowMicroseconds();
     if (m_supervision.submittedUs == 0 || !resume)
         m_supervision.submittedUs = now;
-    m_supervision.queuedUs = now;
+    m_supervision.queuedUs = std::max(now, lastQueuedUs + 1); // the clock may have been set back
     std::error_code code;
     m_supervision.resume = resume && fs::exists(m_run.journal(), code);
     m_supervision.process = {};
+    m_supervision.stopSignal = 0;
     const std::string before = m_state;
     const std::string reason = m_reason;
     enter("queued", {});
@@ -206,6 +218,11 @@ Status SupervisedRun::enqueue(bool resume)
 
 Status SupervisedRun::start(const WorkerProgram& worker)
 {
+    const Descriptor lock = lockRun(m_run);
+    if (const auto saved = readSupervision(m_run); saved && saved->state != "queued") {
+        adopt();
+        return {};
+    }
     while (readJournal()) {
     }
     m_supervision.startPosition = m_follower.position();
@@ -219,24 +236,25 @@ Status SupervisedRun::start(const WorkerProgram& worker)
     return {};
 }
 
-Status SupervisedRun::stop()
+Status SupervisedRun::stop(bool now)
 {
     if (queued()) {
         enter("stopped", "taken out of the queue");
         saveOrWarn();
         return {};
     }
-    if (m_state == "stopping")
+    if (m_state == "stopping" && !now)
         return {};
-    if (m_state != "running")
+    if (m_state != "running" && m_state != "stopping")
         return fail("the run " + id() + " is " + m_state + "; only a queued or running one can be stopped");
     if (!m_process.valid())
         return fail("the run " + id() + " goes on elsewhere, out of this supervisor's reach");
-    if (!signalProcess(m_process, SIGTERM))
-        return fail("the run " + id() + " cannot be told to stop; has it just ended?");
+    m_supervision.stopSignal = now ? SIGKILL : SIGTERM;
     enter("stopping", {});
-    if (m_ours)
-        saveOrWarn();
+    // Before the signal: whoever started the process reads there why it ended.
+    saveOrWarn();
+    if (!signalProcess(m_process, static_cast<int>(m_supervision.stopSignal)))
+        return fail("the run " + id() + " cannot be told to stop; has it just ended?");
     return {};
 }
 

@@ -36,12 +36,13 @@ public:
     [[nodiscard]] std::int64_t submittedUs() const { return m_supervision.submittedUs; }
     [[nodiscard]] protocol::RunStatus status() const;
 
-    /// Puts the run into the queue, for the first time or to go on.
-    Status enqueue(bool resume);
-    /// Starts its process.
+    /// Puts the run into the queue, for the first time or to go on, behind one that was queued at
+    /// `lastQueuedUs`.
+    Status enqueue(bool resume, std::int64_t lastQueuedUs);
+    /// Starts its process, unless another program took the run out of the queue.
     Status start(const WorkerProgram& worker);
-    /// Asks the process to stop, or takes the run out of the queue.
-    Status stop();
+    /// Asks the process to stop, or takes the run out of the queue. `now` kills it.
+    Status stop(bool now);
     /// Reads what the journal has got since the last call. True if something is new.
     bool readJournal();
     /// Looks whether the process has ended. True if it has.
@@ -55,6 +56,7 @@ private:
     void adopt();
     void digest(const protocol::JournalEvent& event, std::int64_t position);
     void settle(std::optional<int> waitStatus);
+    void die(const Ending& ending);
     void enter(const std::string& state, const std::string& reason);
     Status save();
     /// Where the work goes on without: what is lost is only what the next supervisor would know.

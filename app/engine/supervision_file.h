@@ -22,6 +22,7 @@ struct Supervision {
     std::string host;             ///< where its process is or was
     ProcessIdentity process;
     std::int64_t startPosition = 0; ///< size of the journal when the process was started
+    std::int64_t stopSignal = 0;    ///< the last one sent to end the process
 
     /// Of the journal as far as it was read, so that a finished run need not be read again.
     struct Digest {
@@ -43,8 +44,23 @@ struct Supervision {
 [[nodiscard]] std::optional<Supervision> readSupervision(const record::RunDirectory& run);
 Status writeSupervision(const record::RunDirectory& run, const Supervision& supervision);
 
-/// A job that did not end by itself cannot write so: its last state goes into the journal and the log for it.
-void recordDeath(const record::RunDirectory& run, const std::string& reason);
+/// Held while a process of the run is started and noted: of two programs only one does so.
+[[nodiscard]] Descriptor lockRun(const record::RunDirectory& run);
+/// Does a process hold the journal to write it?
+[[nodiscard]] bool journalIsHeld(const record::RunDirectory& run);
+
+/// The last state of a run.
+struct Ending {
+    std::string state;
+    std::string reason;
+};
+/// How a job ended that did not say so itself: stopped if it died of a signal after it was sent one to stop,
+/// else failed.
+[[nodiscard]] Ending endingOf(const record::RunDirectory& run, int waitStatus, std::int64_t stopSignal);
+/// The reason of a job that was killed on request, and what a resume does then.
+[[nodiscard]] Ending endedAtOnce(const record::RunDirectory& run);
+/// Writes that into the journal and the log for the job.
+void recordEnding(const record::RunDirectory& run, const Ending& ending);
 
 [[nodiscard]] std::string hostName();
 [[nodiscard]] std::int64_t nowMicroseconds();

@@ -157,7 +157,7 @@ bool Supervisor::rescan()
     for (fs::directory_iterator entry(m_runsFolder, code), end; !code && entry != end;
          entry.increment(code)) {
         const std::string id = entry->path().filename().string();
-        if (id.starts_with('.') || m_runs.contains(id))
+        if (id.starts_with('.') || m_runs.contains(id) || !checkText(id))
             continue;
         if (!record::RunDirectory::isRunDirectory(entry->path())) {
             m_folderTime = {}; // may be one that is just being made: look again
@@ -192,7 +192,7 @@ bool Supervisor::startQueued()
             spdlog::error("{}: {}", next->id(), status.error().message);
             next->failWith(status.error().message);
         } else {
-            spdlog::info("{}: running", next->id());
+            spdlog::info("{}: {}", next->id(), next->state());
         }
         news = true;
     }
@@ -215,7 +215,7 @@ CallResult<protocol::RunStatus> Supervisor::submit(const std::string& jobJson, c
     if (const auto status = writeJob(*directory, *job); !status)
         return refuse(Refusal::WorkFailed, status.error().message);
     auto run = std::make_unique<SupervisedRun>(*directory);
-    if (const auto status = run->enqueue(false); !status)
+    if (const auto status = run->enqueue(false, lastQueuedUs()); !status)
         return refuse(Refusal::WorkFailed, status.error().message);
     const auto status = run->status();
     m_runs[run->id()] = std::move(run);
@@ -225,33 +225,67 @@ CallResult<protocol::RunStatus> Supervisor::submit(const std::string& jobJson, c
     return status;
 }
 
-CallResult<protocol::RunStatus> Supervisor::stop(const std::string& id)
+CallResult<protocol::RunStatus> Supervisor::stop(const std::string& id, bool now)
 {
     const std::scoped_lock guard(m_mutex);
     SupervisedRun* run = find(id);
     if (!run)
         return unknown(id);
-    if (const auto status = run->stop(); !status)
+    const bool again = run->state() == "stopping" && !now;
+    if (const auto status = run->stop(now); !status)
         return refuse(Refusal::WrongState, status.error().message);
     changed();
-    return run->status();
+    auto status = run->status();
+    if (again)
+        status.set_reason("it was asked before and finishes its step; `rankscope-engine stop " + id +
+                          " --now` ends it at once");
+    return status;
 }
 
-CallResult<protocol::RunStatus> Supervisor::resume(const std::string& id)
+std::int64_t Supervisor::lastQueuedUs() const
 {
-    const std::scoped_lock guard(m_mutex);
+    std::int64_t last = 0;
+    for (const auto& [id, run] : m_runs)
+        last = run->queued() ? std::max(last, run->queuedUs()) : last;
+    return last;
+}
+
+CallResult<SupervisedRun*> Supervisor::findResumable(const std::string& id) const
+{
     SupervisedRun* run = find(id);
     if (!run)
         return unknown(id);
+    run->refresh(); // another program may just have started it
     if (run->active())
         return refuse(Refusal::WrongState, "the run " + id + " is " + run->state() + " already");
     if (run->state() == "done")
         return refuse(Refusal::WrongState, "the run " + id + " is done; there is nothing to resume");
-    if (const auto status = run->enqueue(true); !status)
+    return run;
+}
+
+CallResult<protocol::RunStatus> Supervisor::resume(const std::string& id)
+{
+    std::optional<record::RunDirectory> directory;
+    {
+        const std::scoped_lock guard(m_mutex);
+        const auto run = findResumable(id);
+        if (!run)
+            return tl::unexpected<RefusedCall>(run.error());
+        directory = (*run)->directory();
+    }
+    // Reading every data row may take a while; the list and other calls go on meanwhile.
+    if (const auto status = checkResume(*directory); !status)
+        return refuse(Refusal::WrongRequest, status.error().message);
+
+    const std::scoped_lock guard(m_mutex);
+    const auto run = findResumable(id);
+    if (!run)
+        return tl::unexpected<RefusedCall>(run.error());
+    if (const auto status = (*run)->enqueue(true, lastQueuedUs()); !status)
         return refuse(Refusal::WorkFailed, status.error().message);
     changed();
     wake();
-    return run->status();
+    return (*run)->status();
 }
 
 CallResult<std::string> Supervisor::plan(const std::string& jobJson, const fs::path& folder)

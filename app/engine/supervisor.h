@@ -43,7 +43,8 @@ public:
     Supervisor& operator=(const Supervisor&) = delete;
 
     CallResult<protocol::RunStatus> submit(const std::string& jobJson, const std::filesystem::path& folder);
-    CallResult<protocol::RunStatus> stop(const std::string& run);
+    /// `now` kills the job instead of asking it.
+    CallResult<protocol::RunStatus> stop(const std::string& run, bool now);
     CallResult<protocol::RunStatus> resume(const std::string& run);
     CallResult<std::string> plan(const std::string& jobJson, const std::filesystem::path& folder);
     CallResult<std::string> families();
@@ -72,6 +73,9 @@ private:
     void changed();
     void wake() const;
     [[nodiscard]] SupervisedRun* find(const std::string& run) const;
+    /// The run, if it can go into the queue again.
+    [[nodiscard]] CallResult<SupervisedRun*> findResumable(const std::string& run) const;
+    [[nodiscard]] std::int64_t lastQueuedUs() const;
 
     std::filesystem::path m_runsFolder;
     int m_jobs;

@@ -2,6 +2,7 @@
 #include "app/engine/worker_program.h"
 
 #include "app/engine/child_process.h"
+#include "app/engine/client/absolute_path.h"
 #include "core/base/files.h"
 #include "core/base/paths.h"
 
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace rankscope::engine
@@ -19,6 +21,8 @@ namespace
 
 /// Large data files are read row by row in a check.
 constexpr std::chrono::minutes patience{10};
+/// Of the log, for what a job says at its end.
+constexpr off_t reservedBytes = 16 << 10;
 
 /// A file in the user's private folder, removed at the end of the scope.
 class PrivateFile
@@ -76,7 +80,8 @@ Result<WorkerProgram> WorkerProgram::find()
     if (const char* named = std::getenv("RANKSCOPE_WORKER"); named && *named) {
         if (::access(named, X_OK) != 0)
             return fail(std::string("RANKSCOPE_WORKER names ") + named + ", which cannot be executed");
-        return WorkerProgram(fs::absolute(named));
+        RANKSCOPE_TRY(const fs::path path, client::absolutePath(named));
+        return WorkerProgram(path);
     }
     RANKSCOPE_TRY(const fs::path path, base::siblingProgram("rankscope-worker"));
     return WorkerProgram(path);
@@ -115,6 +120,11 @@ Result<pid_t> WorkerProgram::train(const record::RunDirectory& run, bool resume)
     const Descriptor log(::open(run.log().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (!log.valid())
         return fail("cannot write the log " + run.log().string() + ": " + std::strerror(errno));
+    // A disk that fills up would otherwise hide that this is why the job ended. Some file systems cannot.
+    struct stat status {
+    };
+    if (::fstat(log.get(), &status) == 0)
+        (void)::fallocate(log.get(), FALLOC_FL_KEEP_SIZE, status.st_size, reservedBytes);
     SpawnOptions options;
     options.program = m_path;
     options.arguments = {"train", "--run-dir", run.folder().string()};
@@ -123,12 +133,14 @@ Result<pid_t> WorkerProgram::train(const record::RunDirectory& run, bool resume)
     options.output = log.get();
     options.error = log.get();
     options.ownSession = true;
+    options.blockStop = true;
     return spawn(options);
 }
 
 Error WorkerProgram::become(const std::vector<std::string>& arguments) const
 {
-    std::vector<std::string> words{m_path.string()};
+    // Its errors start with the name it is called by: the user called this program.
+    std::vector<std::string> words{"rankscope-engine"};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);

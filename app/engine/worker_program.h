@@ -30,9 +30,10 @@ public:
     [[nodiscard]] Result<std::string> plan(const protocol::Job& job) const;
     /// The JSON list of the families.
     [[nodiscard]] Result<std::string> families() const;
-    /// Starts training in a session of its own; output and errors go to the end of the run's log.
+    /// Starts training in a session of its own; output and errors go to the end of the run's log. A request
+    /// to stop waits until the worker takes it.
     [[nodiscard]] Result<pid_t> train(const record::RunDirectory& run, bool resume) const;
-    /// Becomes the worker: returns only if that failed.
+    /// Becomes the worker, under this program's name: returns only if that failed.
     [[nodiscard]] Error become(const std::vector<std::string>& arguments) const;
 
 private:

@@ -7,6 +7,7 @@
 #include "core/train/evaluation.h"
 #include "core/train/job_session.h"
 
+#include <cerrno>
 #include <iomanip>
 #include <iostream>
 
@@ -16,7 +17,7 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
                     bool json)
 {
     auto wrong = [](const Error& error, int status) {
-        std::cerr << error.message << '\n';
+        std::cerr << program_invocation_short_name << ": " << error.message << '\n';
         return status;
     };
     auto located = LocatedCheckpoint::find(runOrCheckpoint);

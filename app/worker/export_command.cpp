@@ -9,6 +9,7 @@
 #include "core/interchange/peft_folder.h"
 #include "core/train/checkpoint.h"
 
+#include <cerrno>
 #include <iostream>
 #include <unistd.h>
 
@@ -102,7 +103,7 @@ Result<std::vector<std::string>> write(const ExportRequest& request, const Opene
 int exportCommand(const ExportRequest& request)
 {
     const auto refused = [](const std::string& message, int status) {
-        std::cerr << message << '\n';
+        std::cerr << program_invocation_short_name << ": " << message << '\n';
         return status;
     };
     try {

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
+#include <cerrno>
 #include <iostream>
 
 // Activations of a step are freed and asked for again in the next one, in other sizes. glibc either gives
@@ -58,8 +59,11 @@ int run(int argc, char** argv)
         command->add_flag("--json", json, "Print one JSON object");
     try {
         app.parse(argc, argv);
+    } catch (const CLI::Success& success) { // --help
+        return app.exit(success);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        std::cerr << program_invocation_short_name << ": " << error.what() << "; see --help\n";
+        return 2;
     }
     if (*train)
         return rankscope::worker::trainCommand(runDir, resume);
@@ -81,9 +85,9 @@ int main(int argc, char** argv)
     try {
         return run(argc, argv);
     } catch (const c10::Error& error) {
-        std::cerr << "rankscope-worker: " << error.what_without_backtrace() << '\n';
+        std::cerr << program_invocation_short_name << ": " << error.what_without_backtrace() << '\n';
     } catch (const std::exception& error) {
-        std::cerr << "rankscope-worker: " << error.what() << '\n';
+        std::cerr << program_invocation_short_name << ": " << error.what() << '\n';
     }
     return 1;
 }

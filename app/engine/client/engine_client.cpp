@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/client/engine_client.h"
 
+#include "app/engine/client/absolute_path.h"
 #include "core/base/paths.h"
 #include "core/protocol/engine.grpc.pb.h"
 #include "core/record/journal.h"
@@ -26,7 +27,7 @@ namespace
 
 using Clock = std::chrono::system_clock;
 
-/// A check reads every data row before a submit answers.
+/// A check reads every data row before a submit or a resume answers.
 constexpr std::chrono::minutes longCall{15};
 constexpr std::chrono::seconds shortCall{20};
 constexpr std::chrono::seconds planCall{90};
@@ -126,7 +127,7 @@ Result<fs::path> socketOrDefault(const fs::path& socket)
 {
     if (socket.empty())
         return base::defaultSocket();
-    return fs::absolute(socket);
+    return absolutePath(socket);
 }
 
 } // namespace
@@ -277,9 +278,10 @@ Result<EngineClient> EngineClient::startIfNeeded(const StartOptions& options)
     if (program.empty()) {
         RANKSCOPE_TRY(program, base::siblingProgram("rankscope-engine"));
     }
-    const fs::path runs =
-        fs::absolute(options.runsFolder.empty() ? base::defaultRunsFolder() : options.runsFolder)
-            .lexically_normal();
+    if (options.runsFolder.empty())
+        RANKSCOPE_CHECK(absolutePath(".")); // where the default starts
+    RANKSCOPE_TRY(const fs::path runs,
+                  absolutePath(options.runsFolder.empty() ? base::defaultRunsFolder() : options.runsFolder));
     std::error_code code;
     fs::create_directories(base::stateFolder(), code);
     const fs::path log = code ? fs::path("/dev/null") : base::stateFolder() / "supervisor.log";
@@ -314,9 +316,10 @@ bool EngineClient::requestWasWrong()
 
 Result<RunStatus> EngineClient::submit(const std::string& jobJson, const fs::path& baseFolder) const
 {
+    RANKSCOPE_TRY(const fs::path folder, absolutePath(baseFolder));
     protocol::SubmitRequest request;
     request.set_job_json(jobJson);
-    request.set_base_folder(fs::absolute(baseFolder).string());
+    request.set_base_folder(folder.string());
     RANKSCOPE_TRY(const auto reply, m_connection->call(&protocol::Engine::Stub::Submit, request, longCall));
     return fromProto(reply);
 }
@@ -328,10 +331,11 @@ Result<std::vector<RunStatus>> EngineClient::list() const
     return fromProto(reply);
 }
 
-Result<RunStatus> EngineClient::stop(const std::string& run) const
+Result<RunStatus> EngineClient::stop(const std::string& run, bool now) const
 {
-    protocol::RunRequest request;
+    protocol::StopRequest request;
     request.set_run(run);
+    request.set_now(now);
     RANKSCOPE_TRY(const auto reply, m_connection->call(&protocol::Engine::Stub::Stop, request, shortCall));
     return fromProto(reply);
 }
@@ -340,15 +344,16 @@ Result<RunStatus> EngineClient::resume(const std::string& run) const
 {
     protocol::RunRequest request;
     request.set_run(run);
-    RANKSCOPE_TRY(const auto reply, m_connection->call(&protocol::Engine::Stub::Resume, request, shortCall));
+    RANKSCOPE_TRY(const auto reply, m_connection->call(&protocol::Engine::Stub::Resume, request, longCall));
     return fromProto(reply);
 }
 
 Result<std::string> EngineClient::plan(const std::string& jobJson, const fs::path& baseFolder) const
 {
+    RANKSCOPE_TRY(const fs::path folder, absolutePath(baseFolder));
     protocol::PlanRequest request;
     request.set_job_json(jobJson);
-    request.set_base_folder(fs::absolute(baseFolder).string());
+    request.set_base_folder(folder.string());
     RANKSCOPE_TRY(const auto reply, m_connection->call(&protocol::Engine::Stub::Plan, request, planCall));
     return reply.json();
 }

@@ -103,9 +103,10 @@ public:
                                            const std::filesystem::path& baseFolder) const;
     /// Every run the supervisor knows, the newest first.
     [[nodiscard]] Result<std::vector<RunStatus>> list() const;
-    /// Asks a job to finish its step, checkpoint and stop; a queued job leaves the queue.
-    [[nodiscard]] Result<RunStatus> stop(const std::string& run) const;
-    /// Queues a stopped, failed or lost run again, from its last checkpoint.
+    /// Asks a job to finish its step, checkpoint and stop; a queued job leaves the queue. `now` kills one
+    /// that does not answer: what it did since its last checkpoint is lost.
+    [[nodiscard]] Result<RunStatus> stop(const std::string& run, bool now = false) const;
+    /// Checks a stopped, failed or lost run's job and queues it again, from its last checkpoint.
     [[nodiscard]] Result<RunStatus> resume(const std::string& run) const;
     /// What training would cost: the JSON object of `rankscope-engine plan --json`.
     [[nodiscard]] Result<std::string> plan(const std::string& jobJson,

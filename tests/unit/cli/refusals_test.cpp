@@ -87,7 +87,7 @@ TEST_F(Refusal, AFamilyOrSettingThatDoesNotExist)
 {
     expectChangeRefused(R"({"adapter":{"family":"lorra","settings":null}})",
                         "no adapter family named 'lorra'");
-    expectChangeRefused(R"({"adapter":{"settings":{"rank":0}}})", "rank is 0");
+    expectChangeRefused(R"({"adapter":{"settings":{"rank":0}}})", "adapter.settings of lora: rank is 0");
     expectChangeRefused(R"({"adapter":{"settings":{"rank":"big"}}})", "rank");
     expectChangeRefused(R"({"adapter":{"settings":{"rnak":4}}})", "rnak");
     expectChangeRefused(R"({"adapter":{"settings":{"targets":["nose_proj"]}}})", "nose_proj");
@@ -134,8 +134,26 @@ TEST_F(Refusal, APlaceThatCannotHoldTheRun)
     const std::string file = write("job", job());
     expectOneLine(engine({"run", file, "--runs", "/dev/null/runs"}), "is not a folder");
     expectOneLine(engine({"run", file, "--run-dir", file + "/run"}), "is not a folder");
-    // No room even for root, and no right to write for anybody else.
-    expectOneLine(engine({"run", file, "--runs", "/proc/rankscope-runs"}), "/proc");
+    // No place for files even for root, and no right to write for anybody else.
+    expectOneLine(engine({"run", file, "--runs", "/proc/rankscope-runs"}), "cannot be written");
+    expectNothingWritten();
+}
+
+TEST_F(Refusal, ARunToResumeWhoseModelOrDataIsGone)
+{
+    const fs::path run = m_folder / "kept";
+    fs::create_directories(run);
+    for (const auto& [gone, changes] :
+         {std::pair{"none.gguf", R"({"model":{"path":"/nowhere/none.gguf"}})"},
+          std::pair{"rows.jsonl", R"({"data":{"train":["/nowhere/rows.jsonl"]}})"}}) {
+        const std::string before = job(changes).dump();
+        std::ofstream(run / "job.json") << before;
+        const auto refused = engine({"run", "--resume", "--run-dir", run.string() + "/"});
+        expectOneLine(refused, gone);
+        EXPECT_NE(refused.error.find("the run kept cannot be resumed"), std::string::npos) << refused.error;
+        EXPECT_EQ(bytes(run / "job.json"), before);
+        EXPECT_EQ(std::distance(fs::directory_iterator(run), fs::directory_iterator()), 1);
+    }
     expectNothingWritten();
 }
 

@@ -90,6 +90,28 @@ void Background::signal(int number) const
     ::kill(m_pid, number);
 }
 
+void Background::deliver(int number) const
+{
+    signal(number);
+    const auto until = std::chrono::steady_clock::now() + deadline;
+    const std::string field = "ShdPnd:\t";
+    for (;;) {
+        std::ifstream file("/proc/" + std::to_string(m_pid) + "/status");
+        const std::string status(std::istreambuf_iterator<char>(file), {});
+        const auto mask = status.find(field);
+        ASSERT_NE(mask, std::string::npos);
+        if ((std::stoull(status.substr(mask + field.size(), 16), nullptr, 16) >> (number - 1) & 1) == 0)
+            return;
+        ASSERT_LT(std::chrono::steady_clock::now(), until) << "the signal was not taken";
+        ::poll(nullptr, 0, 5); // the kernel has no other way to say so
+    }
+}
+
+bool Background::endsWithin(std::chrono::milliseconds patience) const
+{
+    return readable(m_ended.get(), std::chrono::steady_clock::now() + patience);
+}
+
 int Background::wait()
 {
     const auto until = std::chrono::steady_clock::now() + deadline;

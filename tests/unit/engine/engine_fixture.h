@@ -28,6 +28,10 @@ public:
     /// Reads what it prints (both streams) until the text comes.
     void waitForOutput(const std::string& text);
     void signal(int number) const;
+    /// Sends it and waits until the program has read it from its signal descriptor.
+    void deliver(int number) const;
+    /// Has it ended, or does it within so long?
+    [[nodiscard]] bool endsWithin(std::chrono::milliseconds patience) const;
     /// Waits for its end; gives the exit status, or 128 + the signal.
     int wait();
     [[nodiscard]] const std::string& output() const { return m_output; }

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker that trains nothing. The job's name says what it does:
-//   done    three steps and two evaluations, then ends well        fail   says that it failed, exit 1
-//   crash   exit 3 after a line on stderr, no last state            mute   exit 0 without a last state
+//   done    three steps and two evaluations, then ends well
+//   fail    says that it failed, exit 1
+//   changed as fail, but refuses to go on: exit 2 before it writes anything
+//   crash   exit 3 after a line on stderr, no last state
+//   mute    exit 0 without a last state
+//   full    fills the file system of its run directory, then fails to write its journal
 //   hold    one step, then waits for signals: USR1 one more step, USR2 ends well, TERM or INT stops with a
-//   checkpoint wrong   is refused by `check`
-// When a step of `hold` is written, a line "step PID N" goes into the FIFO named by FAKE_WORKER_EVENTS.
+//           checkpoint
+//   late    as hold, but waits for USR1 before it opens the journal
+//   unready one step, then dies of TERM and INT
+//   wrong   is refused by `check`
+// Like the real one it is started with TERM and INT blocked; hold takes those that came before it waits.
+// When a step is written, a line "step PID N" goes into the FIFO named by FAKE_WORKER_EVENTS.
 #include "core/base/json.h"
 #include "core/protocol/job.h"
 #include "core/record/journal.h"
@@ -32,6 +40,10 @@ public:
         const auto job = protocol::Job::read(m_run.job());
         if (!job)
             return complain(job.error().message, 2);
+        if (job->name == "changed" && m_resume)
+            return complain("the data file has changed since this run began", 2);
+        if (job->name == "late")
+            waitForUser();
         auto writer = record::JournalWriter::open(m_run.journal());
         if (!writer)
             return complain(writer.error().message, 1);
@@ -39,7 +51,7 @@ public:
         begin(*job);
         if (job->name == "done")
             return finish();
-        if (job->name == "fail") {
+        if (job->name == "fail" || job->name == "changed") {
             state("failed", "the loss is not finite at step 1");
             return complain("the loss is not finite at step 1", 1);
         }
@@ -47,6 +59,10 @@ public:
             return complain("something broke", 3);
         if (job->name == "mute")
             return 0;
+        if (job->name == "unready")
+            dieOfSignals();
+        if (job->name == "full")
+            fillTheDisk();
         return hold();
     }
 
@@ -113,15 +129,53 @@ private:
         write(event);
     }
 
-    void step()
+    void tell() const
     {
-        ++m_step;
-        values(1, m_step, {1.0F / static_cast<float>(m_step)});
         if (const char* events = std::getenv("FAKE_WORKER_EVENTS")) {
             std::ofstream(events) << "step " + std::to_string(::getpid()) + " " + std::to_string(m_step) +
                                          "\n"
                                   << std::flush;
         }
+    }
+
+    void step()
+    {
+        ++m_step;
+        values(1, m_step, {1.0F / static_cast<float>(m_step)});
+        tell();
+    }
+
+    void waitForUser() const
+    {
+        sigset_t signals;
+        ::sigemptyset(&signals);
+        ::sigaddset(&signals, SIGUSR1);
+        ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+        tell();
+        int signal = 0;
+        ::sigwait(&signals, &signal);
+    }
+
+    [[noreturn]] void dieOfSignals()
+    {
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+        step();
+        for (;;)
+            ::pause();
+    }
+
+    [[noreturn]] void fillTheDisk()
+    {
+        const int filler = ::open((m_run.folder() / "filler").c_str(), O_WRONLY | O_CREAT, 0600);
+        off_t size = 0;
+        for (const off_t piece : {off_t{1} << 20, off_t{1} << 12}) {
+            while (::posix_fallocate(filler, size, piece) == 0)
+                size += piece;
+        }
+        for (;;)
+            step();
     }
 
     int finish()
@@ -204,12 +258,16 @@ int main(int argc, char** argv)
         return servePlans();
     if (command == "check" || command == "plan") {
         const auto job = base::readJsonFile(words[2]);
+        const std::string data = (*job)["data"]["train"].empty() ? "" : (*job)["data"]["train"][0];
+        const bool missing = command == "check" && !std::filesystem::exists(data);
         const bool wrong = (*job)["name"] == "wrong";
-        if (wrong)
+        if (missing)
+            std::cerr << "rankscope-worker: cannot open " << data << ": No such file or directory\n";
+        else if (wrong)
             std::cerr << "rankscope-worker: train.jsonl:3: the row is empty\n";
         else if (command == "plan")
             std::cout << plan(*job).dump() << "\n";
-        return wrong ? 2 : 0;
+        return wrong || missing ? 2 : 0;
     }
     if (command == "families") {
         std::cout << R"([{"name":"lora","state":"loaded","path":"p","error":""},)"
@@ -217,6 +275,7 @@ int main(int argc, char** argv)
                   << "\n";
         return 0;
     }
+    std::cerr << argv[0] << ": said\n";
     for (const auto& word : words) // evaluate: says what it was given
         std::cout << "[" << word << "]";
     return 7;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 
 namespace rankscope::engine::test
 {
@@ -113,7 +114,7 @@ TEST_F(EngineRun, InterruptCheckpointsAndResumeGoesOn)
     EXPECT_EQ(record::openRun(m_folder / "r")->state(), "stopped");
     EXPECT_EQ(directory.lastCheckpoint()->step, 1);
 
-    Background again({"run", "--resume", "--run-dir", (m_folder / "r").string()});
+    Background again({"run", "--resume", "--run-dir", (m_folder / "r/").string()});
     const Step second = nextStep();
     EXPECT_EQ(second.step, 2);
     const Captured busy = engine({"run", "--resume", "--run-dir", (m_folder / "r").string()});
@@ -138,16 +139,92 @@ TEST_F(EngineRun, AKilledWorkerIsAFailedRun)
     EXPECT_NE(lastLineOf(m_folder / "r/log.txt").find("killed by signal 9"), std::string::npos);
 }
 
-TEST_F(EngineRun, ASecondInterruptKills)
+TEST_F(EngineRun, AFullDiskIsSaid)
 {
-    Background run({"run", job("hold"), "--run-dir", (m_folder / "r").string()});
-    const Step step = nextStep();
-    ::kill(step.pid, SIGSTOP); // so that it cannot finish its step
-    run.signal(SIGINT);
-    run.waitForOutput("press again to kill");
-    run.signal(SIGINT);
-    EXPECT_EQ(run.wait(), 1);
-    EXPECT_EQ(record::openRun(m_folder / "r")->state(), "failed");
+    // A file system of its own, in a mount namespace of the test's own.
+    const fs::path small = m_folder / "small";
+    fs::create_directories(small);
+    const auto captured =
+        capture("/bin/sh",
+                {"-c",
+                 "exec unshare -rm sh -c 'mount -t tmpfs -o size=256m none \"$1\" || exit 77; \"$0\" "
+                 "run \"$2\" --json --run-dir \"$1/run\"; status=$?; cat \"$1/run/supervision.json\" >&2; "
+                 "exit $status' \"$0\" \"$1\" \"$2\"",
+                 engineProgram().string(), small.string(), job("full")},
+                deadline);
+    ASSERT_TRUE(captured) << captured.error().message;
+    if (captured->exitStatus() == 77 || captured->error.starts_with("unshare"))
+        GTEST_SKIP() << "this machine lets no user mount: " << captured->error;
+    EXPECT_EQ(captured->exitStatus(), 1) << captured->error;
+    const auto brace = captured->error.find('{');
+    ASSERT_NE(brace, std::string::npos) << captured->error;
+    EXPECT_NE(captured->error.substr(0, brace).find("No space left on device"), std::string::npos)
+        << captured->error;
+    const auto supervision = base::parseJson(captured->error.substr(brace));
+    ASSERT_TRUE(supervision) << captured->error;
+    EXPECT_EQ((*supervision)["state"], "failed");
+    EXPECT_NE((*supervision)["reason"].get<std::string>().find("No space left on device"), std::string::npos);
+    EXPECT_EQ(base::Json::parse(captured->output)["state"], "failed");
+}
+
+TEST_F(EngineRun, AFolderWhoseNameIsNoTextIsRefused)
+{
+    const fs::path odd = m_folder / "sch\xF6n";
+    fs::create_directories(odd);
+    fs::copy_file(job("done", R"({"data":{"train":["rows.jsonl"]}})"), odd / "job.json");
+    expectWrong({"plan", (odd / "job.json").string()}, "is not UTF-8 text");
+    expectWrong({"run", (odd / "job.json").string()}, "is not UTF-8 text");
+    expectWrong({"run", job("done"), "--runs", odd.string()}, odd.string() + " is not UTF-8 text");
+    expectWrong({"run", job("done"), "--run-dir", (odd / "r").string()}, "is not UTF-8 text");
+    expectWrong({"serve", "--socket", socket().string(), "--runs", odd.string()}, "is not UTF-8 text");
+    EXPECT_EQ(std::distance(fs::directory_iterator(odd), fs::directory_iterator()), 1);
+}
+
+TEST_F(EngineRun, AWorkingFolderThatIsGone)
+{
+    const auto inGone = [this](const std::vector<std::string>& arguments) {
+        std::vector<std::string> words{
+            "-c",
+            "mkdir -p \"$0/gone\" && cd \"$0/gone\" && rmdir \"$0/gone\" && exec \"$@\"",
+            m_folder.path().string(),
+            "env",
+            "-u",
+            "RANKSCOPE_RUNS",
+            "-u",
+            "RANKSCOPE_MODEL",
+            engineProgram().string()};
+        words.insert(words.end(), arguments.begin(), arguments.end());
+        const auto captured = capture("/bin/sh", words, deadline);
+        EXPECT_TRUE(captured);
+        EXPECT_EQ(std::ranges::count(captured->error, '\n'), captured->exitStatus() == 0 ? 0 : 1)
+            << captured->error;
+        return captured->exitStatus();
+    };
+    EXPECT_EQ(inGone({"run", job("done")}), 2);
+    EXPECT_EQ(inGone({"run", "job.json"}), 2);
+    EXPECT_EQ(inGone({"run", "--resume", "--run-dir", "r"}), 2);
+    EXPECT_EQ(inGone({"plan", job("done", R"({"model":{"path":""}})")}), 2);
+    EXPECT_EQ(inGone({"serve", "--socket", socket().string()}), 2);
+    EXPECT_EQ(inGone({"serve", "--socket", "s", "--runs", runs().string()}), 2);
+    EXPECT_EQ(inGone({"submit", job("done"), "--socket", socket().string()}), 2);
+    EXPECT_EQ(inGone({"snapshot", "r", "-o", "x.h5"}), 2);
+    // What needs none does its work.
+    EXPECT_EQ(inGone({"plan", job("done"), "--json"}), 0);
+    EXPECT_FALSE(fs::exists(runs()));
+}
+
+TEST_F(EngineRun, AWrongJobStartsNoSupervisor)
+{
+    for (const auto& file : {job("wrong"), job("a", R"({"training":{"steps":0}})"),
+                             job("b", R"({"data":{"train":["/nowhere/rows.jsonl"]}})")}) {
+        const Captured captured = engine({"submit", file, "--socket", socket().string()});
+        EXPECT_EQ(captured.exitStatus(), 2) << captured.error;
+        EXPECT_EQ(std::ranges::count(captured.error, '\n'), 1) << captured.error;
+    }
+    EXPECT_FALSE(fs::exists(runs()));
+    EXPECT_FALSE(fs::exists(socket()));
+    EXPECT_FALSE(fs::exists(m_folder / "s.lock"));
+    EXPECT_FALSE(fs::exists(m_folder / "state"));
 }
 
 TEST_F(EngineRun, AsksTheWorker)
@@ -162,6 +239,7 @@ TEST_F(EngineRun, AsksTheWorker)
     const Captured passed = engine({"evaluate", "DIR", "--data", "a b", "--json", "--help"});
     EXPECT_EQ(passed.exitStatus(), 7);
     EXPECT_EQ(passed.output, "[evaluate][DIR][--data][a b][--json][--help]");
+    EXPECT_EQ(passed.error, "rankscope-engine: said\n");
 }
 
 TEST_F(EngineRun, WritesASnapshot)
@@ -171,7 +249,13 @@ TEST_F(EngineRun, WritesASnapshot)
     const Captured captured = engine({"snapshot", onlyRun().filename().string(), "-o", file});
     EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
     EXPECT_EQ(record::openRun(file)->measure("eval/accuracy")->series(1), (std::vector<float>{0.5F, 1.0F}));
-    EXPECT_EQ(engine({"snapshot", onlyRun().string(), "-o", "/dev/null/x.h5"}).exitStatus(), 1);
+    EXPECT_EQ(engine({"snapshot", onlyRun().string() + "/", "-o", file}).exitStatus(), 0);
+    EXPECT_EQ(engine({"snapshot", onlyRun().string(), "-o", "/dev/null/x.h5"}).exitStatus(), 2);
+    const std::string text = (m_folder / "train.jsonl").string();
+    std::ofstream(text) << "this is no journal, and longer than a frame's head\n";
+    const Captured wrong = engine({"snapshot", text, "-o", file});
+    EXPECT_EQ(wrong.exitStatus(), 2);
+    EXPECT_NE(wrong.error.find(text), std::string::npos) << wrong.error;
 }
 
 } // namespace

@@ -4,14 +4,13 @@
 #include "core/base/json.h"
 #include "core/record/journal.h"
 #include "core/record/run_directory.h"
-#include "tests/unit/engine/engine_fixture.h"
+#include "tests/unit/engine/supervisor_fixture.h"
 
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <fstream>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,75 +23,6 @@ namespace
 {
 
 namespace fs = std::filesystem;
-using client::EngineClient;
-using client::RunStatus;
-
-class EngineSupervisor : public EngineTest
-{
-protected:
-    void start(std::vector<std::string> extra = {})
-    {
-        std::vector<std::string> arguments{"serve", "--socket", socket().string(), "--runs", runs().string()};
-        arguments.insert(arguments.end(), extra.begin(), extra.end());
-        m_supervisor.emplace(arguments);
-        m_supervisor->waitForOutput("listening on");
-        auto client = EngineClient::connect(socket());
-        ASSERT_TRUE(client) << client.error().message;
-        m_client.emplace(std::move(*client));
-    }
-
-    void crash()
-    {
-        m_supervisor->signal(SIGKILL);
-        m_supervisor->wait();
-        m_client.reset();
-    }
-
-    std::string submit(const std::string& name)
-    {
-        const auto run = m_client->submit(jobText(name), m_folder.path());
-        EXPECT_TRUE(run) << run.error().message;
-        return run ? run->id : std::string();
-    }
-
-    /// Waits until the list shows the run in the state.
-    RunStatus waitFor(const std::string& id, const std::string& state)
-    {
-        std::mutex mutex;
-        std::condition_variable news;
-        std::optional<RunStatus> found;
-        std::string last;
-        const auto watch = m_client->watchList([&](const std::vector<RunStatus>& runs) {
-            const std::scoped_lock guard(mutex);
-            for (const auto& run : runs) {
-                if (run.id != id)
-                    continue;
-                last = run.state;
-                if (run.state == state && !found) {
-                    found = run;
-                    news.notify_one();
-                }
-            }
-        });
-        std::unique_lock guard(mutex);
-        EXPECT_TRUE(news.wait_for(guard, deadline, [&] { return found.has_value(); }))
-            << id << " is " << last << ", not " << state;
-        return found.value_or(RunStatus{});
-    }
-
-    std::string stateOf(const std::string& id)
-    {
-        const auto list = m_client->list();
-        for (const auto& run : *list) {
-            if (run.id == id)
-                return run.state;
-        }
-        return "unknown";
-    }
-
-    std::optional<Background> m_supervisor;
-    std::optional<EngineClient> m_client;
-};
 
 /// Collects a run's journal from a watch.
 class Collected
@@ -215,10 +145,13 @@ TEST_F(EngineSupervisor, RefusesASocketThatIsInUse)
         engine({"serve", "--socket", (m_folder / "t").string(), "--runs", runs().string()});
     EXPECT_EQ(third.exitStatus(), 2);
     EXPECT_NE(third.error.find("another supervisor looks after"), std::string::npos) << third.error;
+    EXPECT_FALSE(fs::exists(m_folder / "t.lock"));
     std::ofstream(m_folder / "file") << "x";
     const Captured file = engine({"serve", "--socket", (m_folder / "file").string()});
     EXPECT_EQ(file.exitStatus(), 2);
     EXPECT_NE(file.error.find("is not a socket"), std::string::npos) << file.error;
+    EXPECT_FALSE(fs::exists(m_folder / "file.lock"));
+    EXPECT_TRUE(fs::exists(m_folder / "s.lock")) << "it is the first one's";
     EXPECT_TRUE(m_client->alive());
 }
 
@@ -233,6 +166,7 @@ TEST_F(EngineSupervisor, ReplacesAStaleSocket)
     ASSERT_TRUE(m_client->shutdown());
     EXPECT_EQ(m_supervisor->wait(), 0);
     EXPECT_FALSE(fs::exists(socket()));
+    EXPECT_FALSE(fs::exists(m_folder / "s.lock"));
 }
 
 TEST_F(EngineSupervisor, RunsOneJobAfterTheOther)

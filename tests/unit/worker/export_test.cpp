@@ -67,9 +67,8 @@ TEST_F(WorkerExport, OfAFamilyThatRoutesIsRefusedAndLeavesNothing)
     const auto refused =
         engine({"export", run.string(), "--format", "merged", "--out", (m_folder / "out").string()});
     EXPECT_EQ(refused.exitStatus(), 2);
-    EXPECT_EQ(
-        refused.error,
-        "MixLoRA cannot be merged: what it adds depends on the input, so no single weight can hold it\n");
+    EXPECT_EQ(refused.error, "rankscope-engine: MixLoRA cannot be merged: what it adds depends on the input, "
+                             "so no single weight can hold it\n");
     EXPECT_FALSE(fs::exists(m_folder / "out"));
     EXPECT_EQ(engine({"export", run.string(), "--format", "onnx", "--out", (m_folder / "out").string()})
                   .exitStatus(),
