@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/workbench/command_palette.h"
 
+#include "app/workbench/icons.h"
+
 #include <QAction>
 #include <QKeyEvent>
 #include <QLineEdit>
@@ -56,9 +58,10 @@ CommandPalette::CommandPalette(QWidget* window)
     hide();
 }
 
-void CommandPalette::open(const QList<QAction*>& actions)
+void CommandPalette::open(const QList<QAction*>& actions, const std::vector<RunRow>& runs)
 {
     m_actions = actions;
+    m_runs = runs;
     const QWidget* window = parentWidget();
     const int width = std::min(560, window->width() - 40);
     setGeometry((window->width() - width) / 2, 56, width, std::min(380, window->height() - 120));
@@ -82,6 +85,16 @@ void CommandPalette::match(const QString& text)
         item->setData(Qt::UserRole, QVariant::fromValue(action));
         item->setToolTip(action->toolTip());
     }
+    for (const RunRow& run : m_runs) {
+        const QString name = tr("Show %1   %2").arg(run.name, stateText(run));
+        if (!matches(name, text))
+            continue;
+        auto* item = new QListWidgetItem(icon(QStringLiteral("run")), name, m_list);
+        item->setData(Qt::UserRole, run.path);
+        item->setToolTip(run.path);
+    }
+    if (m_list->count() == 0)
+        new QListWidgetItem(tr("No command, view or run matches"), m_list);
     m_list->setCurrentRow(0);
 }
 
@@ -90,14 +103,25 @@ void CommandPalette::runCurrent()
     const QListWidgetItem* item = m_list->currentItem();
     if (item == nullptr)
         return;
-    auto* action = item->data(Qt::UserRole).value<QAction*>();
+    const QVariant chosen = item->data(Qt::UserRole);
+    if (!chosen.isValid())
+        return; // nothing matches
     hide();
     parentWidget()->setFocus();
-    action->trigger();
+    if (auto* action = chosen.value<QAction*>(); action != nullptr)
+        action->trigger();
+    else
+        Q_EMIT runChosen(chosen.toString());
 }
 
 bool CommandPalette::eventFilter(QObject* watched, QEvent* event)
 {
+    // Escape closes the palette before it is the window's.
+    if (watched == m_field && event->type() == QEvent::ShortcutOverride &&
+        static_cast<QKeyEvent*>(event)->key() == Qt::Key_Escape) {
+        event->accept();
+        return true;
+    }
     if (watched == m_field && event->type() == QEvent::KeyPress) {
         const auto* key = static_cast<QKeyEvent*>(event);
         if (key->key() == Qt::Key_Escape) {

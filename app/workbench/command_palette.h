@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Every action by typing a part of its name.
+// Every action and every run by typing a part of its name.
 #pragma once
+
+#include "app/workbench/run_list.h"
 
 #include <QFrame>
 #include <QList>
+
+#include <vector>
 
 class QAction;
 class QLineEdit;
@@ -19,8 +23,12 @@ class CommandPalette : public QFrame
 public:
     explicit CommandPalette(QWidget* window);
     /// Shows itself at the top of the window.
-    void open(const QList<QAction*>& actions);
+    void open(const QList<QAction*>& actions, const std::vector<RunRow>& runs);
     [[nodiscard]] QLineEdit* field() const { return m_field; }
+    [[nodiscard]] QListWidget* list() const { return m_list; }
+
+Q_SIGNALS:
+    void runChosen(const QString& path);
 
 protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
@@ -32,6 +40,7 @@ private:
     QLineEdit* m_field;
     QListWidget* m_list;
     QList<QAction*> m_actions;
+    std::vector<RunRow> m_runs;
 };
 
 } // namespace rankscope::workbench

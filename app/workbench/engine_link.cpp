@@ -12,8 +12,11 @@ constexpr int retryInterval = 2000; ///< ms between looks for a supervisor
 constexpr std::chrono::milliseconds shortPatience(500);
 } // namespace
 
-EngineLink::EngineLink(const QString& socket, const QString& runsFolder, QObject* parent) : QObject(parent)
+EngineLink::EngineLink(const QString& socket, const QString& runsFolder, const QString& program,
+                       QObject* parent)
+    : QObject(parent)
 {
+    m_options.program = program.toStdString();
     m_options.socket = socket.toStdString();
     m_options.runsFolder = runsFolder.toStdString();
     if (m_options.socket.empty())
@@ -53,9 +56,18 @@ Result<EngineLink::Client> EngineLink::startIfNeeded()
     return started;
 }
 
-void EngineLink::attach()
+void EngineLink::start()
 {
     m_retry.start();
+    m_commands.start([this] {
+        if (const auto client = startIfNeeded(); !client)
+            onWindowThread(
+                [this, message = QString::fromStdString(client.error().message)] { Q_EMIT failed(message); });
+    });
+}
+
+void EngineLink::attach()
+{
     if (m_connected || m_attaching)
         return;
     m_attaching = true;
@@ -98,6 +110,16 @@ void EngineLink::lost()
         m_client.reset();
     }
     m_connected = false;
+    // Jobs outlive their supervisor, but nobody tells of them now.
+    for (client::RunStatus& run : m_runs) {
+        if (run.state != "queued" && run.state != "running" && run.state != "stopping")
+            continue;
+        run.state = "unknown";
+        run.reason = tr("the engine does not answer any more").toStdString();
+        run.phase.clear();
+        run.remainingSeconds = -1;
+        run.pid = 0;
+    }
     Q_EMIT connectedChanged(false);
 }
 
@@ -110,7 +132,7 @@ void EngineLink::submit(const QString& jobJson, const QString& baseFolder)
             if (status)
                 Q_EMIT submitted(QString::fromStdString(status->path));
             else
-                Q_EMIT refused(QString::fromStdString(status.error().message));
+                Q_EMIT submitRefused(QString::fromStdString(status.error().message));
         });
     });
 }
@@ -135,15 +157,14 @@ void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)>
         const auto client = startIfNeeded();
         const auto status = client ? call(*client) : tl::unexpected<Error>(client.error());
         if (!status)
-            onWindowThread([this, message = QString::fromStdString(status.error().message)] {
-                Q_EMIT refused(message);
-            });
+            onWindowThread(
+                [this, message = QString::fromStdString(status.error().message)] { Q_EMIT failed(message); });
     });
 }
 
-void EngineLink::stop(const QString& run)
+void EngineLink::stop(const QString& run, bool now)
 {
-    request([id = run.toStdString()](const Client& client) { return client.stop(id); });
+    request([id = run.toStdString(), now](const Client& client) { return client.stop(id, now); });
 }
 
 void EngineLink::resume(const QString& run)

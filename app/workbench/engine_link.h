@@ -22,19 +22,21 @@ class EngineLink : public QObject
     Q_OBJECT
 
 public:
-    /// Empty paths mean the defaults.
-    EngineLink(const QString& socket, const QString& runsFolder, QObject* parent = nullptr);
+    /// Empty paths mean the defaults. `program`: the engine to start, beside this program by default.
+    EngineLink(const QString& socket, const QString& runsFolder, const QString& program = {},
+               QObject* parent = nullptr);
     ~EngineLink() override;
 
-    /// Connects when a supervisor answers, now or later; never starts one.
-    void attach();
+    /// Connects, starting a supervisor where none answers; when that one is gone, to the next that answers.
+    void start();
     [[nodiscard]] bool isConnected() const { return m_connected; }
     [[nodiscard]] const std::vector<client::RunStatus>& runs() const { return m_runs; }
 
-    // These start a supervisor where none runs.
+    // These too start a supervisor where none runs.
     void submit(const QString& jobJson, const QString& baseFolder);
     void plan(quint64 ticket, const QString& jobJson, const QString& baseFolder);
-    void stop(const QString& run);
+    /// `now` ends a job at once; what it did since its last checkpoint is lost.
+    void stop(const QString& run, bool now = false);
     void resume(const QString& run);
 
 Q_SIGNALS:
@@ -42,13 +44,15 @@ Q_SIGNALS:
     void runsChanged();
     void submitted(const QString& runPath);
     void planned(quint64 ticket, const QString& json, const QString& error);
-    /// A submit, stop or resume that was refused.
-    void refused(const QString& message);
+    void submitRefused(const QString& message);
+    /// A start, stop or resume that failed.
+    void failed(const QString& message);
 
 private:
     using Client = client::EngineClient;
     [[nodiscard]] std::optional<Client> present();
     [[nodiscard]] Result<Client> startIfNeeded();
+    void attach();
     void take(const Client& client);
     void lost();
     void onWindowThread(std::function<void()> work);

@@ -133,7 +133,7 @@ int main(int argc, char** argv)
 
     window.show();
     for (const QString& run : line->runs)
-        window.openRun(run);
+        window.open(run);
     if (!line->view.isEmpty() && line->view != QLatin1String("new_run"))
         window.showView(line->view);
     if (!line->newJob.isEmpty() || line->view == QLatin1String("new_run"))

@@ -5,6 +5,7 @@
 #include "app/workbench/engine_link.h"
 #include "app/workbench/icons.h"
 #include "app/workbench/job_editor/job_editor.h"
+#include "app/workbench/message_strip.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
 #include "app/workbench/selection_panel.h"
@@ -14,13 +15,11 @@
 #include "views/effective_rank/rank_view.h"
 #include "views/inside/inside_view.h"
 #include "views/mpo/mpo_view.h"
-#include "views/plot/format.h"
 #include "views/routing/routing_view.h"
 #include "views/training/training_view.h"
 
-#include <QFileInfo>
 #include <QLabel>
-#include <QMenu>
+#include <QScreen>
 #include <QScrollArea>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -28,60 +27,13 @@
 #include <QVBoxLayout>
 
 #include <algorithm>
-#include <cmath>
 
 namespace rankscope::workbench
 {
 
 namespace
 {
-
-constexpr int listInterval = 150; ///< ms: the run list is refreshed at most this often
-constexpr std::size_t sparklinePoints = 48;
-
-/// The loss with at most sparklinePoints points, each the mean of its stretch.
-std::vector<float> sparkline(const record::RunRecord& run)
-{
-    const record::Measure* loss = run.measure("train/loss");
-    if (loss == nullptr)
-        return {};
-    const std::size_t rows = loss->steps().size();
-    const std::size_t points = std::min(rows, sparklinePoints);
-    std::vector<float> line;
-    for (std::size_t i = 0; i < points; ++i) {
-        // A few rows of each stretch are enough for a line of this size, however long the run.
-        const std::size_t begin = i * rows / points;
-        const std::size_t end = (i + 1) * rows / points;
-        const std::size_t stride = std::max<std::size_t>(1, (end - begin) / 8);
-        float sum = 0;
-        int count = 0;
-        for (std::size_t row = begin; row < end; row += stride)
-            if (const float value = loss->row(row)[0]; std::isfinite(value)) {
-                sum += value;
-                ++count;
-            }
-        if (count > 0)
-            line.push_back(sum / static_cast<float>(count));
-    }
-    return line;
-}
-
-QString counted(qint64 count, const QString& one, const QString& many)
-{
-    return count == 1 ? one : many.arg(count);
-}
-
-QString lastValue(const record::RunRecord& run, const char* name, const QString& unit, int decimals)
-{
-    const record::Measure* measure = run.measure(name);
-    if (measure == nullptr || measure->empty() || !std::isfinite(measure->last()))
-        return {};
-    if (unit == QLatin1String("B"))
-        return views::formatBytes(measure->last());
-    return QString::number(measure->last(), 'f', decimals) +
-           (unit.isEmpty() ? QString() : QLatin1Char(' ') + unit);
-}
-
+constexpr int messageTime = 8000; ///< ms that a message takes the place of the run's status
 } // namespace
 
 MainWindow::MainWindow(const Options& options, QWidget* parent)
@@ -94,19 +46,20 @@ MainWindow::MainWindow(const Options& options, QWidget* parent)
     setWindowIcon(programIcon());
     setAcceptDrops(true);
     setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
-    m_engine = new EngineLink(options.socket, options.runsFolder, this);
+    m_engine = new EngineLink(options.socket, options.runsFolder, options.engineProgram, this);
     makeViews();
     makePanels();
     makeStatus();
     m_palette = new CommandPalette(this);
     makeActions();
     connectRuns();
-    resize(1440, 900);
+    const QSize room = screen()->availableSize();
+    resize(QSize(1440, 900).expandedTo(room * 0.8).boundedTo(room));
     arrangeViews();
     if (options.session)
         restoreSession();
     if (options.engine)
-        m_engine->attach();
+        m_engine->start(); // it lists the runs there are
     refreshActions();
     refreshStatus();
 }
@@ -122,7 +75,14 @@ MainWindow::~MainWindow()
 
 void MainWindow::makeViews()
 {
-    m_pages = new QStackedWidget(this);
+    auto* middle = new QWidget(this);
+    auto* rows = new QVBoxLayout(middle);
+    rows->setContentsMargins(0, 0, 0, 0);
+    rows->setSpacing(0);
+    m_strip = new MessageStrip(middle);
+    m_pages = new QStackedWidget(middle);
+    rows->addWidget(m_strip);
+    rows->addWidget(m_pages, 1);
     auto* centre = new QWidget(m_pages);
     auto* column = new QVBoxLayout(centre);
     column->setContentsMargins(0, 0, 0, 0);
@@ -142,8 +102,8 @@ void MainWindow::makeViews()
         dock->setFeatures(QDockWidget::DockWidgetMovable | QDockWidget::DockWidgetFloatable |
                           QDockWidget::DockWidgetClosable);
         m_docks.insert(view->key(), dock);
-        m_dockArea->addDockWidget(Qt::TopDockWidgetArea, dock);
         connect(dock, &QDockWidget::visibilityChanged, this, [this, view](bool visible) {
+            view->setInFront(visible);
             if (visible) {
                 m_lastView = view->key();
                 if (m_selectionPanel != nullptr)
@@ -170,7 +130,7 @@ void MainWindow::makeViews()
     m_editor = new JobEditor(m_engine, m_pages);
     m_pages->addWidget(m_editor);
     connect(m_editor, &JobEditor::closeRequested, this, [this] { m_pages->setCurrentIndex(0); });
-    setCentralWidget(m_pages);
+    setCentralWidget(middle);
 }
 
 void MainWindow::makePanels()
@@ -205,280 +165,23 @@ void MainWindow::makeStatus()
     m_status = new QLabel(this);
     m_status->setContentsMargins(8, 0, 0, 0);
     m_status->setAccessibleName(tr("Run status"));
+    m_status->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred); // a long message widens no window
+    m_messageTimer.setSingleShot(true);
+    m_messageTimer.setInterval(messageTime);
+    connect(&m_messageTimer, &QTimer::timeout, this, [this] { m_status->setText(m_statusText); });
     m_warnings = new QToolButton(this);
     m_warnings->setAutoRaise(true);
     m_warnings->setPopupMode(QToolButton::InstantPopup);
     m_warnings->setToolTip(tr("What the run wanted to be known"));
+    m_startButton = new QToolButton(this);
+    m_startButton->setAutoRaise(true);
     m_engineState = new QLabel(this);
     m_engineState->setContentsMargins(4, 0, 8, 0);
     statusBar()->addWidget(m_status, 1);
     statusBar()->addPermanentWidget(m_warnings);
     statusBar()->addPermanentWidget(m_engineState);
+    statusBar()->addPermanentWidget(m_startButton);
     statusBar()->setSizeGripEnabled(false);
-}
-
-void MainWindow::connectRuns()
-{
-    m_listTimer.setSingleShot(true);
-    m_listTimer.setInterval(listInterval);
-    connect(&m_listTimer, &QTimer::timeout, this, [this] {
-        refreshRunList();
-        refreshStatus();
-        refreshActions();
-    });
-    const auto refreshSoon = [this] {
-        if (!m_listTimer.isActive())
-            m_listTimer.start();
-    };
-    connect(m_engine, &EngineLink::runsChanged, this, refreshSoon);
-    connect(m_engine, &EngineLink::connectedChanged, this, refreshSoon);
-    connect(m_engine, &EngineLink::submitted, this, [this](const QString& path) {
-        m_pages->setCurrentIndex(0);
-        openRun(path);
-        showView(QStringLiteral("training"));
-    });
-    connect(m_engine, &EngineLink::refused, this, [this](const QString& message) {
-        m_editor->showRefusal(message);
-        say(message);
-    });
-    connect(m_runPanel, &RunPanel::runActivated, this, [this](const QString& path) {
-        m_pages->setCurrentIndex(0);
-        openRun(path);
-    });
-    connect(m_runPanel, &RunPanel::closeRequested, this, &MainWindow::closeRun);
-    connect(m_runPanel, &RunPanel::stopRequested, this, &MainWindow::stopRun);
-    connect(m_runPanel, &RunPanel::resumeRequested, this, &MainWindow::resumeRun);
-    connect(m_runPanel, &RunPanel::copyJobRequested, this, &MainWindow::copyJob);
-    connect(m_runPanel, &RunPanel::saveRequested, this, [this](const QString& path) {
-        for (OpenRun* run : m_open)
-            if (run->path() == path)
-                saveSnapshotOf(run);
-    });
-    connect(m_selection, &views::Selection::changed, this, &MainWindow::refreshActions);
-    connect(m_selection, &views::Selection::stepChanged, this, &MainWindow::refreshStatus);
-}
-
-OpenRun* MainWindow::openRun(const QString& path)
-{
-    const QString place = OpenRun::canonicalPath(path);
-    for (OpenRun* run : m_open)
-        if (run->path() == place) {
-            setCurrent(run);
-            return run;
-        }
-    auto* run = new OpenRun(place, this);
-    m_open.push_back(run);
-    connect(run, &OpenRun::loaded, this, [this, run] {
-        if (run == m_current)
-            setCurrent(run);
-        refreshRunList();
-        refreshAdapters();
-    });
-    connect(run, &OpenRun::grew, this, [this, run](bool rewound) { runChanged(run, rewound); });
-    connect(run, &OpenRun::failed, this, [this, run](const QString& message) {
-        say(message);
-        if (!run->isLoaded())
-            closeRun(run->path());
-    });
-    setCurrent(run);
-    return run;
-}
-
-void MainWindow::closeRun(const QString& path)
-{
-    const auto found = std::find_if(m_open.begin(), m_open.end(),
-                                    [&path](const OpenRun* run) { return run->path() == path; });
-    if (found == m_open.end())
-        return;
-    OpenRun* run = *found;
-    m_open.erase(found);
-    if (run == m_current)
-        setCurrent(m_open.empty() ? nullptr : m_open.back());
-    run->deleteLater();
-    refreshRunList();
-    refreshAdapters();
-    if (m_options.session)
-        saveRuns();
-}
-
-void MainWindow::setCurrent(OpenRun* run)
-{
-    const bool other = run != m_current;
-    m_current = run;
-    const record::RunRecord* record = run != nullptr && run->isLoaded() ? &run->record() : nullptr;
-    // The step first: views made anew then show the right moment at once.
-    if (record != nullptr) {
-        m_stepBar->setExtent(record->lastStep(), record->description.totalSteps);
-        if (other)
-            m_selection->setLive(true);
-    } else {
-        m_stepBar->setExtent(0, 0);
-    }
-    for (views::View* view : m_views)
-        view->setRun(record);
-    m_selectionPanel->setRun(record);
-    if (currentView() != nullptr)
-        m_selectionPanel->setDefinition(currentView()->definition());
-    refreshRunList();
-    refreshAdapters();
-    refreshStatus();
-    refreshActions();
-    if (other && m_options.session)
-        saveRuns();
-}
-
-void MainWindow::runChanged(OpenRun* run, bool rewound)
-{
-    if (!m_listTimer.isActive())
-        m_listTimer.start();
-    if (run != m_current)
-        return;
-    m_stepBar->setExtent(run->record().lastStep(), run->record().description.totalSteps);
-    for (views::View* view : m_views)
-        view->recordGrew(rewound);
-    refreshStatus();
-}
-
-void MainWindow::refreshRunList()
-{
-    std::vector<RunRow> rows;
-    for (const client::RunStatus& status : m_engine->runs()) {
-        RunRow row;
-        row.path = OpenRun::canonicalPath(QString::fromStdString(status.path));
-        row.id = QString::fromStdString(status.id);
-        row.name = QString::fromStdString(status.name.empty() ? status.id : status.name);
-        row.family = QString::fromStdString(status.family);
-        row.state = QString::fromStdString(status.state);
-        row.reason = QString::fromStdString(status.reason);
-        row.phase = QString::fromStdString(status.phase);
-        row.step = status.step;
-        row.totalSteps = status.totalSteps;
-        row.loss = status.loss;
-        row.remainingSeconds = status.remainingSeconds;
-        rows.push_back(row);
-    }
-    for (const OpenRun* run : m_open) {
-        if (run->isSnapshot())
-            continue;
-        auto found = std::find_if(rows.begin(), rows.end(),
-                                  [run](const RunRow& row) { return row.path == run->path(); });
-        if (found == rows.end()) {
-            RunRow row;
-            row.path = run->path();
-            row.name = run->title();
-            row.state = QString::fromStdString(run->record().state());
-            if (!run->record().states.empty())
-                row.reason = QString::fromStdString(run->record().states.back().reason);
-            found = rows.insert(rows.begin(), row);
-        }
-        if (run->isLoaded()) {
-            found->family = run->family();
-            found->step = run->record().lastStep();
-            found->totalSteps = run->record().description.totalSteps;
-            found->phase = QString::fromStdString(run->record().progress.phase);
-            found->remainingSeconds = run->record().progress.remainingSeconds;
-            found->sparkline = sparkline(run->record());
-        }
-        found->open = true;
-        found->current = run == m_current;
-    }
-    m_runs->setRows(rows);
-}
-
-void MainWindow::refreshAdapters()
-{
-    std::vector<RunPanel::Adapter> adapters;
-    for (const OpenRun* run : m_open)
-        if (run->isSnapshot())
-            adapters.push_back({run->title(), run->path()});
-    m_runPanel->setAdapters(adapters, m_current == nullptr ? QString() : m_current->path());
-}
-
-void MainWindow::refreshStatus()
-{
-    const auto running = std::count_if(m_runs->rows().begin(), m_runs->rows().end(), [](const RunRow& row) {
-        return row.state == QLatin1String("running");
-    });
-    const QString engine = m_engine->isConnected() ? tr("engine: running") : tr("engine: not running");
-    m_engineState->setText(engine +
-                           (running > 0 ? counted(running, tr(", 1 job"), tr(", %1 jobs")) : QString()));
-    m_runPanel->setMachineState(engine, m_engine->isConnected());
-    setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope")
-                                        : m_current->title() + QStringLiteral(" - Rankscope"));
-    if (m_current == nullptr || !m_current->isLoaded())
-        for (views::View* view : m_views)
-            view->setNotice({});
-    if (m_current == nullptr) {
-        m_status->setText(tr("No run is open"));
-        m_warnings->hide();
-        return;
-    }
-    if (!m_current->isLoaded()) {
-        m_status->setText(tr("Reading %1").arg(m_current->path()));
-        m_warnings->hide();
-        return;
-    }
-    const record::RunRecord& run = m_current->record();
-    const RunRow* row = m_runs->row(m_current->path());
-    // A job that was killed could not write its last state: the supervisor knows it.
-    const std::string state = row != nullptr && !row->id.isEmpty() ? row->state.toStdString() : run.state();
-    QStringList parts{
-        tr("step %1 of %2").arg(run.lastStep()).arg(std::max(run.lastStep(), run.description.totalSteps))};
-    if (state != "running" && !state.empty())
-        parts.prepend(QString::fromStdString(state));
-    else if (!run.progress.phase.empty() && run.progress.phase != "training")
-        parts.prepend(QString::fromStdString(run.progress.phase));
-    if (const QString loss = lastValue(run, "train/loss", {}, 2); !loss.isEmpty())
-        parts << tr("loss %1").arg(loss);
-    if (const QString speed = lastValue(run, "train/tokens_per_second", QStringLiteral("tok/s"), 0);
-        !speed.isEmpty())
-        parts << speed;
-    if (const QString memory = lastValue(run, "train/memory", QStringLiteral("B"), 0); !memory.isEmpty())
-        parts << memory;
-    if (state == "running")
-        if (const QString left = views::formatDuration(run.progress.remainingSeconds); !left.isEmpty())
-            parts << tr("%1 left").arg(left);
-    QString reason = row == nullptr ? QString() : row->reason;
-    if (reason.isEmpty() && !run.states.empty())
-        reason = QString::fromStdString(run.states.back().reason);
-    if (!reason.isEmpty())
-        parts << reason;
-    m_status->setText(m_current->title() + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
-    QString notice = state.empty() ? QString() : tr("The run is %1").arg(QString::fromStdString(state));
-    if (state == "running" && !run.progress.phase.empty()) {
-        notice = tr("The run is %1").arg(QString::fromStdString(run.progress.phase));
-        if (run.progress.total > 0)
-            notice += tr(": %1 of %2").arg(run.progress.done).arg(run.progress.total);
-    }
-    if (!reason.isEmpty())
-        notice += QStringLiteral(": ") + reason;
-    for (views::View* view : m_views)
-        view->setNotice(notice);
-    m_status->setToolTip(
-        tr("%1\nBase model %2, %3 parameters\nTrainable %4 (%5 %)\nDevice %6, %7")
-            .arg(m_current->path(), QString::fromStdString(run.description.baseModel),
-                 views::formatCount(static_cast<double>(run.description.baseParameters)),
-                 views::formatCount(static_cast<double>(run.description.trainableParameters)))
-            .arg(run.description.baseParameters > 0
-                     ? 100.0 * static_cast<double>(run.description.trainableParameters) /
-                           static_cast<double>(run.description.baseParameters)
-                     : 0.0,
-                 0, 'f', 2)
-            .arg(QString::fromStdString(run.description.device),
-                 QString::fromStdString(run.description.dtype)));
-    const auto warnings =
-        std::count_if(run.notices.begin(), run.notices.end(),
-                      [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
-    m_warnings->setVisible(warnings > 0);
-    if (warnings > 0) {
-        m_warnings->setText(counted(warnings, tr("1 warning"), tr("%1 warnings")));
-        if (m_warnings->menu() == nullptr)
-            m_warnings->setMenu(new QMenu(m_warnings));
-        m_warnings->menu()->clear();
-        for (const record::NoticeEntry& notice : run.notices)
-            if (notice.severity != "info")
-                m_warnings->menu()->addAction(QString::fromStdString(notice.text));
-    }
 }
 
 void MainWindow::updateTitleBars()
@@ -506,7 +209,7 @@ views::View* MainWindow::view(const QString& key) const
 views::View* MainWindow::currentView() const
 {
     for (views::View* view : m_views)
-        if (view->isVisible() && view->isAncestorOf(focusWidget()))
+        if (view->isShown() && view->isAncestorOf(focusWidget()))
             return view;
     return view(m_lastView);
 }
@@ -520,8 +223,11 @@ void MainWindow::showView(const QString& key)
     dock->show();
     dock->raise();
     m_lastView = key;
-    if (views::View* shown = view(key))
+    if (views::View* shown = view(key)) {
         m_selectionPanel->setDefinition(shown->definition());
+        if (!shown->isAncestorOf(focusWidget()))
+            shown->setFocus(Qt::OtherFocusReason);
+    }
 }
 
 void MainWindow::showNewRun()
@@ -532,7 +238,20 @@ void MainWindow::showNewRun()
 
 void MainWindow::say(const QString& message)
 {
-    statusBar()->showMessage(message, 8000);
+    m_status->setText(message);
+    m_messageTimer.start();
+}
+
+void MainWindow::complain(const QString& message)
+{
+    m_strip->add(message);
+}
+
+void MainWindow::showStatus(const QString& text)
+{
+    m_statusText = text;
+    if (!m_messageTimer.isActive())
+        m_status->setText(text);
 }
 
 } // namespace rankscope::workbench

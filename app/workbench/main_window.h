@@ -34,6 +34,7 @@ namespace rankscope::workbench
 class CommandPalette;
 class EngineLink;
 class JobEditor;
+class MessageStrip;
 class OpenRun;
 class RunPanel;
 class SelectionPanel;
@@ -45,10 +46,11 @@ class MainWindow : public QMainWindow
 
 public:
     struct Options {
-        QString runsFolder;  ///< empty: the default
-        QString socket;      ///< empty: the default
-        bool session = true; ///< restore and save the session
-        bool engine = true;  ///< look for a supervisor
+        QString runsFolder;      ///< empty: the default
+        QString socket;          ///< empty: the default
+        bool session = true;     ///< restore and save the session
+        bool engine = true;      ///< connect to the supervisor, and start it where none runs
+        QString engineProgram{}; ///< empty: the one beside this program
     };
 
     explicit MainWindow(const Options& options, QWidget* parent = nullptr);
@@ -56,6 +58,8 @@ public:
 
     /// Opens (or shows, if it is open) a run directory or snapshot and makes it the current one.
     OpenRun* openRun(const QString& path);
+    /// What a user names: a run as above, or a job file, which goes to the New run page.
+    void open(const QString& path);
     void closeRun(const QString& path);
     [[nodiscard]] OpenRun* currentRun() const { return m_current; }
     void showView(const QString& key);
@@ -71,6 +75,11 @@ public:
     [[nodiscard]] JobEditor* jobEditor() const { return m_editor; }
     [[nodiscard]] CommandPalette* palettePopup() const { return m_palette; }
     [[nodiscard]] RunListModel* runList() const { return m_runs; }
+    [[nodiscard]] MessageStrip* messageStrip() const { return m_strip; }
+    [[nodiscard]] QLabel* statusLabel() const { return m_status; }
+    [[nodiscard]] SelectionPanel* selectionPanel() const { return m_selectionPanel; }
+    [[nodiscard]] RunPanel* runPanel() const { return m_runPanel; }
+    [[nodiscard]] QAction* startEngineAction() const { return m_startEngine; }
 
     /// What a figure needs to be shown again.
     [[nodiscard]] QJsonObject describe(const views::View* view) const;
@@ -82,6 +91,7 @@ public:
     Result<QStringList> exportAll(const QString& folder);
 
 protected:
+    void showEvent(QShowEvent* event) override;
     void closeEvent(QCloseEvent* event) override;
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
@@ -92,14 +102,19 @@ private:
     void makeViews();
     void makePanels();
     void makeStatus();
+    void updateTitleBars();
+    /// For a while in the place of the run's status.
+    void say(const QString& message);
+    /// Something went wrong: stays until the user dismisses it.
+    void complain(const QString& message);
+    void showStatus(const QString& text);
+    // main_window_runs.cpp
     void connectRuns();
     void setCurrent(OpenRun* run);
     void runChanged(OpenRun* run, bool rewound);
     void refreshRunList();
     void refreshAdapters();
     void refreshStatus();
-    void updateTitleBars();
-    void say(const QString& message);
     // main_window_actions.cpp
     void makeActions();
     void makeViewActions(QMenu* viewMenu);
@@ -110,14 +125,17 @@ private:
     void openDialog();
     void openFolderDialog();
     void saveSnapshotOf(OpenRun* run);
-    void exportDialog(const QString& figure);
-    void copyFigure(const QString& figure);
-    void copyData(const QString& figure);
     void stopRun(const QString& path);
+    /// Asks first: what the job did since its last checkpoint goes.
+    void endRun(const QString& path);
     void resumeRun(const QString& path);
     void copyJob(const QString& path);
     void refreshActions();
     void showAbout();
+    // main_window_figures.cpp
+    void exportDialog(const QString& figure);
+    void copyFigure(const QString& figure);
+    void copyData(const QString& figure);
     // main_window_session.cpp
     void restoreSession();
     void saveSession();
@@ -141,16 +159,22 @@ private:
     RunPanel* m_runPanel = nullptr;
     SelectionPanel* m_selectionPanel = nullptr;
     CommandPalette* m_palette = nullptr;
+    MessageStrip* m_strip = nullptr;
     QLabel* m_status = nullptr;
+    QString m_statusText;  ///< of the run
+    QTimer m_messageTimer; ///< while a message stands in its place
     QToolButton* m_warnings = nullptr;
     QLabel* m_engineState = nullptr;
+    QToolButton* m_startButton = nullptr;
 
     std::vector<std::pair<QAction*, QString>> m_iconActions;
     QAction* m_newRun = nullptr;
     QAction* m_openAction = nullptr;
     QAction* m_save = nullptr;
     QAction* m_stop = nullptr;
+    QAction* m_end = nullptr;
     QAction* m_resume = nullptr;
+    QAction* m_startEngine = nullptr;
     QAction* m_closeRun = nullptr;
     QAction* m_undo = nullptr;
     QAction* m_redo = nullptr;
@@ -160,7 +184,9 @@ private:
     views::ExportOptions m_export;
     StyleChoice m_style = StyleChoice::System;
     QString m_lastView;
-    QTimer m_listTimer; ///< gathers changes of the run list
+    bool m_placed = false;         ///< the views stand where the session or the first show put them
+    bool m_focusByPointer = false; ///< the control that has the focus was clicked, not come to by key
+    QTimer m_listTimer;            ///< gathers changes of the run list
 };
 
 } // namespace rankscope::workbench

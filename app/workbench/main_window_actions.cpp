@@ -5,6 +5,7 @@
 #include "app/workbench/icons.h"
 #include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
+#include "app/workbench/message_strip.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
 #include "app/workbench/step_bar.h"
@@ -17,15 +18,14 @@
 #include <QAbstractSlider>
 #include <QActionGroup>
 #include <QApplication>
-#include <QClipboard>
 #include <QComboBox>
 #include <QDir>
 #include <QDragEnterEvent>
 #include <QFileDialog>
 #include <QFileInfo>
-#include <QJsonArray>
 #include <QKeyEvent>
 #include <QMenuBar>
+#include <QMessageBox>
 #include <QMimeData>
 #include <QStackedWidget>
 #include <QToolBar>
@@ -33,6 +33,47 @@
 
 namespace rankscope::workbench
 {
+
+namespace
+{
+
+bool isControl(const QWidget* widget)
+{
+    return qobject_cast<const QAbstractButton*>(widget) != nullptr ||
+           qobject_cast<const QComboBox*>(widget) != nullptr ||
+           qobject_cast<const QAbstractItemView*>(widget) != nullptr ||
+           qobject_cast<const QAbstractSlider*>(widget) != nullptr;
+}
+
+/// Does the control do something of its own with this key? One that was clicked has done it: Space presses
+/// or opens again only what was come to by key.
+bool usesKey(const QWidget* control, int key, bool clicked)
+{
+    if (!isControl(control))
+        return false;
+    if (control->window()->windowType() == Qt::Popup)
+        return true; // a list that is open
+    const bool across = key == Qt::Key_Left || key == Qt::Key_Right;
+    if (qobject_cast<const QAbstractSlider*>(control) != nullptr)
+        return across;
+    if (const auto* items = qobject_cast<const QAbstractItemView*>(control))
+        return across && items->model() != nullptr && items->model()->columnCount() > 1;
+    return key == Qt::Key_Space && !clicked;
+}
+
+/// A job to be launched, and not the one of a run directory, which means the run.
+bool isJobFile(const QString& path)
+{
+    const QFileInfo file(path);
+    if (!file.isFile() || file.suffix().compare(QLatin1String("json"), Qt::CaseInsensitive) != 0)
+        return false;
+    const QDir folder = file.absoluteDir();
+    return file.fileName() != QLatin1String("job.json") ||
+           !(folder.exists(QStringLiteral("journal.rec")) ||
+             folder.exists(QStringLiteral("supervision.json")));
+}
+
+} // namespace
 
 QAction* MainWindow::action(const QString& text, const QString& iconName, const QKeySequence& keys,
                             const QString& toolTip)
@@ -61,7 +102,7 @@ void MainWindow::makeActions()
                       tr("Set up and launch a fine-tune"));
     connect(m_newRun, &QAction::triggered, this, &MainWindow::showNewRun);
     m_openAction = action(tr("Open…"), QStringLiteral("open"), QKeySequence::Open,
-                          tr("Open an HDF5 snapshot or a journal"));
+                          tr("Open an HDF5 snapshot, a journal or a job file"));
     connect(m_openAction, &QAction::triggered, this, &MainWindow::openDialog);
     auto* openFolder =
         action(tr("Open run directory…"), QStringLiteral("open"), QKeySequence(tr("Ctrl+Shift+O")),
@@ -90,6 +131,12 @@ void MainWindow::makeActions()
         if (m_current != nullptr)
             stopRun(m_current->path());
     });
+    m_end = action(tr("End now…"), {}, {},
+                   tr("End a job that is stopping at once; what it did since its last checkpoint is lost"));
+    connect(m_end, &QAction::triggered, this, [this] {
+        if (m_current != nullptr)
+            endRun(m_current->path());
+    });
     m_resume = action(tr("Resume"), QStringLiteral("resume"), {}, tr("Go on from the last checkpoint"));
     connect(m_resume, &QAction::triggered, this, [this] {
         if (m_current != nullptr)
@@ -101,16 +148,24 @@ void MainWindow::makeActions()
         if (m_current != nullptr)
             copyJob(m_current->path());
     });
-    run->addActions({m_stop, m_resume});
+    m_startEngine =
+        action(tr("Start engine"), {}, {}, tr("Start the engine that runs the jobs and lists their runs"));
+    connect(m_startEngine, &QAction::triggered, m_engine, &EngineLink::start);
+    m_startButton->setDefaultAction(m_startEngine);
+    run->addActions({m_stop, m_end, m_resume});
     run->addSeparator();
-    run->addAction(again);
+    run->addActions({again, m_startEngine});
 
     makeViewActions(viewMenu);
     makeFigureActions(figure);
 
     auto* palette = action(tr("Command palette"), QStringLiteral("search"), QKeySequence(tr("Ctrl+K")),
                            tr("Every command by a part of its name"));
-    connect(palette, &QAction::triggered, this, [this] { m_palette->open(actions()); });
+    connect(palette, &QAction::triggered, this, [this] { m_palette->open(actions(), m_runs->rows()); });
+    connect(m_palette, &CommandPalette::runChosen, this, [this](const QString& path) {
+        m_pages->setCurrentIndex(0);
+        openRun(path);
+    });
     auto* about = action(tr("About Rankscope"), {}, {}, tr("Version and licences"));
     connect(about, &QAction::triggered, this, &MainWindow::showAbout);
     help->addActions({palette, about});
@@ -130,6 +185,7 @@ void MainWindow::makeActions()
     bar->addWidget(spacer);
     auto* search = new QToolButton(bar);
     search->setIcon(palette->icon());
+    connect(palette, &QAction::changed, search, [search, palette] { search->setIcon(palette->icon()); });
     search->setToolTip(palette->toolTip());
     connect(search, &QToolButton::clicked, palette, &QAction::trigger);
     search->setText(tr("Search…  Ctrl+K"));
@@ -249,6 +305,7 @@ void MainWindow::refreshActions()
     const RunRow* row = m_current == nullptr ? nullptr : m_runs->row(m_current->path());
     const QString state = row == nullptr || row->id.isEmpty() ? QString() : row->state;
     m_stop->setEnabled(state == QLatin1String("running") || state == QLatin1String("queued"));
+    m_end->setEnabled(state == QLatin1String("stopping"));
     m_resume->setEnabled(state == QLatin1String("stopped") || state == QLatin1String("failed") ||
                          state == QLatin1String("lost"));
     for (QAction* style : m_styles->actions())
@@ -261,6 +318,7 @@ void MainWindow::refreshIcons()
         item->setIcon(icon(name));
     m_stepBar->refreshIcons();
     m_runPanel->refreshIcons();
+    m_strip->refreshIcons();
 }
 
 void MainWindow::setStyleChoice(StyleChoice choice)
@@ -271,13 +329,24 @@ void MainWindow::setStyleChoice(StyleChoice choice)
     refreshActions();
 }
 
+void MainWindow::open(const QString& path)
+{
+    if (!isJobFile(path)) {
+        m_pages->setCurrentIndex(0);
+        openRun(path);
+        return;
+    }
+    m_editor->openJob(path);
+    showNewRun();
+}
+
 void MainWindow::openDialog()
 {
     const QString file =
-        QFileDialog::getOpenFileName(this, tr("Open a run or snapshot"), m_options.runsFolder,
-                                     tr("Runs and snapshots (*.h5 *.hdf5 journal.rec job.json)"));
+        QFileDialog::getOpenFileName(this, tr("Open a run, a snapshot or a job"), m_options.runsFolder,
+                                     tr("Runs, snapshots and jobs (*.h5 *.hdf5 journal.rec *.json)"));
     if (!file.isEmpty())
-        openRun(file);
+        open(file);
 }
 
 void MainWindow::openFolderDialog()
@@ -298,128 +367,10 @@ void MainWindow::saveSnapshotOf(OpenRun* run)
     if (file.isEmpty())
         return;
     const Status status = record::writeSnapshot(run->record(), file.toStdString());
-    say(status ? tr("Saved %1").arg(file) : QString::fromStdString(status.error().message));
-}
-
-QJsonObject MainWindow::describe(const views::View* view) const
-{
-    QJsonArray layers;
-    for (const int layer : m_selection->layers())
-        layers.append(layer);
-    QJsonArray experts;
-    for (const int expert : m_selection->experts())
-        experts.append(expert);
-    return {{QStringLiteral("program"), QStringLiteral("Rankscope " RANKSCOPE_VERSION)},
-            {QStringLiteral("run"), m_current == nullptr ? QString() : m_current->path()},
-            {QStringLiteral("view"), view->key()},
-            {QStringLiteral("step"), static_cast<qint64>(m_selection->step())},
-            {QStringLiteral("layers"), layers},
-            {QStringLiteral("experts"), experts},
-            {QStringLiteral("modules"), QJsonArray::fromStringList(m_selection->modules())},
-            {QStringLiteral("task"), m_selection->task()},
-            {QStringLiteral("controls"), view->controls()}};
-}
-
-Status MainWindow::showDescribed(const QJsonObject& description)
-{
-    const QString key = description.value(QStringLiteral("view")).toString();
-    views::View* shown = view(key);
-    if (shown == nullptr)
-        return fail("the figure's view \"" + key.toStdString() + "\" is not one of this program's views");
-    const QString path = description.value(QStringLiteral("run")).toString();
-    if (!QFileInfo::exists(path))
-        return fail("the figure's run " + path.toStdString() +
-                    " does not exist any more: open the run where it is now");
-    OpenRun* run = openRun(path);
-    const auto apply = [this, shown, description, key] {
-        views::SelectionState state;
-        for (const QJsonValue layer : description.value(QStringLiteral("layers")).toArray())
-            state.layers.insert(layer.toInt());
-        for (const QJsonValue expert : description.value(QStringLiteral("experts")).toArray())
-            state.experts.insert(expert.toInt());
-        for (const QJsonValue module : description.value(QStringLiteral("modules")).toArray())
-            state.modules << module.toString();
-        state.task = description.value(QStringLiteral("task")).toString();
-        showView(key);
-        m_selection->setState(state);
-        shown->setControls(description.value(QStringLiteral("controls")).toObject());
-        m_selection->setStep(description.value(QStringLiteral("step")).toInteger());
-    };
-    if (run->isLoaded())
-        apply();
+    if (status)
+        say(tr("Saved %1").arg(file));
     else
-        connect(run, &OpenRun::loaded, this, apply, Qt::SingleShotConnection);
-    return {};
-}
-
-Status MainWindow::exportTo(views::View* view, const QString& figure, const QString& file)
-{
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted)
-            return views::exportFigure(candidate, describe(view), file, m_export);
-    return fail(view->title().toStdString() + " has no figure yet: there is nothing recorded that it shows");
-}
-
-Result<QStringList> MainWindow::exportAll(const QString& folder)
-{
-    RANKSCOPE_CHECK(base::ensureWritableFolder(folder.toStdString()));
-    QStringList files;
-    for (views::View* view : m_views)
-        for (const views::Figure& figure : view->figures())
-            for (const char* ending : {"png", "svg", "pdf", "csv"}) {
-                const QString file = QDir(folder).filePath(
-                    QStringLiteral("%1-%2.%3").arg(view->key(), figure.key, QString::fromLatin1(ending)));
-                RANKSCOPE_CHECK(views::exportFigure(figure, describe(view), file, m_export));
-                files << file;
-            }
-    return files;
-}
-
-void MainWindow::exportDialog(const QString& figure)
-{
-    views::View* view = currentView();
-    if (view == nullptr || !view->hasData()) {
-        say(tr("There is no figure to export yet: open a run first"));
-        return;
-    }
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    QString filter;
-    QString file = QFileDialog::getSaveFileName(
-        this, tr("Export figure"), QStringLiteral("%1-%2.pdf").arg(view->key(), wanted),
-        tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"), &filter);
-    if (file.isEmpty())
-        return;
-    if (QFileInfo(file).suffix().isEmpty())
-        file += filter.mid(filter.indexOf(QLatin1String("*.")) + 1).remove(QLatin1Char(')'));
-    const Status status = exportTo(view, wanted, file);
-    say(status ? tr("Exported %1").arg(file) : QString::fromStdString(status.error().message));
-}
-
-void MainWindow::copyFigure(const QString& figure)
-{
-    const views::View* view = currentView();
-    if (view == nullptr)
-        return;
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted) {
-            QApplication::clipboard()->setImage(views::figureImage(candidate, m_export));
-            say(tr("Copied: %1").arg(candidate.title));
-        }
-}
-
-void MainWindow::copyData(const QString& figure)
-{
-    const views::View* view = currentView();
-    if (view == nullptr)
-        return;
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted) {
-            QApplication::clipboard()->setText(candidate.table().toTabs());
-            say(tr("Copied the numbers of: %1").arg(candidate.title));
-        }
+        complain(QString::fromStdString(status.error().message));
 }
 
 void MainWindow::stopRun(const QString& path)
@@ -428,6 +379,25 @@ void MainWindow::stopRun(const QString& path)
         m_engine->stop(row->id);
         say(tr("%1 finishes its step, writes a checkpoint and stops").arg(row->name));
     }
+}
+
+void MainWindow::endRun(const QString& path)
+{
+    const RunRow* row = m_runs->row(path);
+    if (row == nullptr || row->id.isEmpty())
+        return;
+    const QString id = row->id;
+    auto* question =
+        new QMessageBox(QMessageBox::Warning, tr("End now"),
+                        tr("End %1 at once? What it did since its last checkpoint is lost.").arg(row->name),
+                        QMessageBox::Cancel, this);
+    question->addButton(tr("End now"), QMessageBox::DestructiveRole);
+    question->setAttribute(Qt::WA_DeleteOnClose);
+    connect(question, &QMessageBox::buttonClicked, this, [this, question, id](QAbstractButton* button) {
+        if (question->buttonRole(button) == QMessageBox::DestructiveRole)
+            m_engine->stop(id, true);
+    });
+    question->open();
 }
 
 void MainWindow::resumeRun(const QString& path)
@@ -450,7 +420,7 @@ void MainWindow::copyJob(const QString& path)
         m_editor->setJobText(QString::fromStdString(*text), path);
         showNewRun();
     } else {
-        say(QString::fromStdString(text.error().message));
+        complain(QString::fromStdString(text.error().message));
     }
 }
 
@@ -458,7 +428,7 @@ void MainWindow::launch(const QString& jobFile)
 {
     const auto text = base::readFile(jobFile.toStdString(), 1 << 24);
     if (!text) {
-        say(QString::fromStdString(text.error().message));
+        complain(QString::fromStdString(text.error().message));
         return;
     }
     m_engine->submit(QString::fromStdString(*text), QFileInfo(jobFile).absolutePath());
@@ -472,15 +442,19 @@ void MainWindow::showAbout()
 
 bool MainWindow::eventFilter(QObject* watched, QEvent* event)
 {
-    // Space, arrows and letters without Ctrl belong to the control that has the focus: a button is pressed, a
-    // list is searched, a slider moves. They are the window's where the focus is on a plot.
-    if (event->type() == QEvent::ShortcutOverride) {
+    if (event->type() == QEvent::FocusIn && watched->isWidgetType()) {
+        const auto reason = static_cast<QFocusEvent*>(event)->reason();
+        if (reason != Qt::PopupFocusReason && reason != Qt::ActiveWindowFocusReason)
+            m_focusByPointer = reason == Qt::MouseFocusReason;
+    }
+    // Space, arrows and letters without Ctrl are the window's among the views, but for what the control that
+    // has the focus does with them itself.
+    if (event->type() == QEvent::ShortcutOverride && watched->isWidgetType()) {
         const auto* key = static_cast<QKeyEvent*>(event);
-        const bool control = qobject_cast<QAbstractButton*>(watched) != nullptr ||
-                             qobject_cast<QComboBox*>(watched) != nullptr ||
-                             qobject_cast<QAbstractItemView*>(watched) != nullptr ||
-                             qobject_cast<QAbstractSlider*>(watched) != nullptr;
-        if (control && key->modifiers() == Qt::NoModifier && key->key() != Qt::Key_Escape) {
+        auto* control = static_cast<QWidget*>(watched);
+        if (key->modifiers() == Qt::NoModifier && key->key() != Qt::Key_Escape &&
+            (m_editor->isAncestorOf(control) ? isControl(control)
+                                             : usesKey(control, key->key(), m_focusByPointer))) {
             event->accept();
             return true;
         }
@@ -498,8 +472,7 @@ void MainWindow::dropEvent(QDropEvent* event)
 {
     for (const QUrl& url : event->mimeData()->urls())
         if (url.isLocalFile())
-            openRun(url.toLocalFile());
-    m_pages->setCurrentIndex(0);
+            open(url.toLocalFile());
     event->acceptProposedAction();
 }
 

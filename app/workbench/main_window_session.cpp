@@ -18,29 +18,29 @@ namespace rankscope::workbench
 namespace
 {
 constexpr int layoutVersion = 1;
-constexpr int sideBySideWidth = 1600; ///< of the centre: from here on two views stand side by side at first
+constexpr int sideBySideWidth = 1600; ///< of the window: from here on two views stand side by side at first
 } // namespace
 
 void MainWindow::arrangeViews()
 {
     QDockWidget* first = m_docks.value(m_views.front()->key());
-    QDockWidget* last = first;
+    QDockWidget* others = width() >= sideBySideWidth ? m_docks.value(m_views[1]->key()) : first;
     for (views::View* view : m_views) {
         QDockWidget* dock = m_docks.value(view->key());
         dock->setFloating(false);
+        m_dockArea->removeDockWidget(dock);
+    }
+    for (views::View* view : m_views) {
+        QDockWidget* dock = m_docks.value(view->key());
+        if (dock == first || dock == others)
+            m_dockArea->addDockWidget(Qt::TopDockWidgetArea, dock, Qt::Horizontal);
+        else
+            m_dockArea->tabifyDockWidget(others, dock);
         dock->show();
-        m_dockArea->addDockWidget(Qt::TopDockWidgetArea, dock);
-        if (dock != first)
-            m_dockArea->tabifyDockWidget(last, dock);
-        last = dock;
     }
-    if (m_dockArea->width() >= sideBySideWidth) {
-        QDockWidget* second = m_docks.value(m_views[1]->key());
-        m_dockArea->splitDockWidget(first, second, Qt::Horizontal);
-        for (std::size_t i = 2; i < m_views.size(); ++i)
-            m_dockArea->tabifyDockWidget(second, m_docks.value(m_views[i]->key()));
-        second->raise();
-    }
+    if (others != first)
+        m_dockArea->resizeDocks({first, others}, {1, 1}, Qt::Horizontal);
+    others->raise();
     first->raise();
     m_lastView = m_views.front()->key();
     updateTitleBars();
@@ -53,7 +53,7 @@ void MainWindow::restoreSession()
     setStyleChoice(styleFromName(settings.value(QStringLiteral("style")).toString()));
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
     restoreState(settings.value(QStringLiteral("panels")).toByteArray(), layoutVersion);
-    m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
+    m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
     m_export.preset = settings.value(QStringLiteral("preset"), m_export.preset).toString();
     m_export.transparent = settings.value(QStringLiteral("transparent"), false).toBool();
     for (QAction* preset : m_presets->actions())
@@ -113,6 +113,21 @@ void MainWindow::saveRuns()
     settings.setValue(QStringLiteral("runs"), runs);
     settings.setValue(QStringLiteral("current"), m_current == nullptr ? QString() : m_current->path());
     settings.endGroup();
+}
+
+void MainWindow::showEvent(QShowEvent* event)
+{
+    QMainWindow::showEvent(event);
+    if (m_placed)
+        return;
+    // Only now the window has its size.
+    m_placed = true;
+    if (width() < sideBySideWidth)
+        return;
+    const QString shown = m_lastView;
+    arrangeViews();
+    if (shown != m_lastView)
+        m_docks.value(shown)->raise();
 }
 
 void MainWindow::closeEvent(QCloseEvent* event)

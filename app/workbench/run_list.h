@@ -17,7 +17,7 @@ struct RunRow {
     QString id;   ///< the supervisor's name for it; empty if it does not know it
     QString name;
     QString family;
-    QString state; ///< queued, running, stopping, stopped, done, failed, lost
+    QString state; ///< queued, running, stopping, stopped, done, failed, lost; unknown without a supervisor
     QString reason;
     QString phase;
     std::int64_t step = 0;

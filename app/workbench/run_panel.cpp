@@ -171,7 +171,7 @@ void RunPanel::setMachineState(const QString& text, bool running)
 {
     QListWidgetItem* item = m_machines->item(0);
     item->setText(tr("this one, %1 cores").arg(QThread::idealThreadCount()));
-    item->setToolTip(text + (running ? QString() : tr("\nIt is started with the first run")));
+    item->setToolTip(text + (running ? QString() : tr("\nRun > Start engine starts it")));
 }
 
 void RunPanel::focusFilter()
@@ -194,6 +194,8 @@ void RunPanel::menuAt(const QPoint& place)
                                  [this, path] { Q_EMIT stopRequested(path); });
     stop->setEnabled(!row.id.isEmpty() &&
                      (row.state == QLatin1String("running") || row.state == QLatin1String("queued")));
+    if (row.state == QLatin1String("stopping") && !row.id.isEmpty())
+        menu->addAction(tr("End now"), this, [this, path] { Q_EMIT endRequested(path); });
     auto* resume = menu->addAction(icon(QStringLiteral("resume")), tr("Resume"), this,
                                    [this, path] { Q_EMIT resumeRequested(path); });
     resume->setEnabled(!row.id.isEmpty() &&

@@ -36,6 +36,7 @@ Q_SIGNALS:
     void runActivated(const QString& path);
     void closeRequested(const QString& path);
     void stopRequested(const QString& path);
+    void endRequested(const QString& path);
     void resumeRequested(const QString& path);
     void saveRequested(const QString& path);
     void copyJobRequested(const QString& path);

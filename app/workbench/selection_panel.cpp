@@ -6,6 +6,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QRegularExpression>
 #include <QSignalBlocker>
 #include <QSpinBox>
 #include <QVBoxLayout>
@@ -23,6 +24,12 @@ QLabel* section(const QString& text, QWidget* parent)
     auto* label = new QLabel(text.toUpper(), parent);
     label->setProperty("role", "section");
     return label;
+}
+
+/// What a user has begun to type is not written over, whatever a live run brings.
+bool isBeingTyped(const QLineEdit* field)
+{
+    return field->hasFocus() && field->isModified();
 }
 
 } // namespace
@@ -53,6 +60,7 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     form->addRow(tr("Task"), m_task);
     column->addLayout(form);
     column->addWidget(m_clear, 0, Qt::AlignRight);
+    m_step->setMaximum(std::numeric_limits<int>::max());
     m_step->setToolTip(tr("Optimizer step that every view shows"));
     m_step->setAccessibleName(tr("Step"));
     m_layers->setPlaceholderText(tr("all"));
@@ -60,7 +68,8 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     m_layers->setToolTip(tr("Layers counted from 0, as in the model's own names: 8-15, 20"));
     m_modules->setPlaceholderText(tr("all"));
     m_modules->setAccessibleName(tr("Modules"));
-    m_modules->setToolTip(tr("Module names of the model, separated by blanks: gate_proj down_proj"));
+    m_modules->setToolTip(
+        tr("Module names of the model, separated by blanks or commas: gate_proj, down_proj"));
     m_experts->setPlaceholderText(tr("all"));
     m_experts->setAccessibleName(tr("Experts"));
     m_experts->setToolTip(tr("Experts counted from 0: 0-3, 7"));
@@ -84,18 +93,26 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     column->addWidget(m_definition);
     column->addStretch(1);
 
-    connect(m_step, &QSpinBox::editingFinished, this, [this] {
-        if (m_step->value() != m_selection->step())
-            m_selection->setStep(m_step->value());
+    m_step->setKeyboardTracking(false); // a step counts when it is typed to its end
+    connect(m_step, &QSpinBox::valueChanged, m_selection, &views::Selection::setStep);
+    const auto whenTyped = [this](QLineEdit* field, auto take) {
+        connect(field, &QLineEdit::editingFinished, this, [this, field, take] {
+            take(field->text());
+            field->setModified(false); // from here on the selection may write what it made of it
+            showState();
+        });
+    };
+    whenTyped(m_layers, [this](const QString& text) {
+        m_selection->setLayers(views::parseNumberSet(text, m_layerCount));
     });
-    connect(m_layers, &QLineEdit::editingFinished, this,
-            [this] { m_selection->setLayers(views::parseNumberSet(m_layers->text(), m_layerCount)); });
-    connect(m_experts, &QLineEdit::editingFinished, this,
-            [this] { m_selection->setExperts(views::parseNumberSet(m_experts->text(), m_expertCount)); });
-    connect(m_modules, &QLineEdit::editingFinished, this, [this] {
+    whenTyped(m_experts, [this](const QString& text) {
+        m_selection->setExperts(views::parseNumberSet(text, m_expertCount));
+    });
+    whenTyped(m_modules, [this](const QString& text) {
+        static const QRegularExpression separators(QStringLiteral("[\\s,;]+"));
         QStringList chosen;
-        for (const QString& module : m_modules->text().split(QLatin1Char(' '), Qt::SkipEmptyParts))
-            if (m_knownModules.contains(module))
+        for (const QString& module : text.split(separators, Qt::SkipEmptyParts))
+            if (m_knownModules.contains(module) && !chosen.contains(module))
                 chosen << module;
         m_selection->setModules(chosen);
     });
@@ -103,7 +120,7 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
             [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
     connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
     connect(m_selection, &views::Selection::changed, this, &SelectionPanel::showState);
-    connect(m_selection, &views::Selection::stepChanged, this, &SelectionPanel::showState);
+    connect(m_selection, &views::Selection::stepChanged, this, &SelectionPanel::showStep);
     connect(m_selection, &views::Selection::hoverChanged, this, [this](const QString& lines) {
         m_values->setText(lines.isEmpty() ? tr("Point at a curve, a bar or a cell.") : lines);
     });
@@ -144,14 +161,24 @@ void SelectionPanel::setDefinition(const QString& text)
     m_definition->setText(text);
 }
 
+void SelectionPanel::showStep()
+{
+    if (isBeingTyped(m_step->findChild<QLineEdit*>()))
+        return;
+    const QSignalBlocker blocker(m_step);
+    m_step->setValue(static_cast<int>(m_selection->step()));
+}
+
 void SelectionPanel::showState()
 {
-    const QSignalBlocker blocker(m_step);
-    m_step->setMaximum(std::numeric_limits<int>::max());
-    m_step->setValue(static_cast<int>(m_selection->step()));
-    m_layers->setText(views::formatNumberSet(m_selection->layers()));
-    m_experts->setText(views::formatNumberSet(m_selection->experts()));
-    m_modules->setText(m_selection->modules().join(QLatin1Char(' ')));
+    const auto show = [](QLineEdit* field, const QString& text) {
+        if (!isBeingTyped(field) && field->text() != text)
+            field->setText(text);
+    };
+    showStep();
+    show(m_layers, views::formatNumberSet(m_selection->layers()));
+    show(m_experts, views::formatNumberSet(m_selection->experts()));
+    show(m_modules, m_selection->modules().join(QLatin1Char(' ')));
     m_task->setCurrentIndex(std::max(0, m_task->findText(m_selection->task())));
     m_clear->setEnabled(!m_selection->state().empty());
 }

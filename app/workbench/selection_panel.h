@@ -26,8 +26,11 @@ public:
     void setRun(const record::RunRecord* run);
     void setDefinition(const QString& text);
     [[nodiscard]] QLineEdit* layersField() const { return m_layers; }
+    [[nodiscard]] QLineEdit* modulesField() const { return m_modules; }
+    [[nodiscard]] QSpinBox* stepField() const { return m_step; }
 
 private:
+    void showStep();
     void showState();
 
     views::Selection* m_selection;

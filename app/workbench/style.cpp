@@ -7,6 +7,7 @@
 #include <QPalette>
 #include <QStyle>
 #include <QStyleFactory>
+#include <QToolTip>
 
 namespace rankscope::workbench
 {
@@ -62,18 +63,18 @@ void applyStyle(StyleChoice choice)
     const bool dark = choice == StyleChoice::Dark || (choice == StyleChoice::System && systemIsDark);
     if (QApplication::style()->objectName().compare(QLatin1String("fusion"), Qt::CaseInsensitive) != 0)
         QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
-    QApplication::setPalette(paletteFor(dark));
+    const QPalette palette = paletteFor(dark);
+    QApplication::setPalette(palette);
     const QString line = dark ? QStringLiteral("#3b414a") : QStringLiteral("#d5dae0");
     const QString muted = dark ? QStringLiteral("#a4abb5") : QStringLiteral("#5a616b");
     const QString accent = dark ? QStringLiteral("#4c9be8") : QStringLiteral("#1a6fc4");
     const QString onAccent = dark ? QStringLiteral("#10151b") : QStringLiteral("#ffffff");
     const QString error = dark ? QStringLiteral("#ff8a7a") : QStringLiteral("#b3261e");
     const QString frame = dark ? QStringLiteral("#4c545f") : QStringLiteral("#b8bfc8");
-    // Only what the palette cannot say.
+    // Only what the palette cannot say. Style sheets do not know its tool-tip roles.
     qApp->setStyleSheet(
         QStringLiteral(
-            "QToolTip { border: 1px solid %1; padding: 4px 6px; background: palette(tool-tip-base); color: "
-            "palette(tool-tip-text); }"
+            "QToolTip { border: 1px solid %1; padding: 4px 6px; background: %7; color: %8; }"
             "QMainWindow::separator { background: %1; width: 1px; height: 1px; margin: 0px 1px; }"
             "QSplitter::handle { background: transparent; }"
             "QLabel[role=\"section\"] { color: %2; font-weight: 600; font-size: 8pt; letter-spacing: 1px; }"
@@ -94,7 +95,9 @@ void applyStyle(StyleChoice choice)
             "QPushButton[primary=\"true\"]:hover { border-color: %2; }"
             "QPushButton[primary=\"true\"]:focus { border: 2px solid palette(text); padding: 5px 15px; }"
             "QPushButton[primary=\"true\"]:disabled { background: %1; color: %2; border-color: %1; }")
-            .arg(line, muted, accent, onAccent, error, frame));
+            .arg(line, muted, accent, onAccent, error, frame, palette.color(QPalette::ToolTipBase).name(),
+                 palette.color(QPalette::ToolTipText).name()));
+    QToolTip::setPalette(palette);
 }
 
 QString styleName(StyleChoice choice)

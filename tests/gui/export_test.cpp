@@ -23,7 +23,10 @@ private Q_SLOTS:
     void svgKeepsTextAndSize();
     void pdfEmbedsFonts();
     void pngHasTheResolution();
+    void missingIsHatchedInPoints();
     void csvIsTheRecord();
+    void csvNamesMeasureAndUnit();
+    void longAxisNamesStay();
     void descriptionComesBack();
     void wrongEndingIsRefused();
     void unwritableFolderIsRefused();
@@ -110,6 +113,47 @@ void ExportTest::pngHasTheResolution()
     QCOMPARE(qAlpha(image.pixel(1, image.height() - 2)), 0);
 }
 
+void ExportTest::missingIsHatchedInPoints()
+{
+    // A pattern has its spacing in device pixels, which are 1200 to the inch here.
+    m_rank->setControls({{QStringLiteral("expert"), 5}}); // attention has one expert
+    const QString file = path(QStringLiteral("missing.pdf"));
+    QVERIFY(exportFigure(figure(*m_rank, QStringLiteral("map")), m_description, file, {}).has_value());
+    m_rank->setControls({{QStringLiteral("expert"), -1}});
+    QFile pdf(file);
+    QVERIFY(pdf.open(QIODevice::ReadOnly));
+    QVERIFY(!pdf.readAll().contains("/PatternType 1"));
+}
+
+void ExportTest::csvNamesMeasureAndUnit()
+{
+    const QString file = path(QStringLiteral("loss.csv"));
+    QVERIFY(
+        exportFigure(figure(*m_training, QStringLiteral("task-loss")), m_description, file, {}).has_value());
+    QFile csv(file);
+    QVERIFY(csv.open(QIODevice::ReadOnly));
+    csv.readLine();
+    QVERIFY(csv.readLine().startsWith("step,arc-challenge [nats],"));
+    QCOMPARE(readFigureDescription(file)->value(QStringLiteral("measure")).toString(),
+             QStringLiteral("train/task_loss"));
+}
+
+void ExportTest::longAxisNamesStay()
+{
+    const QString file = path(QStringLiteral("curves.svg")); // a single column: the axis is short
+    QVERIFY(exportFigure(figure(*m_rank, QStringLiteral("curves")), m_description, file, {}).has_value());
+    QFile svg(file);
+    QVERIFY(svg.open(QIODevice::ReadOnly));
+    QXmlStreamReader xml(&svg);
+    QStringList texts;
+    while (!xml.atEnd())
+        if (xml.readNext() == QXmlStreamReader::StartElement && xml.name() == QLatin1String("text"))
+            texts << xml.readElementText(QXmlStreamReader::IncludeChildElements).simplified();
+    QVERIFY2(texts.contains(QStringLiteral("Entropy effective rank")), qPrintable(texts.join('|')));
+    QVERIFY2(texts.contains(QStringLiteral("Entropy effective rank: down_proj, mean over experts")),
+             qPrintable(texts.join('|')));
+}
+
 void ExportTest::csvIsTheRecord()
 {
     const QString file = path(QStringLiteral("map.csv"));
@@ -117,16 +161,17 @@ void ExportTest::csvIsTheRecord()
     QFile csv(file);
     QVERIFY(csv.open(QIODevice::ReadOnly));
     const QList<QByteArray> lines = csv.readAll().trimmed().split('\n');
-    QCOMPARE(lines.size(), 31);
-    QCOMPARE(lines[0], QByteArray("layer,q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"));
-    const QList<QByteArray> row = lines[8].split(',');
+    QCOMPARE(lines.size(), 32);
+    QVERIFY(lines[0].startsWith("# {"));
+    QCOMPARE(lines[1], QByteArray("layer,q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"));
+    const QList<QByteArray> row = lines[9].split(',');
     QCOMPARE(row[0], QByteArray("7"));
     QCOMPARE(row[2].toFloat(), sampleRank("rank/entropy", 7, 1, 0, 200));
 }
 
 void ExportTest::descriptionComesBack()
 {
-    for (const char* ending : {"png", "svg", "pdf"}) {
+    for (const char* ending : {"png", "svg", "pdf", "csv"}) {
         const QString file = path(QStringLiteral("described.") + QString::fromLatin1(ending));
         QVERIFY(exportFigure(figure(*m_training, QStringLiteral("evaluation")), m_description, file, {})
                     .has_value());

@@ -116,6 +116,7 @@ private Q_SLOTS:
     void stepsGoAcrossWithValuesThatStand();
     void placesAndMeansOfTheOtherAxes();
     void scalarsAndSingleAxes();
+    void subsetsAreNamed();
     void curvesOfAnyAxis();
     void viewFollowsTheSelection();
     void clicksSelect();
@@ -246,7 +247,9 @@ void InsideTest::stepsGoAcrossWithValuesThatStand()
     QCOMPARE(map.value(0, 2), gate(30, 0, 0, 2));
     QVERIFY(!std::isfinite(map.value(1, 0)));
     QCOMPARE(map.value(1, 2), gate(20, 1, 0, 2)); // measured at step 20, still the newest at 30
-    QVERIFY(model.reading(1, 2, 35).contains(QStringLiteral("step: 30")));
+    QVERIFY(map.note.contains(QStringLiteral("stands")));
+    const QString reading = model.reading(1, 2, 35);
+    QVERIFY2(reading.contains(QStringLiteral("step: 30\nmeasured at step 20")), qPrintable(reading));
 }
 
 void InsideTest::placesAndMeansOfTheOtherAxes()
@@ -260,7 +263,8 @@ void InsideTest::placesAndMeansOfTheOtherAxes()
     QCOMPARE(model.map(40, true).value(3, 1),
              gate(40, 3, 1, 1)); // the mean of three in a row is the middle one
     const QString reading = model.reading(3, 1, 40);
-    for (const char* line : {"layer: 3", "module: down_proj", "expert: mean", "step: 40", "value: 161.4 V"})
+    for (const char* line :
+         {"layer: 3", "module: down_proj", "expert: mean", "measured at step 40", "value: 161.4 V"})
         QVERIFY2(reading.contains(QString::fromLatin1(line)), qPrintable(reading));
     model.setPlace(2, 2);
     QVERIFY(model.map(40, true).title.contains(QStringLiteral("expert 2")));
@@ -283,6 +287,26 @@ void InsideTest::scalarsAndSingleAxes()
     QCOMPARE(model.down(), 0);
     QCOMPARE(model.across(), InsideModel::steps);
     QCOMPARE(model.map(40, true).value(3, 1), 60.0F);
+}
+
+void InsideTest::subsetsAreNamed()
+{
+    InsideModel model;
+    model.setRun(&m_run);
+    model.setMeasure(QStringLiteral("toy/gates"));
+    model.setDown(0);
+    model.setAcross(1);
+    QCOMPARE(model.map(15, false).note, QStringLiteral("measured at step 10, 2 of 4 layers measured"));
+    QCOMPARE(model.map(35, false).note, QStringLiteral("measured at steps 20 to 30"));
+    QVERIFY(model.reading(1, 0, 35).contains(QStringLiteral("measured at step 20")));
+    QVERIFY(model.reading(1, 0, 15).contains(QStringLiteral("not measured up to step 15")));
+    model.setPlace(0, 2);
+    QCOMPARE(model.curves().fullNote(), QString()); // all layers have values by now
+    model.setMeasure(QStringLiteral("routing/entropy"));
+    model.setDown(0);
+    model.setAcross(1);
+    QCOMPARE(model.map(40, false).note, QStringLiteral("3 of 4 layers measured"));
+    QCOMPARE(model.curves().fullNote(), QStringLiteral("3 of 4 layers measured"));
 }
 
 void InsideTest::curvesOfAnyAxis()
@@ -367,11 +391,12 @@ void InsideTest::tablesHoldExactNumbers()
     const auto figures = view.figures();
     QCOMPARE(figures.size(), std::size_t(2));
     const CsvTable map = figures[0].table();
-    QCOMPARE(map.header, (QStringList{QStringLiteral("layer"), QStringLiteral("expert 0"),
-                                      QStringLiteral("expert 1"), QStringLiteral("expert 2")}));
+    QCOMPARE(map.header, (QStringList{QStringLiteral("layer"), QStringLiteral("expert 0 [V]"),
+                                      QStringLiteral("expert 1 [V]"), QStringLiteral("expert 2 [V]")}));
+    QCOMPARE(map.measure, QStringLiteral("toy/gates"));
     QCOMPARE(map.rows[2][1].toFloat(), (gate(40, 2, 0, 0) + gate(40, 2, 1, 0)) / 2);
     const CsvTable curves = figures[1].table();
-    QCOMPARE(curves.header[1], QStringLiteral("layer 0"));
+    QCOMPARE(curves.header[1], QStringLiteral("layer 0 [V]"));
     QCOMPARE(curves.rows.size(), std::size_t(4));
     QVERIFY(curves.rows[0][2].isEmpty()); // layer 1 is not measured at step 10
 }

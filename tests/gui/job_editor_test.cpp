@@ -3,13 +3,19 @@
 #include "app/workbench/job_editor/file_list_field.h"
 #include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/job_editor/job_schema.h"
+#include "app/workbench/job_editor/plan_panel.h"
 #include "app/workbench/job_editor/settings_form.h"
 #include "core/protocol/job.h"
 
 #include <QComboBox>
+#include <QLabel>
 #include <QLineEdit>
+#include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QWheelEvent>
 
 using namespace rankscope;
 using namespace rankscope::workbench;
@@ -32,8 +38,21 @@ private Q_SLOTS:
     void jobFileFillsTheFields();
     void refusalGoesToItsField();
     void listsAndNumbersAreRead();
+    void wheelScrollsThePage();
+    void familyKeepsWhatWasTyped();
+    void typedTrainingSurvivesSuggestions();
+    void unknownFamilyStaysUnknown();
+    void unknownKeysAreListed();
+    void brokenFileIsSaid();
+    void givenDefaultOfAnotherVariantStays();
+    void planCountsAgainstTheBase();
+    void planOfOtherSettingsLooksStale();
+    void refusedModelIsSaidAtItsField();
+    void foldedErrorIsUnfolded();
 
 private:
+    void choose(const char* family);
+    void show();
     static void type(SettingsForm* form, const char* name, const QString& text);
 
     QTemporaryDir m_folder;
@@ -114,7 +133,7 @@ void JobEditorTest::wrongValueIsSaidAtItsField()
     SettingField* rank = m_editor->familyForm()->field(QStringLiteral("rank"));
     QVERIFY(rank->shownError().isEmpty());
     type(m_editor->familyForm(), "rank", QStringLiteral("0"));
-    QVERIFY2(rank->shownError().contains(QStringLiteral("rank")), qPrintable(rank->shownError()));
+    QVERIFY2(rank->shownError().startsWith(QStringLiteral("Rank is 0")), qPrintable(rank->shownError()));
     QVERIFY(!m_editor->problem().isEmpty());
     type(m_editor->familyForm(), "rank", QStringLiteral("many"));
     QVERIFY(!rank->shownError().isEmpty());
@@ -238,6 +257,203 @@ void JobEditorTest::listsAndNumbersAreRead()
     type(&form, "legs", QStringLiteral("4, 6 ,2"));
     QVERIFY(form.valid());
     QCOMPARE(form.values()["legs"].dump(), std::string("[4,6,2]"));
+}
+
+void JobEditorTest::choose(const char* family)
+{
+    m_editor->familyChoice()->setCurrentIndex(
+        m_editor->familyChoice()->findData(QString::fromLatin1(family)));
+}
+
+void JobEditorTest::show()
+{
+    m_editor->resize(1000, 500);
+    m_editor->show();
+    QVERIFY(QTest::qWaitForWindowExposed(m_editor.get()));
+}
+
+void JobEditorTest::wheelScrollsThePage()
+{
+    show();
+    choose("mixlora");
+    auto* page = m_editor->findChild<QScrollArea*>();
+    auto* router =
+        qobject_cast<QComboBox*>(m_editor->familyForm()->field(QStringLiteral("router"))->editor());
+    router->setCurrentIndex(0);
+    for (QComboBox* box : {m_editor->familyChoice(), router, m_editor->modelField()}) {
+        page->verticalScrollBar()->setValue(0);
+        page->ensureWidgetVisible(box);
+        QCoreApplication::processEvents();
+        const int before = box->currentIndex();
+        const int place = page->verticalScrollBar()->value();
+        const QPointF centre = box->rect().center();
+        QWheelEvent turn(centre, box->mapToGlobal(centre), {}, QPoint(0, -120), Qt::NoButton, Qt::NoModifier,
+                         Qt::NoScrollPhase, false);
+        QSpontaneKeyEvent::setSpontaneous(&turn); // as from the window system
+        qApp->notify(box, &turn);
+        QCOMPARE(box->currentIndex(), before);
+        QVERIFY(!box->hasFocus());
+        QVERIFY(page->verticalScrollBar()->value() > place);
+    }
+}
+
+void JobEditorTest::familyKeepsWhatWasTyped()
+{
+    const auto rank = [&] { return m_editor->familyForm()->values()["rank"].get<int>(); };
+    choose("mixlora");
+    type(m_editor->familyForm(), "rank", QStringLiteral("99"));
+    type(m_editor->familyForm(), "experts", QStringLiteral("5"));
+    choose("lora");
+    QCOMPARE(rank(), 99); // the same setting, as the user wanted it
+    type(m_editor->familyForm(), "rank", QStringLiteral("7"));
+    choose("mixlora");
+    QCOMPARE(rank(), 99);
+    QCOMPARE(m_editor->familyForm()->values()["experts"].get<int>(), 5);
+    choose("lora");
+    QCOMPARE(rank(), 7);
+    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"adapter":{"family":"lora"}})"), {}));
+    QVERIFY(rank() != 7); // a job is complete
+    choose("mixlora");
+    QVERIFY(rank() != 99);
+}
+
+void JobEditorTest::typedTrainingSurvivesSuggestions()
+{
+    choose("lora");
+    type(m_editor->trainingForm(), "learningRate", QStringLiteral("0.007"));
+    for (const char* family : {"vblora", "mor", "lora"}) {
+        choose(family);
+        QCOMPARE(m_editor->trainingForm()->values()["learningRate"].get<double>(), 0.007);
+    }
+}
+
+void JobEditorTest::unknownFamilyStaysUnknown()
+{
+    show();
+    QVERIFY(!m_editor->setJobText(QStringLiteral(R"({"adapter":{"family":"nosuch","settings":{"rank":9}}})"),
+                                  {}));
+    QCOMPARE(m_editor->familyChoice()->currentIndex(), -1);
+    QVERIFY2(m_editor->problem().contains(QStringLiteral("nosuch")), qPrintable(m_editor->problem()));
+    m_editor->trainFiles()->addFiles({m_editor->modelField()->currentText()}); // some file that exists
+    m_editor->launch();
+    QVERIFY(m_editor->planPanel()->launchButton()->isEnabled()); // nothing is on its way
+    QVERIFY(m_editor->planPanel()->isStale());
+    QCOMPARE(m_editor->job()["adapter"]["family"].get<std::string>(), std::string("nosuch"));
+    QCOMPARE(m_editor->job()["adapter"]["settings"]["rank"].get<int>(), 9);
+    choose("lora");
+    QVERIFY2(m_editor->problem().isEmpty(), qPrintable(m_editor->problem()));
+    QCOMPARE(m_editor->familyForm()->values()["rank"].get<int>(), 9);
+}
+
+void JobEditorTest::unknownKeysAreListed()
+{
+    show();
+    QVERIFY(m_editor->setJobText(
+        QStringLiteral(
+            R"({"name":5,"speed":1,"data":{"trian":["a"],"train":"x"},"evaluation":{"before":false},
+        "adapter":{"family":"mixlora","settings":{"rnak":4}},"training":{"schedule":"steep","steps":"9"}})"),
+        {}));
+    const QString said = m_editor->fileError()->text();
+    for (const char* part : {"data.trian", "adapter.settings.rnak", "speed", "\"steep\"", "name is 5",
+                             "data.train is \"x\"", "training.steps"})
+        QVERIFY2(said.contains(QString::fromUtf8(part)), qPrintable(said));
+    QVERIFY(!said.contains(QStringLiteral("before")));
+    QCOMPARE(m_editor->job()["evaluation"]["before"].get<bool>(), false);
+    QVERIFY(m_editor->fileError()->isVisible());
+    type(m_editor->familyForm(), "rank", QStringLiteral("4"));
+    QVERIFY(!m_editor->fileError()->text().contains(QStringLiteral("rnak"))); // the user's own word on it
+    QVERIFY(m_editor->fileError()->text().contains(QStringLiteral("trian")));
+}
+
+void JobEditorTest::brokenFileIsSaid()
+{
+    show();
+    QFile file(m_folder.filePath(QStringLiteral("notjson.json")));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("{ \"a\": ");
+    file.close();
+    QVERIFY(!m_editor->openJob(file.fileName()));
+    m_editor->start();
+    QTest::qWait(400); // the plan's turn comes and goes
+    QVERIFY(m_editor->fileError()->isVisible());
+    QVERIFY(m_editor->fileError()->text().startsWith(QStringLiteral("notjson.json: ")));
+    type(m_editor->trainingForm(), "steps", QStringLiteral("8"));
+    QVERIFY(!m_editor->fileError()->isVisible());
+    QVERIFY(!m_editor->openJob(m_folder.filePath(QStringLiteral("missing.json"))));
+    QVERIFY(m_editor->fileError()->text().contains(QStringLiteral("missing.json")));
+}
+
+void JobEditorTest::givenDefaultOfAnotherVariantStays()
+{
+    QVERIFY(m_editor->setJobText(
+        QStringLiteral(R"({"adapter":{"family":"mixlora","settings":{"router":"switch","jitter":0.0}},
+        "training":{"learningRate":0.000123456789012345}})"),
+        {}));
+    QCOMPARE(m_editor->familyForm()->values()["jitter"].get<double>(), 0.0);
+    QCOMPARE(m_editor->familyForm()->values()["routerStd"].get<double>(), 1.0); // not given: the variant's
+    QCOMPARE(m_editor->trainingForm()->values()["learningRate"].get<double>(), 0.000123456789012345);
+    QVERIFY(m_editor->fileError()->text().isEmpty());
+}
+
+void JobEditorTest::planCountsAgainstTheBase()
+{
+    PlanPanel* plan = m_editor->planPanel();
+    plan->showPlan(QStringLiteral(R"({"trainableParameters":10000000,"baseParameters":100000000,
+        "trainablePercent":9.0909,"percentOfBase":10.0})"));
+    QVERIFY2(plan->percentLabel()->text().contains(QStringLiteral("10 % of the base model's 100")),
+             qPrintable(plan->percentLabel()->text()));
+    QVERIFY2(plan->percentLabel()->toolTip().contains(QStringLiteral("9.09 %")),
+             qPrintable(plan->percentLabel()->toolTip()));
+    plan->showPlan(QStringLiteral(R"({"trainableParameters":5000000,"baseParameters":100000000})"));
+    QVERIFY(plan->percentLabel()->text().contains(QStringLiteral("5 % of the base")));
+}
+
+void JobEditorTest::planOfOtherSettingsLooksStale()
+{
+    show();
+    choose("lora");
+    PlanPanel* plan = m_editor->planPanel();
+    plan->showPlan(QStringLiteral(R"({"trainableParameters":10,"baseParameters":100})"));
+    QVERIFY(!plan->isStale());
+    type(m_editor->familyForm(), "rank", QStringLiteral("0"));
+    QTRY_VERIFY(plan->isStale());
+    QCOMPARE(plan->problemLabel()->text(), QStringLiteral("Correct the field Rank"));
+}
+
+void JobEditorTest::refusedModelIsSaidAtItsField()
+{
+    show();
+    const QString model = m_editor->modelField()->currentText();
+    m_editor->showRefusal(QStringLiteral("%1 cannot be read as GGUF: it is too short").arg(model));
+    QVERIFY(m_editor->modelError()->isVisible());
+    QVERIFY(m_editor->modelError()->text().contains(QStringLiteral("too short")));
+    type(m_editor->trainingForm(), "steps", QStringLiteral("8"));
+    QVERIFY(m_editor->modelError()->isVisible()); // still the same model
+    m_editor->modelField()->setEditText(m_folder.path());
+    QVERIFY(!m_editor->modelError()->isVisible());
+    choose("lora");
+    m_editor->showRefusal(QStringLiteral("adapter.settings of lora: rank is 9000, but must be smaller"));
+    QVERIFY(m_editor->familyForm()
+                ->field(QStringLiteral("rank"))
+                ->shownError()
+                .startsWith(QStringLiteral("Rank is 9000")));
+}
+
+void JobEditorTest::foldedErrorIsUnfolded()
+{
+    show();
+    SettingField* beta = m_editor->trainingForm()->field(QStringLiteral("beta1"));
+    QVERIFY(!beta->isVisible());
+    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"training":{"beta1":2}})"), {}));
+    QTRY_VERIFY(beta->isVisible());
+    const auto* page = m_editor->findChild<QScrollArea*>();
+    QTRY_VERIFY(page->viewport()->rect().contains(beta->mapTo(page->viewport(), QPoint(0, 0))));
+    QVERIFY(beta->shownError().startsWith(QStringLiteral("Beta 1 is 2")));
+    page->verticalScrollBar()->setValue(0);
+    m_editor->trainFiles()->addFiles({m_editor->modelField()->currentText()});
+    m_editor->launch();
+    QTRY_VERIFY(page->viewport()->rect().contains(beta->mapTo(page->viewport(), QPoint(0, 0))));
+    QCOMPARE(m_editor->planPanel()->problemLabel()->text(), QStringLiteral("Correct the field Beta 1"));
 }
 
 QTEST_MAIN(JobEditorTest)

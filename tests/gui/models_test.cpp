@@ -2,13 +2,16 @@
 // The views' models against what the sample run is known to hold.
 #include "tests/gui/sample_run.h"
 #include "views/effective_rank/rank_model.h"
+#include "views/export/measure_table.h"
 #include "views/mpo/mpo_model.h"
+#include "views/mpo/tensor_train_diagram.h"
 #include "views/routing/routing_model.h"
 #include "views/training/training_model.h"
 
 #include <QTest>
 
 #include <cmath>
+#include <limits>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -26,6 +29,10 @@ private Q_SLOTS:
     void attentionHasOneExpert();
     void loadIsTheMeanOverTasks();
     void loadByTaskOverChosenLayers();
+    void unknownTaskIsNotAllTasks();
+    void valuesNameTheStepTheyWereMeasuredAt();
+    void operatorsNameStepAndShare();
+    void columnsAreNamedAlike();
     void loraHasNoRouting();
     void tensorTrainShape();
     void operatorsOpenWhereTheyWereMeasured();
@@ -162,6 +169,90 @@ void ModelsTest::loadByTaskOverChosenLayers()
     const float expected = (sampleLoad(2, 1, 5, 200, options) + sampleLoad(3, 1, 5, 200, options)) / 2;
     QVERIFY(std::abs(map.value(1, 5) - expected) < 1e-6F);
     QVERIFY(map.title.contains(QStringLiteral("layers 2, 3")));
+}
+
+void ModelsTest::unknownTaskIsNotAllTasks()
+{
+    RoutingModel model;
+    model.setRun(&m_mixlora);
+    const HeatMap map = model.loadByLayer(200, QStringLiteral("letters"), false);
+    QVERIFY(!map.hasValues());
+    QVERIFY(map.title.contains(QStringLiteral("letters")));
+}
+
+void ModelsTest::valuesNameTheStepTheyWereMeasuredAt()
+{
+    RankModel rank;
+    rank.setRun(&m_mixlora);
+    rank.setExpert(3);
+    QCOMPARE(rank.map(104, false).note, QStringLiteral("measured at step 100, 3 of 7 modules measured"));
+    QVERIFY(rank.reading(4, 6, 104).contains(QStringLiteral("measured at step 100\nexpert 3: ")));
+    rank.setExpert(-1);
+    QCOMPARE(rank.map(100, false).note, QStringLiteral("mean of 1 to 8 of 8 experts"));
+    QVERIFY(rank.reading(4, 6, 100).contains(QStringLiteral("measured at step 100")));
+    RoutingModel routing;
+    routing.setRun(&m_mixlora);
+    QCOMPARE(routing.loadByLayer(200, {}, false).note, QString());
+    QCOMPARE(routing.loadByTask(199, false).note, QStringLiteral("measured at step 190"));
+    QVERIFY(routing.reading(1, 2, 199).contains(QStringLiteral("measured at step 190")));
+    QVERIFY(
+        routing.readingByTask(1, 2, 199).contains(QStringLiteral("expert 1, boolq\nmeasured at step 190")));
+
+    // Experts that take turns say of each when it was measured.
+    record::RunRecord run;
+    run.define({"rank/entropy",
+                "Entropy",
+                "",
+                "",
+                {{"layer", "", {"0", "1"}}, {"module", "", {"up_proj"}}, {"expert", "", {"0", "1"}}}});
+    const float none = std::numeric_limits<float>::quiet_NaN();
+    run.mutableMeasure("rank/entropy")->append(5, std::vector<float>{1, none, none, none});
+    run.mutableMeasure("rank/entropy")->append(8, std::vector<float>{none, 3, none, none});
+    RankModel turns;
+    turns.setRun(&run);
+    QCOMPARE(turns.map(9, false).note, QStringLiteral("measured at steps 5 to 8, 1 of 2 layers measured"));
+    const QString reading = turns.reading(0, 0, 9);
+    QVERIFY2(reading.contains(QStringLiteral("expert 0: 1 (step 5)\nexpert 1: 3 (step 8)")),
+             qPrintable(reading));
+    QCOMPARE(turns.map(6, false).note,
+             QStringLiteral("measured at step 5, 1 of 2 layers measured, mean of 1 of 2 experts"));
+    QCOMPARE(turns.reading(1, 0, 9),
+             QStringLiteral("model.layers.1.mlp.up_proj\nnot measured\nentropy: not measured"));
+}
+
+void ModelsTest::operatorsNameStepAndShare()
+{
+    SampleOptions options;
+    options.family = "opera";
+    const record::RunRecord run = sampleRun(options);
+    MpoModel model;
+    model.setRun(&run);
+    const CurvePlot at = model.spectra(200);
+    QCOMPARE(at.note, QString());
+    QCOMPARE(at.curves[0].label, QStringLiteral("cut 0"));
+    QCOMPARE(at.curves[1].label, QStringLiteral("cut 1 (16 of 192)"));
+    QCOMPARE(model.spectra(47).note, QStringLiteral("measured at step 40"));
+    QCOMPARE(model.train(47).driftStep(), std::int64_t(40));
+    QCOMPARE(model.train(3).driftStep(), std::int64_t(-1));
+    QVERIFY(coreText(model.train(47), 1).contains(QStringLiteral("measured at step 40")));
+}
+
+void ModelsTest::columnsAreNamedAlike()
+{
+    RankModel rank;
+    rank.setRun(&m_mixlora);
+    RoutingModel routing;
+    routing.setRun(&m_mixlora);
+    TrainingModel training;
+    training.setRun(&m_mixlora);
+    QCOMPARE(rank.curveTable().header[3], QStringLiteral("layer 2"));
+    QCOMPARE(rank.mapTable(200).header[1], QStringLiteral("q_proj"));
+    QCOMPARE(routing.table(RoutingModel::Entropy).header[3], QStringLiteral("layer 2 [nats]"));
+    QCOMPARE(tableOf(routing.loadByLayer(200, {}, false)).header[3], QStringLiteral("layer 2"));
+    QCOMPARE(tableOf(routing.loadByTask(200, false)).header[3], QStringLiteral("boolq"));
+    QCOMPARE(training.table(TrainingModel::Memory).header[1], QStringLiteral("train/memory [B]"));
+    QCOMPARE(training.evaluationTable(200).header[3], QStringLiteral("loss before [nats]"));
+    QCOMPARE(routing.table(RoutingModel::Entropy).measure, QStringLiteral("routing/entropy"));
 }
 
 void ModelsTest::loraHasNoRouting()

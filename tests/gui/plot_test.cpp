@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/curve_chart.h"
 #include "views/plot/curve_feed.h"
 #include "views/plot/format.h"
+#include "views/plot/hatch.h"
 #include "views/plot/heat_map.h"
 #include "views/plot/measure_access.h"
 #include "views/plot/min_max_series.h"
+#include "views/plot/plot_chart.h"
 #include "views/plot/ticks.h"
 #include "views/selection/selection.h"
 
+#include <QGraphicsScene>
+#include <QImage>
+#include <QPainter>
 #include <QTest>
 
 #include <cmath>
+#include <functional>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -25,15 +32,25 @@ private Q_SLOTS:
     void ticksAreRound_data();
     void ticksAreRound();
     void exponentOnlyWhereLabelsWouldBeLong();
+    void logarithmicTicks();
+    void legendStaysAboveThePlot();
+    void hatchIsLines();
     void smoothingIsTheBiasCorrectedMean();
     void feedFollowsARewind();
+    void closeUpIsTheRecord();
+    void closeUpOfAMean();
     void bandIsTheQuantiles();
+    void bandNeedsEnoughCurves();
+    void bandHasPointsOnlyWhereMeasured();
+    void closeUpOfABand();
+    void cursorSaysWhenItWasMeasured();
     void positionsByAxisName();
     void latestLooksBackOnlyToTheStep();
     void coloursAtTheEnds();
     void names();
     void numberSets();
     void selectionUndo();
+    void selectionDropsWhatARunLacks();
     void selectionFollowsLive();
 };
 
@@ -134,6 +151,71 @@ void PlotTest::exponentOnlyWhereLabelsWouldBeLong()
     QCOMPARE(powerOfTen(-4), QStringLiteral("10⁻⁴"));
 }
 
+void PlotTest::logarithmicTicks()
+{
+    QCOMPARE(niceLogTicks(21, 95, 5).values, (std::vector<double>{20, 50, 100}));
+    QCOMPARE(niceLogTicks(50, 50, 5).values, (std::vector<double>{50, 100}));
+    QCOMPARE(niceLogTicks(10, 1000, 5).values, (std::vector<double>{10, 20, 50, 100, 200, 500, 1000}));
+    const LogTicks wide = niceLogTicks(3e-8, 7e4, 4); // powers of ten between the ends
+    QCOMPARE(wide.minimum(), 2e-8);
+    QCOMPARE(wide.maximum(), 1e5);
+    QVERIFY(wide.values.size() <= 7);
+    QCOMPARE(LogTicks::label(0.002), QStringLiteral("0.002"));
+}
+
+void PlotTest::legendStaysAboveThePlot()
+{
+    CurvePlot plot;
+    plot.title = QStringLiteral("Spectra at the cuts, step 36");
+    plot.legend = CurveLegend::Categories;
+    for (int i = 0; i < 5; ++i) {
+        Curve curve;
+        curve.label = QStringLiteral("core %1").arg(i);
+        curve.category = i;
+        plot.curves.push_back(curve);
+    }
+    const PlotStyle style = PlotStyle::onPaper(11, false);
+    for (int width = 240; width < 900; width += 7) {
+        QGraphicsScene scene;
+        auto* chart = new PlotChart(false);
+        scene.addItem(chart);
+        chart->resize(width, 300);
+        chart->show(plot, style, {}, {});
+        QImage picture(width, 300, QImage::Format_RGB32);
+        picture.fill(Qt::white);
+        QPainter painter(&picture);
+        scene.render(&painter, QRectF(0, 0, width, 300), QRectF(0, 0, width, 300));
+        painter.end();
+        int lowest = 0;
+        for (int y = 0; y < picture.height(); ++y)
+            for (int x = 0; x < width; ++x)
+                if (picture.pixelColor(x, y).saturation() > 100)
+                    lowest = y;
+        QVERIFY(lowest > 0);
+        QVERIFY2(lowest < chart->headerHeight(), qPrintable(QString::number(width)));
+    }
+}
+
+void PlotTest::hatchIsLines()
+{
+    // The same share of ink at any resolution.
+    const auto ink = [](double scale) {
+        QImage picture(int(60 * scale), int(60 * scale), QImage::Format_RGB32);
+        picture.fill(Qt::white);
+        QPainter painter(&picture);
+        painter.scale(scale, scale);
+        paintHatch(painter, QRectF(0, 0, 60, 60), Qt::black);
+        painter.end();
+        double dark = 0;
+        for (int y = 0; y < picture.height(); ++y)
+            for (int x = 0; x < picture.width(); ++x)
+                dark += 255 - picture.pixelColor(x, y).lightness();
+        return dark / 255 / picture.width() / picture.height();
+    };
+    QVERIFY(ink(1) > 0.08 && ink(1) < 0.3);
+    QVERIFY(std::abs(ink(16) - ink(1)) < 0.05);
+}
+
 namespace
 {
 
@@ -208,6 +290,149 @@ void PlotTest::bandIsTheQuantiles()
     QCOMPARE(plot.band.high.lastY(), 9.0);
 }
 
+void PlotTest::closeUpIsTheRecord()
+{
+    std::vector<float> values;
+    for (int i = 0; i < 50'000; ++i)
+        values.push_back(float(std::sin(i * 1.7)));
+    const auto run = runOf(values);
+    CurvePlot plot = plotOf(2);
+    CurveFeed feed;
+    feed.reset(run.measure("train/loss"), {{0}}, 0.9);
+    feed.pull(plot);
+    QVERIFY(!plot.curves[1].data.isExact());
+    QVERIFY(!plot.curves[1].closeUp(1000, 9000)); // too many to be told apart
+    const auto raw = plot.curves[1].closeUp(20'000, 20'050);
+    QVERIFY(raw.has_value());
+    const auto points = raw->points(0, 100'000, 10'000);
+    QCOMPARE(points.size(), 53); // a point beyond each side
+    for (const QPointF& point : points)
+        QCOMPARE(float(point.y()), values[std::size_t(point.x()) - 1]);
+    double mean = 0;
+    for (int i = 0; i < 20'010; ++i)
+        mean = 0.9 * mean + 0.1 * double(values[std::size_t(i)]);
+    QVERIFY(std::abs(plot.curves[0].closeUp(20'000, 20'050)->nearest(20'010).y() - mean) < 1e-6);
+
+    // The chart takes them, and so does its cursor.
+    PlotChart chart(false);
+    chart.resize(400, 300);
+    chart.show(plot, PlotStyle::onPaper(8, false), std::pair{20'000.0, 20'050.0}, {});
+    QCOMPARE(chart.series(plot, 1).nearest(20'040), QPointF(20'040, double(values[20'039])));
+    chart.show(plot, PlotStyle::onPaper(8, false), {}, {});
+    QCOMPARE(&chart.series(plot, 1), &plot.curves[1].data);
+}
+
+void PlotTest::closeUpOfAMean()
+{
+    // Two positions that take turns: the mean is over the newest of each, also of one from before the range.
+    record::RunRecord run;
+    auto& measure = run.define({"x", "", "", "", {{"expert", "", {"0", "1"}}}});
+    const float none = std::nanf("");
+    for (int step = 1; step <= 6000; ++step)
+        measure.append(step, std::vector<float>{step % 2 == 0 ? float(step) : none, step == 7 ? 100 : none});
+    CurvePlot plot = plotOf(1);
+    CurveFeed feed;
+    feed.reset(&measure, {{0, 1}});
+    feed.pull(plot);
+    const auto close = plot.curves[0].closeUp(5001, 5003);
+    QCOMPARE(close->points(0, 10'000, 10'000), (QList<QPointF>{{5000, 2550}, {5002, 2551}, {5004, 2552}}));
+}
+
+namespace
+{
+
+/// So many layers of a measure; its value at layer l is l, where `measured` says so.
+record::RunRecord layersOf(int layers, int steps, const std::function<bool(int step, int layer)>& measured)
+{
+    record::RunRecord run;
+    std::vector<std::string> labels;
+    for (int layer = 0; layer < layers; ++layer)
+        labels.push_back(std::to_string(layer));
+    auto& measure = run.define({"x", "", "", "", {{"layer", "", labels}}});
+    for (int step = 1; step <= steps; ++step) {
+        std::vector<float> row;
+        for (int layer = 0; layer < layers; ++layer)
+            row.push_back(measured(step, layer) ? float(layer) : std::nanf(""));
+        measure.append(step, row);
+    }
+    return run;
+}
+
+CurvePlot layerPlot(CurveFeed& feed, const record::RunRecord& run)
+{
+    const std::size_t layers = run.measure("x")->info().size();
+    CurvePlot plot = plotOf(layers);
+    plot.showBand = true;
+    plot.curveNoun = QStringLiteral("layer");
+    std::vector<std::vector<std::size_t>> groups;
+    for (std::size_t layer = 0; layer < layers; ++layer)
+        groups.push_back({layer});
+    feed.reset(run.measure("x"), groups, 0, true);
+    feed.pull(plot);
+    return plot;
+}
+
+} // namespace
+
+void PlotTest::bandNeedsEnoughCurves()
+{
+    CurveFeed feed;
+    const auto few = layersOf(30, 5, [](int, int layer) { return layer < 4; });
+    const CurvePlot lines = layerPlot(feed, few);
+    QVERIFY(!lines.bandShown());
+    QVERIFY(lines.isDrawn(lines.curves[2])); // the lines stand in
+    QCOMPARE(lines.fullNote(), QStringLiteral("4 of 30 layers measured"));
+    const auto enough = layersOf(30, 5, [](int, int layer) { return layer < 12; });
+    const CurvePlot band = layerPlot(feed, enough);
+    QVERIFY(band.bandShown());
+    QVERIFY(!band.isDrawn(band.curves[2]));
+    QCOMPARE(band.band.known.lastY(), 12.0);
+    QCOMPARE(band.fullNote(), QStringLiteral("12 of 30 layers measured"));
+}
+
+void PlotTest::bandHasPointsOnlyWhereMeasured()
+{
+    CurveFeed feed;
+    const auto run = layersOf(30, 20, [](int step, int) { return step == 4; });
+    QCOMPARE(layerPlot(feed, run).band.median.points(0, 100, 1000), (QList<QPointF>{{4, 14.5}}));
+    const auto turns = layersOf(30, 20, [](int step, int layer) { return layer % 10 == step % 10; });
+    const CurvePlot plot = layerPlot(feed, turns);
+    QCOMPARE(plot.band.median.firstX(), 4.0); // three layers a step: twelve known at the fourth
+    QCOMPARE(plot.fullNote(), QStringLiteral("each layer's newest value"));
+}
+
+void PlotTest::closeUpOfABand()
+{
+    CurveFeed feed;
+    const auto run = layersOf(12, 9000, [](int step, int layer) { return layer < 11 || step > 8000; });
+    const CurvePlot plot = layerPlot(feed, run);
+    QVERIFY(!plot.band.median.isExact());
+    PlotChart chart(false);
+    chart.resize(400, 300);
+    chart.show(plot, PlotStyle::onPaper(8, false), std::pair{7990.0, 8010.0}, {});
+    QCOMPARE(chart.band(plot).median.count(), std::size_t(23));
+    QCOMPARE(chart.band(plot).median.nearest(8000), QPointF(8000, 5));
+    QCOMPARE(chart.band(plot).median.nearest(8001), QPointF(8001, 5.5));
+}
+
+void PlotTest::cursorSaysWhenItWasMeasured()
+{
+    CurvePlot plot = plotOf(1);
+    plot.xTitle = QStringLiteral("index");
+    plot.note = QStringLiteral("measured at step 6");
+    for (int i = 0; i < 5; ++i)
+        plot.curves[0].data.append(i, 2);
+    CurveChart chart;
+    chart.resize(400, 300);
+    chart.setPlot(&plot);
+    chart.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&chart));
+    QString reading;
+    for (int y = 0; y < 300 && reading.isEmpty(); ++y)
+        reading = chart.readingAt({200, y});
+    QVERIFY2(reading.endsWith(QStringLiteral("\n2\nmeasured at step 6")), qPrintable(reading));
+}
+
 void PlotTest::positionsByAxisName()
 {
     const record::MeasureInfo info{
@@ -223,6 +448,11 @@ void PlotTest::positionsByAxisName()
     QCOMPARE(positionsWhere(info, {{"expert", 1}, {"task", 0}}),
              (std::vector<std::size_t>{1, 3, 5, 7, 9, 11}));
     QVERIFY(positionsWhere(info, {{"layer", 2}}).empty());
+    // An unknown label is nowhere, not everywhere.
+    const record::Measure measure(info);
+    QCOMPARE(axisIndex(&measure, "module", QStringLiteral("c")), 2);
+    QCOMPARE(axisIndex(&measure, "module", QString()), -1);
+    QVERIFY(positionsWhere(info, {{"module", axisIndex(&measure, "module", QStringLiteral("d"))}}).empty());
 }
 
 void PlotTest::latestLooksBackOnlyToTheStep()
@@ -233,10 +463,13 @@ void PlotTest::latestLooksBackOnlyToTheStep()
     measure.append(10, std::vector<float>{1, none});
     measure.append(20, std::vector<float>{none, 5});
     measure.append(30, std::vector<float>{3, none});
-    const auto at = latestOf(measure, {0, 1}, 25);
-    QCOMPARE(at[0], 1.0F);
-    QCOMPARE(at[1], 5.0F);
-    QVERIFY(std::isnan(latestOf(measure, {1}, 15)[0]));
+    const Latest at = latestOf(measure, {0, 1}, 25);
+    QCOMPARE(at.values, (std::vector<float>{1, 5}));
+    QCOMPARE(at.steps, (std::vector<std::int64_t>{10, 20}));
+    QVERIFY(std::isnan(latestOf(measure, {1}, 15).values[0]));
+    QCOMPARE(latestOf(measure, {1}, 15).steps[0], std::int64_t(-1));
+    QCOMPARE(latestAt(&measure, 40).values, (std::vector<float>{3, 5}));
+    QVERIFY(latestAt(nullptr, 40).values.empty());
 }
 
 void PlotTest::coloursAtTheEnds()
@@ -285,6 +518,25 @@ void PlotTest::selectionUndo()
     QCOMPARE(selection.task(), QStringLiteral("boolq"));
     selection.setLayers({4});
     QVERIFY(!selection.canRedo());
+}
+
+void PlotTest::selectionDropsWhatARunLacks()
+{
+    Selection selection;
+    selection.setTask(QStringLiteral("math"));
+    selection.setState(
+        {{3, 20}, {1, 9}, {QStringLiteral("q_proj"), QStringLiteral("w1")}, QStringLiteral("letters")});
+    int changes = 0;
+    connect(&selection, &Selection::changed, this, [&changes] { ++changes; });
+    selection.setSelectable(Selectable{10, 8, {QStringLiteral("q_proj")}, {QStringLiteral("math")}});
+    QCOMPARE(changes, 1);
+    QCOMPARE(selection.state(), (SelectionState{{3}, {1}, {QStringLiteral("q_proj")}, {}}));
+    selection.setTask(QStringLiteral("letters"));
+    QVERIFY(selection.task().isEmpty());
+    selection.undo();
+    QCOMPARE(selection.task(), QStringLiteral("math"));
+    selection.redo();
+    QVERIFY(selection.task().isEmpty());
 }
 
 void PlotTest::selectionFollowsLive()

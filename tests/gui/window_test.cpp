@@ -17,12 +17,15 @@
 #include <QApplication>
 #include <QDir>
 #include <QLineEdit>
+#include <QPointer>
 #include <QSettings>
 #include <QSignalSpy>
 #include <QSlider>
+#include <QTabBar>
 #include <QTemporaryDir>
 #include <QTest>
 #include <QToolButton>
+#include <QToolTip>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -41,6 +44,8 @@ private Q_SLOTS:
     void escapeClearsAndUndoBringsBack();
     void sliderLeavesLiveAndBack();
     void arrowKeysStep();
+    void commandsGoToTheViewThatIsShown();
+    void toolTipsCanBeRead();
     void emptyViewsOfferActions();
     void followsAJournalThatGrows();
     void damagedFileIsSaidNotFatal();
@@ -170,6 +175,58 @@ void WindowTest::arrowKeysStep()
     QVERIFY(m_window->selection()->live());
     QTest::keyClick(map, Qt::Key_3, Qt::ControlModifier);
     QTRY_VERIFY(m_window->view(QStringLiteral("routing"))->isVisible());
+}
+
+void WindowTest::commandsGoToTheViewThatIsShown()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("effective_rank"));
+    m_window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    auto* rank = view<RankView>(QStringLiteral("effective_rank"));
+    auto* routing = m_window->view(QStringLiteral("routing"));
+    rank->heatMap()->setFocus();
+    QCOMPARE(m_window->currentView(), rank);
+    for (auto* tabs : m_window->findChildren<QTabBar*>()) // a click on a tab leaves the focus where it is
+        for (int tab = 0; tab < tabs->count(); ++tab)
+            if (tabs->tabText(tab) == routing->title())
+                tabs->setCurrentIndex(tab);
+    QTRY_VERIFY(routing->isShown());
+    QVERIFY(!rank->isShown());
+    QCOMPARE(m_window->currentView(), routing);
+    m_window->selection()->setStep(60);
+    QVERIFY(!rank->heatMap()->map().title.contains(QStringLiteral("step 60"))); // nobody sees it
+    m_window->showView(QStringLiteral("effective_rank"));
+    QTRY_VERIFY(rank->heatMap()->map().title.contains(QStringLiteral("step 60")));
+    QCOMPARE(m_window->currentView(), rank);
+    m_window->showView(QStringLiteral("training"));
+    QVERIFY(m_window->view(QStringLiteral("training"))->isAncestorOf(m_window->focusWidget()));
+}
+
+void WindowTest::toolTipsCanBeRead()
+{
+    for (const StyleChoice style : {StyleChoice::Light, StyleChoice::Dark, StyleChoice::Light}) {
+        m_window->setStyleChoice(style);
+        QToolTip::showText(m_window->mapToGlobal(QPoint(300, 300)), QStringLiteral("Optimizer step"),
+                           m_window.get());
+        QPointer<QWidget> label;
+        for (QWidget* widget : QApplication::topLevelWidgets())
+            if (widget->inherits("QTipLabel") && widget->isVisible())
+                label = widget;
+        QVERIFY(!label.isNull());
+        const QImage picture = label->grab().toImage();
+        QCOMPARE(picture.pixelColor(4, 4), QApplication::palette().color(QPalette::ToolTipBase));
+        int darkest = 255;
+        int lightest = 0;
+        for (int y = 4; y < picture.height() - 4; ++y)
+            for (int x = 4; x < picture.width() - 4; ++x) {
+                darkest = std::min(darkest, picture.pixelColor(x, y).lightness());
+                lightest = std::max(lightest, picture.pixelColor(x, y).lightness());
+            }
+        QVERIFY2(lightest - darkest > 120, qPrintable(QString::number(lightest - darkest)));
+        QToolTip::hideText();
+        QTRY_VERIFY(label.isNull() || !label->isVisible());
+    }
 }
 
 void WindowTest::emptyViewsOfferActions()

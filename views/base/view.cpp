@@ -3,8 +3,14 @@
 
 #include "views/base/empty_state.h"
 #include "views/plot/curve_chart.h"
+#include "views/plot/format.h"
+#include "views/plot/heat_map_widget.h"
+#include "views/plot/measure_access.h"
 
+#include <QClipboard>
 #include <QEvent>
+#include <QFocusEvent>
+#include <QGuiApplication>
 #include <QMenu>
 #include <QStackedLayout>
 
@@ -13,6 +19,14 @@
 
 namespace rankscope::views
 {
+
+namespace
+{
+bool isOver(const std::string& state)
+{
+    return state == "done" || state == "failed" || state == "stopped";
+}
+} // namespace
 
 View::View(Selection* selection, QWidget* parent)
     : QWidget(parent),
@@ -30,7 +44,7 @@ View::View(Selection* selection, QWidget* parent)
     connect(selection, &Selection::stepChanged, this, [this] {
         if (!hasData())
             return;
-        if (isVisible())
+        if (isShown())
             stepChanged();
         else
             m_stale = true;
@@ -59,13 +73,34 @@ std::size_t View::structure() const
     return value;
 }
 
+void View::limitSelection()
+{
+    if (m_run == nullptr || m_run->measures().empty())
+        return; // a run that is being read says nothing yet
+    const auto& about = m_run->description;
+    Selectable known;
+    known.layers = static_cast<int>(about.layers);
+    for (const std::string& module : about.modules)
+        known.modules << QString::fromStdString(module);
+    for (const std::string& task : about.tasks)
+        known.tasks << QString::fromStdString(task);
+    for (const auto& [name, measure] : m_run->measures()) {
+        known.layers = std::max(known.layers, static_cast<int>(axisLabels(&measure, "layer").size()));
+        known.experts = std::max(known.experts, static_cast<int>(axisLabels(&measure, "expert").size()));
+        known.modules << axisLabels(&measure, "module");
+        known.tasks << axisLabels(&measure, "task");
+    }
+    m_selection->setSelectable(known);
+}
+
 void View::showContentOrEmpty()
 {
     if (m_run != nullptr && hasData()) {
         m_stack->setCurrentIndex(1);
         return;
     }
-    m_empty->setActionsShown(m_run == nullptr);
+    // A run that goes on fills the view by itself.
+    m_empty->setActionsShown(m_run == nullptr || isOver(m_run->state()));
     m_empty->setText(m_emptyTitle,
                      m_notice.isEmpty() ? m_emptyText : m_notice + QStringLiteral("\n\n") + m_emptyText);
     m_stack->setCurrentIndex(0);
@@ -84,6 +119,7 @@ void View::setRun(const record::RunRecord* run)
     m_run = run;
     m_structure = structure();
     m_stale = m_staleAll = false;
+    limitSelection();
     rebuild();
     showContentOrEmpty();
     Q_EMIT definitionChanged();
@@ -95,17 +131,27 @@ void View::recordGrew(bool rewound)
         return;
     const std::size_t now = structure();
     m_staleAll = m_staleAll || rewound || now != m_structure;
+    if (now != m_structure)
+        limitSelection();
     m_structure = now;
     m_stale = true;
     // A hidden view does no work: it catches up when it is shown.
-    if (isVisible())
+    if (isShown())
+        catchUp();
+}
+
+void View::setInFront(bool inFront)
+{
+    m_inFront = inFront;
+    if (isShown())
         catchUp();
 }
 
 void View::showEvent(QShowEvent* event)
 {
     QWidget::showEvent(event);
-    catchUp();
+    if (isShown())
+        catchUp();
 }
 
 void View::catchUp()
@@ -136,6 +182,8 @@ void View::addPanel(QWidget* panel, const QString& key)
     panel->setProperty("figure", key);
     panel->installEventFilter(this);
     panel->setContextMenuPolicy(Qt::CustomContextMenu);
+    if (focusProxy() == nullptr && panel->focusPolicy() != Qt::NoFocus)
+        setFocusProxy(panel); // keys reach the view when it is shown
     connect(panel, &QWidget::customContextMenuRequested, this,
             [this, panel](const QPoint& place) { panelMenu(panel, place); });
 }
@@ -146,6 +194,11 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
     m_current = key;
     auto* menu = new QMenu(this);
     menu->setAttribute(Qt::WA_DeleteOnClose);
+    if (const QString value = valueAt(panel, place); !value.isEmpty()) {
+        menu->addAction(tr("Copy value %1").arg(value), this,
+                        [value] { QGuiApplication::clipboard()->setText(value); });
+        menu->addSeparator();
+    }
     menu->addAction(tr("Export figure…"), this, [this, key] { Q_EMIT exportRequested(key); });
     menu->addAction(tr("Copy figure"), this, [this, key] { Q_EMIT copyFigureRequested(key); });
     menu->addAction(tr("Copy data"), this, [this, key] { Q_EMIT copyDataRequested(key); });
@@ -158,9 +211,24 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
 
 bool View::eventFilter(QObject* watched, QEvent* event)
 {
-    if (event->type() == QEvent::Enter || event->type() == QEvent::FocusIn)
+    // Focus that came because the view was shown is no touch of the user's.
+    const bool focused = event->type() == QEvent::FocusIn &&
+                         static_cast<QFocusEvent*>(event)->reason() != Qt::OtherFocusReason;
+    if (event->type() == QEvent::Enter || focused)
         m_current = watched->property("figure").toString();
     return QWidget::eventFilter(watched, event);
+}
+
+QString View::valueAt(const QWidget* panel, const QPoint& place)
+{
+    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
+        const auto [row, column] = map->cellAt(place);
+        return row < 0 ? QString() : exactNumber(map->map().value(row, column));
+    }
+    if (const auto* chart = qobject_cast<const CurveChart*>(panel))
+        if (const auto point = chart->pointAt(place))
+            return exactNumber(static_cast<float>(point->y()));
+    return {};
 }
 
 void View::connectLayerChart(CurveChart* chart)

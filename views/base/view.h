@@ -52,6 +52,11 @@ public:
     /// everything anew.
     void recordGrew(bool rewound = false);
 
+    /// Whether the user sees the view. Behind the tab of another it still counts as visible to Qt, which only
+    /// moves it off the screen: its dock says so.
+    [[nodiscard]] bool isShown() const { return isVisible() && m_inFront; }
+    void setInFront(bool inFront);
+
     /// What the run is doing or why it ended, said where there is nothing to draw yet.
     void setNotice(const QString& text);
 
@@ -97,9 +102,12 @@ protected:
 
 private:
     [[nodiscard]] std::size_t structure() const;
+    void limitSelection();
     void showContentOrEmpty();
     void catchUp();
     void panelMenu(QWidget* panel, const QPoint& place);
+    /// The exact number under the cursor; empty where there is none.
+    [[nodiscard]] static QString valueAt(const QWidget* panel, const QPoint& place);
 
     const record::RunRecord* m_run = nullptr;
     std::size_t m_structure = 0;
@@ -109,6 +117,7 @@ private:
     QString m_emptyText;
     QString m_notice;
     QString m_current;
+    bool m_inFront = true;
     bool m_stale = false; ///< something came while the view was hidden
     bool m_staleAll = false;
 };

@@ -2,6 +2,7 @@
 #include "views/effective_rank/rank_model.h"
 
 #include "views/export/measure_table.h"
+#include "views/plot/coverage.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
@@ -112,6 +113,7 @@ void RankModel::makeCurves()
         m_curves.unit = QString::fromStdString(m_measure->info().unit);
         m_curves.yTitle = QString::fromStdString(m_measure->info().title) +
                           (m_curves.unit.isEmpty() ? QString() : QStringLiteral(" (%1)").arg(m_curves.unit));
+        m_curves.curveNoun = QStringLiteral("layer");
         m_curves.legend = CurveLegend::Depth;
         m_curves.depthLow = QStringLiteral("layer 0");
         m_curves.depthHigh = QString::number(layers.size() - 1);
@@ -142,6 +144,7 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
     map.emptyText = QStringLiteral("No values at or before this step");
     if (m_measure == nullptr)
         return map;
+    map.measure = m_measureName;
     map.rowTitle = QStringLiteral("layer");
     map.columnTitle = QStringLiteral("module");
     map.rowLabels = axisLabels(m_measure, "layer");
@@ -149,13 +152,16 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
     map.title = QStringLiteral("Layers × modules at step %1%2").arg(step).arg(expertText());
     map.unit = QString::fromStdString(m_measure->info().unit);
     map.valueTitle = QString::fromStdString(m_measure->info().title);
-    const std::vector<float> latest = m_measure->latestAt(step);
+    const Latest latest = latestAt(m_measure, step);
+    Coverage coverage;
     for (int layer = 0; layer < map.rows(); ++layer)
         for (int module = 0; module < map.columns(); ++module) {
-            auto where = positionsWhere(m_measure->info(),
-                                        {{"layer", layer}, {"module", module}, {"expert", m_expert}});
-            map.values.push_back(latest.empty() ? std::nanf("") : measuredMean(latest, where));
+            const auto where = positionsWhere(m_measure->info(),
+                                              {{"layer", layer}, {"module", module}, {"expert", m_expert}});
+            map.values.push_back(measuredMean(latest.values, where));
+            coverage.add(latest, where);
         }
+    map.note = noteOf(map, coverage, step, QStringLiteral("experts"));
     double low = m_range.minimum();
     double high = m_range.maximum();
     if (automatic && map.hasValues()) {
@@ -180,23 +186,35 @@ QString RankModel::reading(int layer, int module, std::int64_t step) const
     if (m_measure == nullptr || layer < 0 || module < 0)
         return {};
     const QString name = modules().value(module);
-    QString lines = modelName(layer, name) + QStringLiteral("\nstep %1\n").arg(step);
     const auto all =
         positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
-    const std::vector<float> values = latestOf(*m_measure, all, step);
+    const Latest latest = latestOf(*m_measure, all, step);
+    Coverage coverage;
+    std::vector<std::size_t> shown;
+    for (std::size_t expert = 0; expert < all.size(); ++expert)
+        if (m_expert < 0 || expert == static_cast<std::size_t>(m_expert))
+            shown.push_back(expert);
+    coverage.add(latest, shown);
+    QString lines = modelName(layer, name) + QLatin1Char('\n') + coverage.when() + QLatin1Char('\n');
     const QString title = QString::fromStdString(m_measure->info().title).toLower();
     const QString unit = QString::fromStdString(m_measure->info().unit);
     const auto measured =
-        std::count_if(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+        std::ranges::count_if(latest.values, [](float value) { return std::isfinite(value); });
     if (m_expert >= 0)
         return lines + QStringLiteral("expert %1: %2")
                            .arg(m_expert)
-                           .arg(formatValue(values[static_cast<std::size_t>(m_expert)], unit));
+                           .arg(formatValue(latest.values[static_cast<std::size_t>(m_expert)], unit));
     if (measured <= 1)
-        return lines + title + QStringLiteral(": ") + formatValue(measuredMean(values), unit);
-    lines += title + QStringLiteral(", mean: ") + formatValue(measuredMean(values), unit);
-    for (std::size_t expert = 0; expert < values.size() && expert < 16; ++expert)
-        lines += QStringLiteral("\nexpert %1: %2").arg(expert).arg(formatValue(values[expert], unit));
+        return lines + title + QStringLiteral(": ") + formatValue(measuredMean(latest.values), unit);
+    const QString share = coverage.share(QStringLiteral("experts"));
+    lines += title +
+             QStringLiteral(", mean%1: ").arg(share.isEmpty() ? share : QStringLiteral(" of ") + share) +
+             formatValue(measuredMean(latest.values), unit);
+    for (std::size_t expert = 0; expert < all.size() && expert < 16; ++expert) {
+        lines += QStringLiteral("\nexpert %1: %2").arg(expert).arg(formatValue(latest.values[expert], unit));
+        if (!coverage.isAt(latest.steps[expert]) && latest.steps[expert] >= 0) // not all from one step
+            lines += QStringLiteral(" (step %1)").arg(latest.steps[expert]);
+    }
     return lines;
 }
 
@@ -205,11 +223,12 @@ CsvTable RankModel::curveTable() const
     CsvTable table;
     if (m_measure == nullptr)
         return table;
+    table.measure = m_measureName;
     table.header << QStringLiteral("step");
     const int module = axisIndex(m_measure, "module", m_module);
     std::vector<std::vector<std::size_t>> groups;
     for (int layer = 0; layer < axisLabels(m_measure, "layer").size(); ++layer) {
-        table.header << QStringLiteral("layer_%1").arg(layer);
+        table.header << columnName(QStringLiteral("layer %1").arg(layer), m_curves.unit);
         groups.push_back(
             positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
     }
@@ -219,11 +238,7 @@ CsvTable RankModel::curveTable() const
 
 CsvTable RankModel::mapTable(std::int64_t step) const
 {
-    const HeatMap heat = map(step, false);
-    CsvTable table;
-    table.header << QStringLiteral("layer") << heat.columnLabels;
-    addMapRows(table, heat);
-    return table;
+    return tableOf(map(step, false));
 }
 
 } // namespace rankscope::views

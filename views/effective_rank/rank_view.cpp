@@ -80,6 +80,8 @@ RankView::RankView(Selection* selection, QWidget* parent)
         m_model.setStyle(static_cast<CurveStyle>(index));
         refreshChart();
     });
+    connect(m_module, &QComboBox::activated, this, [this] { m_followedModule.forget(); });
+    connect(m_expert, &QComboBox::activated, this, [this] { m_followedExpert.forget(); });
     connect(m_auto, &QCheckBox::toggled, this, &RankView::refreshMap);
     connect(m_map, &HeatMapWidget::cellsChosen, this,
             [this](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
@@ -128,6 +130,7 @@ void RankView::rebuild()
     m_model.setRun(run());
     m_model.setSelection(m_selection->state());
     fillControls();
+    followSelection();
     m_chart->fit();
     refreshChart();
     refreshMap();
@@ -152,13 +155,23 @@ void RankView::refreshMap()
     m_map->setMap(m_model.map(m_selection->step(), m_auto->isChecked()));
 }
 
+void RankView::followSelection()
+{
+    std::optional<QString> module;
+    if (m_selection->modules().size() == 1 && m_model.modules().contains(m_selection->modules().first()))
+        module = m_selection->modules().first();
+    m_module->setCurrentText(m_followedModule.next(m_module->currentText(), module));
+    std::optional<int> expert; // its place in the choice
+    if (m_selection->experts().size() == 1 && *m_selection->experts().begin() + 1 < m_expert->count())
+        expert = *m_selection->experts().begin() + 1;
+    const int place = m_followedExpert.next(m_expert->currentIndex(), expert);
+    m_expert->setCurrentIndex(place < m_expert->count() ? place : 0);
+}
+
 void RankView::selectionChanged()
 {
     m_model.setSelection(m_selection->state());
-    if (m_selection->modules().size() == 1 && m_model.modules().contains(m_selection->modules().first()))
-        m_module->setCurrentText(m_selection->modules().first());
-    if (m_selection->experts().size() == 1 && *m_selection->experts().begin() + 1 < m_expert->count())
-        m_expert->setCurrentIndex(*m_selection->experts().begin() + 1);
+    followSelection();
     refreshChart();
     refreshMap();
 }
@@ -176,7 +189,9 @@ void RankView::fit()
 
 QString RankView::definition() const
 {
-    return definitionOf(m_model.info());
+    return m_model.info() == nullptr
+               ? tr("Effective rank: how many directions a layer's update uses, from its singular values.")
+               : definitionOf(m_model.info());
 }
 
 QJsonObject RankView::controls() const
@@ -190,6 +205,8 @@ QJsonObject RankView::controls() const
 
 void RankView::setControls(const QJsonObject& controls)
 {
+    m_followedModule.forget();
+    m_followedExpert.forget();
     const int measure = m_measure->findData(controls.value(QStringLiteral("measure")).toString());
     if (measure >= 0)
         m_measure->setCurrentIndex(measure);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "views/base/following_choice.h"
 #include "views/base/view.h"
 #include "views/effective_rank/rank_model.h"
 
@@ -39,6 +40,8 @@ private:
     void refreshChart();
     void refreshMap();
     void fillControls();
+    /// One chosen module and one chosen expert are what the panels show.
+    void followSelection();
 
     RankModel m_model;
     CurveChart* m_chart;
@@ -48,6 +51,8 @@ private:
     QComboBox* m_expert;
     QComboBox* m_style;
     QCheckBox* m_auto;
+    FollowingChoice<QString> m_followedModule;
+    FollowingChoice<int> m_followedExpert;
 };
 
 } // namespace rankscope::views

@@ -18,6 +18,11 @@ QString quoted(const QString& field)
 
 } // namespace
 
+QString columnName(const QString& name, const QString& unit)
+{
+    return unit.isEmpty() ? name : QStringLiteral("%1 [%2]").arg(name, unit);
+}
+
 QString CsvTable::toCsv() const
 {
     QString text;

@@ -10,7 +10,11 @@
 namespace rankscope::views
 {
 
+/// Header of a column: "layer 3 [nats]"; the name alone for a pure number.
+QString columnName(const QString& name, const QString& unit);
+
 struct CsvTable {
+    QString measure; ///< "rank/entropy": what the numbers are, by its name in the record
     QStringList header;
     std::vector<QStringList> rows;
 

@@ -24,6 +24,7 @@ namespace
 
 constexpr double pointsPerInch = 72;
 const QString descriptionKey = QStringLiteral("Description");
+const QByteArray csvComment = "# ";
 
 QSizeF sizeInPoints(const Figure& figure, const FigurePreset& preset)
 {
@@ -151,8 +152,12 @@ Status exportFigure(const Figure& figure, const QJsonObject& description, const 
     const QByteArray json = compact(complete);
     const PlotStyle style = PlotStyle::onPaper(preset.fontPoints, options.transparent);
     const QSizeF size = sizeInPoints(figure, preset);
-    if (ending == QLatin1String("csv"))
-        return write(file, figure.table().toCsv().toUtf8());
+    if (ending == QLatin1String("csv")) {
+        const CsvTable table = figure.table();
+        complete.insert(QStringLiteral("title"), figure.title);
+        complete.insert(QStringLiteral("measure"), table.measure);
+        return write(file, csvComment + compact(complete) + '\n' + table.toCsv().toUtf8());
+    }
     if (ending == QLatin1String("svg"))
         return write(file, svg(figure, size, style, json));
     if (ending == QLatin1String("pdf"))
@@ -185,6 +190,10 @@ Result<QJsonObject> readFigureDescription(const QString& file)
             if (xml.readNext() == QXmlStreamReader::StartElement && xml.name() == QLatin1String("desc"))
                 return parsed(unescaped(xml.readElementText().toUtf8()), file);
         return parsed({}, file);
+    }
+    if (ending == QLatin1String("csv")) {
+        const QByteArray line = QByteArray::fromStdString(bytes.substr(0, bytes.find('\n')));
+        return parsed(line.startsWith(csvComment) ? line.mid(csvComment.size()) : QByteArray(), file);
     }
     const std::string open = "<rdf:li xml:lang='x-default'>";
     const auto start = bytes.find(open);

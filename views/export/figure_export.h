@@ -38,7 +38,7 @@ Status exportFigure(const Figure& figure, const QJsonObject& description, const 
                     const ExportOptions& options);
 /// The figure as an image, for the clipboard.
 QImage figureImage(const Figure& figure, const ExportOptions& options);
-/// The description saved in a PNG, SVG or PDF.
+/// The description saved in a PNG, SVG or PDF, or in the comment that a CSV starts with.
 Result<QJsonObject> readFigureDescription(const QString& file);
 
 } // namespace rankscope::views

@@ -23,14 +23,20 @@ void addStepRows(CsvTable& table, const record::Measure& measure,
     }
 }
 
-void addMapRows(CsvTable& table, const HeatMap& map)
+CsvTable tableOf(const HeatMap& map)
 {
+    CsvTable table;
+    table.measure = map.measure;
+    table.header << map.rowTitle;
+    for (const QString& label : map.columnLabels)
+        table.header << columnName(placeOn(map.columnTitle, label), map.unit);
     for (int row = 0; row < map.rows(); ++row) {
         QStringList line{map.rowLabels[row]};
         for (int column = 0; column < map.columns(); ++column)
             line << exactNumber(map.value(row, column));
         table.rows.push_back(line);
     }
+    return table;
 }
 
 } // namespace rankscope::views

@@ -15,7 +15,7 @@ namespace rankscope::views
 /// A row for each recorded step: the step, then the mean of what was measured at each group of positions.
 void addStepRows(CsvTable& table, const record::Measure& measure,
                  const std::vector<std::vector<std::size_t>>& groups);
-/// A row for each row of the map: its label, then its cells.
-void addMapRows(CsvTable& table, const HeatMap& map);
+/// A map as it is shown: a row for each of its rows, a column for each of its columns.
+CsvTable tableOf(const HeatMap& map);
 
 } // namespace rankscope::views

@@ -2,11 +2,13 @@
 #include "views/inside/inside_model.h"
 
 #include "views/export/measure_table.h"
+#include "views/plot/coverage.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace rankscope::views
 {
@@ -219,13 +221,10 @@ QString InsideModel::placesText(int drawn, int alsoDrawn) const
         if (axis == drawn || axis == alsoDrawn || known.size() < 2)
             continue;
         const int index = place(axis);
-        bool isNumber = false;
         if (index == mean)
-            averaged << m_axes[axis] + QLatin1Char('s');
-        else if (known[index].toInt(&isNumber); isNumber)
-            text += QStringLiteral(", %1 %2").arg(m_axes[axis], known[index]);
+            averaged << pluralOf(m_axes[axis]);
         else
-            text += QStringLiteral(", ") + known[index];
+            text += QStringLiteral(", ") + placeOn(m_axes[axis], known[index]);
     }
     return averaged.isEmpty() ? text
                               : text + QStringLiteral(", mean over ") + averaged.join(QStringLiteral(", "));
@@ -243,9 +242,7 @@ void InsideModel::makeCurves()
         for (int i = 0; i < count; ++i) {
             groups.push_back(positions(m_curveAxis, i));
             Curve curve;
-            bool isNumber = false;
-            known[i].toInt(&isNumber);
-            curve.label = isNumber ? axisName + QLatin1Char(' ') + known[i] : known[i];
+            curve.label = placeOn(axisName, known[i]);
             curve.name = curve.label + placesText(m_curveAxis, -1);
             if (m_curveAxis < 0)
                 curve.name = titleOf(m_measure->info());
@@ -260,6 +257,7 @@ void InsideModel::makeCurves()
         m_curves.title = QString::fromStdString(info.title) + placesText(m_curveAxis, -1);
         m_curves.unit = QString::fromStdString(info.unit);
         m_curves.yTitle = titleOf(info);
+        m_curves.curveNoun = axisName;
         m_curves.legend = count < 2 ? CurveLegend::None
                           : ordered ? CurveLegend::Depth
                                     : CurveLegend::Categories;
@@ -293,6 +291,15 @@ std::vector<std::size_t> InsideModel::shownRows(std::int64_t step) const
     return rows;
 }
 
+QString InsideModel::averagedAxes(int drawn, int alsoDrawn) const
+{
+    QStringList averaged;
+    for (int axis = 0; axis < m_axes.size(); ++axis)
+        if (axis != drawn && axis != alsoDrawn && labels(axis).size() > 1 && place(axis) == mean)
+            averaged << pluralOf(m_axes[axis]);
+    return averaged.join(QStringLiteral(" × "));
+}
+
 void InsideModel::fillSteps(HeatMap& map, std::int64_t step) const
 {
     std::vector<std::vector<std::size_t>> groups;
@@ -304,6 +311,7 @@ void InsideModel::fillSteps(HeatMap& map, std::int64_t step) const
     map.values.assign(groups.size() * shown.size(), std::numeric_limits<float>::quiet_NaN());
     // A value stands until the next one: measures that take turns leave most places of a row empty.
     std::vector<float> latest(m_measure->info().size(), std::numeric_limits<float>::quiet_NaN());
+    bool stands = false;
     std::size_t next = 0;
     for (std::size_t column = 0; column < shown.size(); ++column) {
         for (; next <= shown[column]; ++next) {
@@ -312,9 +320,16 @@ void InsideModel::fillSteps(HeatMap& map, std::int64_t step) const
                 if (std::isfinite(values[i]))
                     latest[i] = values[i];
         }
-        for (std::size_t row = 0; row < groups.size(); ++row)
+        const auto values = m_measure->row(shown[column]);
+        for (std::size_t row = 0; row < groups.size(); ++row) {
             map.values[row * shown.size() + column] = measuredMean(latest, groups[row]);
+            stands = stands || std::ranges::any_of(groups[row], [&](std::size_t position) {
+                         return std::isfinite(latest[position]) && !std::isfinite(values[position]);
+                     });
+        }
     }
+    if (stands)
+        map.note = QStringLiteral("a value stands until it is measured again");
 }
 
 HeatMap InsideModel::map(std::int64_t step, bool automatic) const
@@ -325,6 +340,7 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
         return map;
     const record::MeasureInfo& info = m_measure->info();
     const QStringList& names = m_axes;
+    map.measure = m_name;
     map.rowTitle = names[m_down];
     map.rowLabels = labels(m_down);
     map.columnTitle = m_across == steps ? QStringLiteral("optimizer step") : names[m_across];
@@ -340,12 +356,15 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
                     placesText(m_down, m_across);
         map.columnLabels = labels(m_across);
         map.selectedColumns = selectedOn(m_across);
-        const std::vector<float> latest = m_measure->latestAt(step);
+        const Latest latest = latestAt(m_measure, step);
+        Coverage coverage;
         for (int row = 0; row < map.rows(); ++row)
-            for (int column = 0; column < map.columns(); ++column)
-                map.values.push_back(latest.empty()
-                                         ? std::nanf("")
-                                         : measuredMean(latest, positions(m_down, row, m_across, column)));
+            for (int column = 0; column < map.columns(); ++column) {
+                const auto where = positions(m_down, row, m_across, column);
+                map.values.push_back(measuredMean(latest.values, where));
+                coverage.add(latest, where);
+            }
+        map.note = noteOf(map, coverage, step, averagedAxes(m_down, m_across));
     }
     double low = m_range.minimum();
     double high = m_range.maximum();
@@ -392,13 +411,21 @@ QString InsideModel::reading(int row, int column, std::int64_t step) const
         lines += QStringLiteral("\n%1: %2")
                      .arg(names[axis], index == mean ? QStringLiteral("mean") : labels(axis).value(index));
     }
+    if (m_across == steps)
+        lines += QStringLiteral("\nstep: %1").arg(at);
     const auto where = m_across == steps ? positions(m_down, row) : positions(m_down, row, m_across, column);
-    const float value = measuredMean(latestOf(*m_measure, where, at));
-    const QString unit = QString::fromStdString(m_measure->info().unit);
-    return lines + QStringLiteral("\nstep: %1\nvalue: %2")
-                       .arg(at)
-                       .arg(std::isfinite(value) ? (exactNumber(value) + QLatin1Char(' ') + unit).trimmed()
-                                                 : formatValue(value));
+    const Latest latest = latestOf(*m_measure, where, at);
+    Coverage coverage;
+    std::vector<std::size_t> all(where.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    coverage.add(latest, all);
+    const float value = measuredMean(latest.values);
+    if (!coverage.any())
+        return lines + QStringLiteral("\nnot measured up to step %1").arg(at);
+    const QString share = coverage.share(averagedAxes(m_down, m_across));
+    return lines + (share.isEmpty() ? share : QStringLiteral("\nmean of ") + share) + QLatin1Char('\n') +
+           coverage.when() + QStringLiteral("\nvalue: ") +
+           (exactNumber(value) + QLatin1Char(' ') + QString::fromStdString(m_measure->info().unit)).trimmed();
 }
 
 CsvTable InsideModel::curveTable() const
@@ -406,11 +433,12 @@ CsvTable InsideModel::curveTable() const
     CsvTable table;
     if (m_measure == nullptr)
         return table;
+    table.measure = m_name;
     table.header << QStringLiteral("step");
     std::vector<std::vector<std::size_t>> groups;
     for (int i = 0; i < static_cast<int>(m_curves.curves.size()); ++i) {
         const QString label = m_curves.curves[static_cast<std::size_t>(i)].label;
-        table.header << (label.isEmpty() ? m_name : label);
+        table.header << columnName(label.isEmpty() ? m_name : label, m_curves.unit);
         groups.push_back(positions(m_curveAxis, i));
     }
     addStepRows(table, *m_measure, groups);
@@ -419,13 +447,7 @@ CsvTable InsideModel::curveTable() const
 
 CsvTable InsideModel::mapTable(std::int64_t step) const
 {
-    const HeatMap heat = map(step, true);
-    CsvTable table;
-    table.header << heat.rowTitle;
-    for (const QString& label : heat.columnLabels)
-        table.header << heat.columnTitle + QLatin1Char(' ') + label;
-    addMapRows(table, heat);
-    return table;
+    return tableOf(map(step, true));
 }
 
 } // namespace rankscope::views

@@ -78,6 +78,8 @@ private:
     [[nodiscard]] std::set<int> selectedOn(int axis) const;
     /// What the axes that a panel does not draw are at: ", down_proj, mean over experts".
     [[nodiscard]] QString placesText(int drawn, int alsoDrawn) const;
+    /// "experts", "layers × experts": the axes that a panel's values are the mean over.
+    [[nodiscard]] QString averagedAxes(int drawn, int alsoDrawn) const;
     [[nodiscard]] std::vector<std::size_t> positions(int axis, int index, int otherAxis = -1,
                                                      int otherIndex = mean) const;
     [[nodiscard]] std::vector<std::size_t> shownRows(std::int64_t step) const;

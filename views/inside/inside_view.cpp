@@ -62,9 +62,8 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
     m_placeLayout->setContentsMargins(8, 0, 8, 4);
     m_placeLayout->setSpacing(8);
     m_auto = new QCheckBox(tr("Auto scale"), m_placeRow);
-    m_auto->setChecked(true);
     m_auto->setToolTip(tr(
-        "Fits the map's scale to what is shown (default). Off: one scale for all values of the run, so that "
+        "Fits the map's scale to what is shown. Off (default): one scale for all values of the run, so that "
         "steps compare."));
     m_placeLayout->addWidget(m_auto);
     m_placeLayout->addStretch(1);
@@ -215,6 +214,8 @@ void InsideView::fillAxes()
             m_placeLayout->insertWidget(2 * axis, caption);
             m_placeLayout->insertWidget(2 * axis + 1, choice);
             m_places << choice;
+            connect(choice, &QComboBox::activated, this,
+                    [this, axis] { m_followed.remove(m_model.axes()[axis]); });
             connect(choice, &QComboBox::currentIndexChanged, this, [this, axis](int index) {
                 m_model.setPlace(axis, index - 1);
                 refreshChart();
@@ -261,7 +262,7 @@ void InsideView::chooseMeasure(const QString& name)
 void InsideView::rebuild()
 {
     m_model.setRun(run());
-    m_model.setSelection(m_selection->state());
+    followSelection();
     fillMeasures();
     fillAxes();
     m_chart->fit();
@@ -288,27 +289,33 @@ void InsideView::refreshMap()
     m_map->setMap(m_model.map(m_selection->step(), m_auto->isChecked()));
 }
 
-void InsideView::selectionChanged()
+void InsideView::followSelection()
 {
     // One chosen layer, module, expert or task is also the place where the panels look.
     const SelectionState& state = m_selection->state();
-    const auto follow = [this](const char* name, int index) {
-        const int axis = m_model.axis(QString::fromLatin1(name));
-        if (axis >= 0 && index >= 0 && index < m_model.labels(axis).size() && m_model.place(axis) != index)
-            m_model.setPlace(axis, index);
+    const auto follow = [this](const QString& name, const QString& label) {
+        const int axis = m_model.axis(name);
+        if (axis < 0)
+            return;
+        const auto known = static_cast<int>(m_model.labels(axis).indexOf(label));
+        const int place =
+            m_followed[name].next(m_model.place(axis), known < 0 ? std::nullopt : std::optional<int>(known));
+        if (place != m_model.place(axis))
+            m_model.setPlace(axis, place);
     };
-    if (state.layers.size() == 1)
-        follow("layer", *state.layers.begin());
-    if (state.experts.size() == 1)
-        follow("expert", *state.experts.begin());
-    if (state.modules.size() == 1)
-        follow("module",
-               static_cast<int>(
-                   m_model.labels(m_model.axis(QStringLiteral("module"))).indexOf(state.modules.first())));
-    if (!state.task.isEmpty())
-        follow("task",
-               static_cast<int>(m_model.labels(m_model.axis(QStringLiteral("task"))).indexOf(state.task)));
+    const auto only = [](const std::set<int>& numbers) {
+        return numbers.size() == 1 ? QString::number(*numbers.begin()) : QString();
+    };
+    follow(QStringLiteral("layer"), only(state.layers));
+    follow(QStringLiteral("expert"), only(state.experts));
+    follow(QStringLiteral("module"), state.modules.size() == 1 ? state.modules.first() : QString());
+    follow(QStringLiteral("task"), state.task);
     m_model.setSelection(state);
+}
+
+void InsideView::selectionChanged()
+{
+    followSelection();
     fillAxes();
     refreshChart();
     refreshMap();
@@ -327,7 +334,8 @@ void InsideView::fit()
 
 QString InsideView::definition() const
 {
-    return definitionOf(m_model.info());
+    return m_model.info() == nullptr ? tr("Every measure of a run by its own axes.")
+                                     : definitionOf(m_model.info());
 }
 
 QJsonObject InsideView::controls() const
@@ -363,7 +371,8 @@ void InsideView::setControls(const QJsonObject& controls)
     for (int axis = 0; axis < m_model.axes().size(); ++axis)
         if (places.contains(m_model.axes()[axis]))
             m_model.setPlace(axis, places.value(m_model.axes()[axis]).toInt(InsideModel::mean));
-    m_auto->setChecked(controls.value(QStringLiteral("autoScale")).toBool(true));
+    m_followed.clear();
+    m_auto->setChecked(controls.value(QStringLiteral("autoScale")).toBool());
     fillAxes();
     refreshChart();
     refreshMap();

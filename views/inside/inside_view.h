@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "views/base/following_choice.h"
 #include "views/base/view.h"
 #include "views/inside/inside_model.h"
 
@@ -41,6 +42,7 @@ protected:
 private:
     enum Panels { Both, MapOnly, CurvesOnly };
 
+    void followSelection();
     void chooseMeasure(const QString& name);
     void fillMeasures();
     void fillAxes();
@@ -61,8 +63,9 @@ private:
     QCheckBox* m_auto;
     QWidget* m_placeRow;
     QHBoxLayout* m_placeLayout;
-    QList<QComboBox*> m_places; ///< one for each axis of the measure
-    QStringList m_shownAxes;    ///< that m_places were made for
+    QList<QComboBox*> m_places;                      ///< one for each axis of the measure
+    QStringList m_shownAxes;                         ///< that m_places were made for
+    QHash<QString, FollowingChoice<int>> m_followed; ///< places, by the axis's name
 };
 
 } // namespace rankscope::views

@@ -2,11 +2,13 @@
 #include "views/mpo/mpo_model.h"
 
 #include "views/export/measure_table.h"
+#include "views/plot/coverage.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace rankscope::views
 {
@@ -39,7 +41,7 @@ bool MpoModel::settle()
 {
     if (m_chosen || m_drift == nullptr || m_drift->empty())
         return false;
-    const std::vector<float> latest = m_drift->latestAt(anyStep);
+    const std::vector<float> latest = latestAt(m_drift, anyStep).values;
     const auto measured = [&](std::size_t position) { return std::isfinite(latest[position]); };
     if (std::ranges::any_of(positions(m_drift, "core", -1), measured))
         return false;
@@ -85,7 +87,7 @@ QStringList MpoModel::modules() const
     const QStringList all = axisLabels(m_bonds, "module");
     for (int module = 0; module < all.size(); ++module) {
         const auto where = positionsWhere(m_bonds->info(), {{"module", module}});
-        const auto dimensions = latestOf(*m_bonds, where, anyStep);
+        const auto dimensions = latestOf(*m_bonds, where, anyStep).values;
         if (std::any_of(dimensions.begin(), dimensions.end(), [](float d) { return std::isfinite(d); }))
             found << all[module];
     }
@@ -112,11 +114,15 @@ std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, con
                                             {axis, index}});
 }
 
+Latest MpoModel::latest(const record::Measure* measure, const char* axis, int index, std::int64_t step) const
+{
+    return measure == nullptr ? Latest() : latestOf(*measure, positions(measure, axis, index), step);
+}
+
 std::vector<float> MpoModel::values(const record::Measure* measure, const char* axis, int index,
                                     std::int64_t step) const
 {
-    return measure == nullptr ? std::vector<float>()
-                              : latestOf(*measure, positions(measure, axis, index), step);
+    return latest(measure, axis, index, step).values;
 }
 
 TensorTrain MpoModel::train(std::int64_t step) const
@@ -136,14 +142,16 @@ TensorTrain MpoModel::train(std::int64_t step) const
                              static_cast<int>(shape[2]),
                              static_cast<int>(shape[3]),
                              0,
-                             std::numeric_limits<float>::quiet_NaN()};
+                             std::numeric_limits<float>::quiet_NaN(),
+                             -1};
         const std::vector<float> size = values(m_sizes, "core", c, anyStep);
         core.elements = !size.empty() && std::isfinite(size[0])
                             ? size[0]
                             : static_cast<double>(shape[0]) * shape[1] * shape[2] * shape[3];
-        const std::vector<float> drift = values(m_drift, "core", c, step);
-        if (!drift.empty())
-            core.drift = drift[0];
+        if (const Latest drift = latest(m_drift, "core", c, step); !drift.values.empty()) {
+            core.drift = drift.values[0];
+            core.driftStep = drift.steps[0];
+        }
         train.cores.push_back(core);
     }
     return train;
@@ -160,16 +168,27 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
     plot.emptyText =
         QStringLiteral("No spectrum of %1 has been measured at or before this step").arg(placeName());
     const QStringList cuts = axisLabels(m_spectrum, "cut");
+    Coverage coverage;
     for (int cut = 0; cut < cuts.size(); ++cut) {
         Curve curve;
         curve.label = QStringLiteral("cut %1").arg(cut);
-        curve.name = placeName() + QStringLiteral(", cut %1").arg(cut);
         curve.category = cut;
-        const std::vector<float> singular = values(m_spectrum, "cut", cut, step);
-        for (std::size_t i = 0; i < singular.size(); ++i)
-            curve.data.append(static_cast<double>(i), singular[i]);
+        const Latest singular = latest(m_spectrum, "cut", cut, step);
+        std::vector<std::size_t> all(singular.values.size());
+        std::iota(all.begin(), all.end(), std::size_t{0});
+        coverage.add(singular, all);
+        for (std::size_t i = 0; i < all.size(); ++i)
+            curve.data.append(static_cast<double>(i), singular.values[i]);
+        // A cut has as many singular values as its bond; only the largest are recorded.
+        const std::vector<float> bond = values(m_bonds, "cut", cut, anyStep);
+        const auto shown = static_cast<double>(curve.data.count());
+        if (shown > 0 && !bond.empty() && shown < bond[0])
+            curve.label += QStringLiteral(" (%1 of %2)").arg(shown).arg(bond[0]);
+        curve.name = placeName() + QStringLiteral(", ") + curve.label;
         plot.curves.push_back(std::move(curve));
     }
+    if (coverage.any() && !coverage.isAt(step))
+        plot.note = coverage.when();
     return plot;
 }
 
@@ -180,6 +199,7 @@ void MpoModel::makeDrift()
     m_driftPlot.yTitle = QStringLiteral("drift (%)");
     m_driftPlot.yFactor = 100;
     m_driftPlot.fromZero = true;
+    m_driftPlot.curveNoun = QStringLiteral("core");
     m_driftPlot.legend = CurveLegend::Categories;
     m_driftPlot.emptyText = QStringLiteral("No drift of %1 has been measured yet").arg(placeName());
     std::vector<std::vector<std::size_t>> groups;
@@ -205,16 +225,19 @@ bool MpoModel::append()
 CsvTable MpoModel::trainTable(std::int64_t step) const
 {
     CsvTable table;
-    table.header = {QStringLiteral("core"),       QStringLiteral("left_bond"),  QStringLiteral("row_leg"),
-                    QStringLiteral("column_leg"), QStringLiteral("right_bond"), QStringLiteral("elements"),
-                    QStringLiteral("drift")};
+    table.measure = QStringLiteral("mpo/core_shape, mpo/core_size, mpo/core_drift");
+    table.header = {QStringLiteral("core"),       QStringLiteral("left bond"),
+                    QStringLiteral("row leg"),    QStringLiteral("column leg"),
+                    QStringLiteral("right bond"), QStringLiteral("elements"),
+                    QStringLiteral("drift"),      QStringLiteral("drift measured at step")};
     const TensorTrain shown = train(step);
     for (std::size_t c = 0; c < shown.cores.size(); ++c) {
         const TensorTrainCore& core = shown.cores[c];
         table.rows.push_back({QString::number(c), QString::number(core.leftBond),
                               QString::number(core.rowLeg), QString::number(core.columnLeg),
                               QString::number(core.rightBond), QString::number(core.elements, 'f', 0),
-                              exactNumber(core.drift)});
+                              exactNumber(core.drift),
+                              core.driftStep < 0 ? QString() : QString::number(core.driftStep)});
     }
     return table;
 }
@@ -222,11 +245,15 @@ CsvTable MpoModel::trainTable(std::int64_t step) const
 CsvTable MpoModel::spectraTable(std::int64_t step) const
 {
     CsvTable table;
+    if (m_spectrum == nullptr)
+        return table;
+    table.measure = QString::fromStdString(m_spectrum->info().name);
     table.header << QStringLiteral("index");
     const QStringList cuts = axisLabels(m_spectrum, "cut");
     std::vector<std::vector<float>> columns;
     for (int cut = 0; cut < cuts.size(); ++cut) {
-        table.header << QStringLiteral("cut_%1").arg(cut);
+        table.header << columnName(QStringLiteral("cut %1").arg(cut),
+                                   QString::fromStdString(m_spectrum->info().unit));
         columns.push_back(values(m_spectrum, "cut", cut, step));
     }
     for (std::size_t i = 0; !columns.empty() && i < columns.front().size(); ++i) {
@@ -243,10 +270,12 @@ CsvTable MpoModel::driftTable() const
     CsvTable table;
     if (m_drift == nullptr)
         return table;
+    table.measure = QString::fromStdString(m_drift->info().name);
     table.header << QStringLiteral("step");
     std::vector<std::vector<std::size_t>> where;
     for (int core = 0; core < axisLabels(m_drift, "core").size(); ++core) {
-        table.header << QStringLiteral("core_%1").arg(core);
+        table.header << columnName(QStringLiteral("core %1").arg(core),
+                                   QString::fromStdString(m_drift->info().unit));
         where.push_back({positions(m_drift, "core", core).front()});
     }
     addStepRows(table, *m_drift, where);

@@ -49,6 +49,8 @@ private:
     void makeDrift();
     [[nodiscard]] std::vector<std::size_t> positions(const record::Measure* measure, const char* axis,
                                                      int index) const;
+    [[nodiscard]] Latest latest(const record::Measure* measure, const char* axis, int index,
+                                std::int64_t step) const;
     [[nodiscard]] std::vector<float> values(const record::Measure* measure, const char* axis, int index,
                                             std::int64_t step) const;
 

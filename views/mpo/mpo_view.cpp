@@ -127,20 +127,17 @@ void MpoView::fillControls()
 
 void MpoView::takeSelection()
 {
-    int layer = m_model.layer();
-    int expert = m_model.expert();
-    QString module = m_model.module();
-    if (!m_selection->layers().empty())
-        layer = *m_selection->layers().begin();
-    if (!m_selection->experts().empty())
-        expert = *m_selection->experts().begin();
+    const auto first = [](const std::set<int>& chosen) {
+        return chosen.empty() ? std::nullopt : std::optional<int>(*chosen.begin());
+    };
+    std::optional<QString> module;
     const QStringList known = m_model.modules();
     for (const QString& chosen : m_selection->modules())
-        if (known.contains(chosen)) {
+        if (!module && known.contains(chosen))
             module = chosen;
-            break;
-        }
-    m_model.setPlace(layer, module, expert);
+    const int layer = m_followedLayer.next(m_model.layer(), first(m_selection->layers()));
+    const int expert = m_followedExpert.next(m_model.expert(), first(m_selection->experts()));
+    m_model.setPlace(layer, m_followedModule.next(m_model.module(), module), expert);
 }
 
 void MpoView::choosePlace()
@@ -234,11 +231,9 @@ void MpoView::fit()
 QString MpoView::definition() const
 {
     const record::MeasureInfo* info = m_model.info();
-    return info == nullptr
-               ? QString()
-               : tr("Matrix product operator: W as a chain of cores [left bond, row leg, column leg, right "
-                    "bond]. ") +
-                     definitionOf(info);
+    return tr("Matrix product operator: W as a chain of cores [left bond, row leg, column leg, right "
+              "bond]. ") +
+           definitionOf(info);
 }
 
 QJsonObject MpoView::controls() const
@@ -253,6 +248,9 @@ void MpoView::setControls(const QJsonObject& controls)
 {
     if (m_scene != nullptr)
         m_flatSwitch->setChecked(controls.value(QStringLiteral("flat")).toBool());
+    m_followedLayer.forget();
+    m_followedExpert.forget();
+    m_followedModule.forget();
     const QString module = controls.value(QStringLiteral("module")).toString();
     m_model.setPlace(controls.value(QStringLiteral("layer")).toInt(),
                      m_model.modules().contains(module) ? module : m_model.module(),

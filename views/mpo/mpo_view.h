@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "views/base/following_choice.h"
 #include "views/base/view.h"
 #include "views/mpo/mpo_model.h"
 
@@ -59,6 +60,9 @@ private:
     QComboBox* m_module;
     QComboBox* m_expert;
     QCheckBox* m_flatSwitch;
+    FollowingChoice<int> m_followedLayer;
+    FollowingChoice<int> m_followedExpert;
+    FollowingChoice<QString> m_followedModule;
     bool m_cameraSet = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <QString>
 
+#include <cstdint>
 #include <vector>
 
 namespace rankscope::views
@@ -12,7 +13,8 @@ namespace rankscope::views
 struct TensorTrainCore {
     int leftBond = 1, rowLeg = 1, columnLeg = 1, rightBond = 1;
     double elements = 0;
-    float drift = 0; ///< relative change since the start; NaN: not measured
+    float drift = 0;             ///< relative change since the start; NaN: not measured
+    std::int64_t driftStep = -1; ///< that it was measured at
 };
 
 struct TensorTrain {
@@ -20,6 +22,8 @@ struct TensorTrain {
     std::vector<TensorTrainCore> cores;
     double largestDrift = 0; ///< of the scale: the whole run's largest
     [[nodiscard]] bool empty() const { return cores.empty(); }
+    /// That the drift was measured at: one for all cores, which are measured together; -1 for none.
+    [[nodiscard]] std::int64_t driftStep() const { return empty() ? -1 : cores.front().driftStep; }
 };
 
 /// Side of a core's box and radius of a bond's tube, in units of the distance between cores: logarithms of

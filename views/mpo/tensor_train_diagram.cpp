@@ -38,8 +38,9 @@ QString coreText(const TensorTrain& train, std::size_t core)
         .arg(c.columnLeg)
         .arg(c.rightBond)
         .arg(c.elements, 0, 'f', 0)
-        .arg(std::isfinite(c.drift) ? QString::number(c.drift * 100, 'f', 2) + QStringLiteral(" %")
-                                    : QStringLiteral("not measured"));
+        .arg(std::isfinite(c.drift)
+                 ? QStringLiteral("%1 %, measured at step %2").arg(c.drift * 100, 0, 'f', 2).arg(c.driftStep)
+                 : QStringLiteral("not measured"));
 }
 
 namespace
@@ -50,15 +51,22 @@ double paintDriftScale(QPainter& painter, const QPointF& place, double rampWidth
                        const PlotStyle& style)
 {
     const QFontMetricsF metrics(style.font);
+    painter.setFont(style.font);
+    painter.setPen(style.muted);
+    if (!train.empty() && train.driftStep() < 0) {
+        const QString none = QStringLiteral("drift not measured up to this step");
+        painter.drawText(place, none);
+        return metrics.horizontalAdvance(none);
+    }
     const QString low = QStringLiteral("drift 0 %");
-    const QString high = QString::number(train.largestDrift * 100, 'g', 3) + QStringLiteral(" %");
+    QString high = QString::number(train.largestDrift * 100, 'g', 3) + QStringLiteral(" %");
+    if (train.driftStep() >= 0)
+        high += QStringLiteral(", measured at step %1").arg(train.driftStep());
     const QRectF bar(place.x() + metrics.horizontalAdvance(low) + 6, place.y() - metrics.ascent() * 0.75,
                      rampWidth, metrics.ascent() * 0.75);
     QLinearGradient ramp(bar.topLeft(), bar.topRight());
     for (int i = 0; i <= 8; ++i)
         ramp.setColorAt(i / 8.0, colourAt(ColourMap::Viridis, i / 8.0));
-    painter.setFont(style.font);
-    painter.setPen(style.muted);
     painter.drawText(place, low);
     painter.fillRect(bar, ramp);
     painter.drawText(QPointF(bar.right() + 6, place.y()), high);

@@ -3,6 +3,7 @@
 
 #include "views/plot/colour_map.h"
 #include "views/plot/format.h"
+#include "views/plot/hatch.h"
 #include "views/plot/ticks.h"
 
 #include <QFontMetricsF>
@@ -132,8 +133,8 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
                 painter.fillRect(QRectF(x, geometry.plot.bottom() - height, geometry.barWidth * 0.92, height),
                                  fill(s));
             } else {
-                painter.fillRect(QRectF(x, geometry.plot.bottom() - 8, geometry.barWidth * 0.92, 8),
-                                 QBrush(style.muted, Qt::BDiagPattern));
+                paintHatch(painter, QRectF(x, geometry.plot.bottom() - 8, geometry.barWidth * 0.92, 8),
+                           style.muted);
             }
         }
         const bool chosen = group == plot.selectedGroup;

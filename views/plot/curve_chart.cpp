@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/plot/curve_chart.h"
 
+#include "views/plot/coverage.h"
 #include "views/plot/format.h"
 #include "views/plot/plot_chart.h"
 
@@ -40,10 +41,7 @@ void CurveChart::setPlot(const CurvePlot* plot)
 
 void CurveChart::setMarker(std::optional<double> step)
 {
-    if (m_marker == step)
-        return;
     m_marker = step;
-    refresh();
 }
 
 void CurveChart::refresh()
@@ -71,9 +69,9 @@ int CurveChart::curveAt(const QPoint& place) const
     double bestDistance = 40;
     for (std::size_t i = 0; i < m_plot->curves.size(); ++i) {
         const Curve& curve = m_plot->curves[i];
-        if (curve.data.empty() || (m_plot->showBand && !m_plot->emphasised.contains(curve.key)))
+        if (curve.data.empty() || !m_plot->isDrawn(curve))
             continue;
-        const QPointF point = curve.data.nearest(x);
+        const QPointF point = m_chart->series(*m_plot, i).nearest(x);
         if (m_plot->logarithmic && point.y() <= 0)
             continue;
         const QPointF at = m_chart->toChart(point.x(), point.y());
@@ -88,31 +86,48 @@ int CurveChart::curveAt(const QPoint& place) const
     return best;
 }
 
+std::optional<QPointF> CurveChart::pointAt(const QPoint& place) const
+{
+    const int index = curveAt(place);
+    if (index < 0)
+        return std::nullopt;
+    return m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(m_chart->xAt(place));
+}
+
+QString CurveChart::bandReadingAt(const QPoint& place) const
+{
+    if (m_plot == nullptr || !m_plot->bandShown() || !m_chart->plotArea().contains(place))
+        return {};
+    const CurveBand& band = m_chart->band(*m_plot);
+    const double x = m_chart->xAt(place);
+    const QPointF median = band.median.nearest(x);
+    return QStringLiteral("step %1\nmedian %2\n10-90 %: %3 to %4\n%5 of %6 %7 measured")
+        .arg(median.x(), 0, 'f', 0)
+        .arg(formatValue(median.y(), m_plot->unit), formatValue(band.low.nearest(x).y(), m_plot->unit),
+             formatValue(band.high.nearest(x).y(), m_plot->unit))
+        .arg(band.known.nearest(x).y(), 0, 'f', 0)
+        .arg(m_plot->curves.size())
+        .arg(pluralOf(m_plot->curveNoun.isEmpty() ? QStringLiteral("curve") : m_plot->curveNoun));
+}
+
 QString CurveChart::readingAt(const QPoint& place) const
 {
     const int index = curveAt(place);
-    if (index < 0) {
-        if (m_plot != nullptr && m_plot->showBand && m_chart->plotArea().contains(place) &&
-            !m_plot->band.median.empty()) {
-            const double x = m_chart->xAt(place);
-            const QPointF median = m_plot->band.median.nearest(x);
-            return QStringLiteral("step %1\nmedian %2\n10-90 %: %3 to %4")
-                .arg(median.x(), 0, 'f', 0)
-                .arg(formatValue(median.y(), m_plot->unit),
-                     formatValue(m_plot->band.low.nearest(x).y(), m_plot->unit),
-                     formatValue(m_plot->band.high.nearest(x).y(), m_plot->unit));
-        }
-        return {};
-    }
+    if (index < 0)
+        return bandReadingAt(place);
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
-    const QPointF point = curve.data.nearest(m_chart->xAt(place));
+    const QPointF point =
+        m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(m_chart->xAt(place));
     const QString name = curve.name.isEmpty() ? curve.label : curve.name;
     const QString where =
         m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
-    return QStringLiteral("%1\n%2 %3\n%4")
-        .arg(name.isEmpty() ? m_plot->title : name, where)
-        .arg(point.x(), 0, 'f', 0)
-        .arg(formatValue(point.y(), m_plot->unit));
+    QString lines = QStringLiteral("%1\n%2 %3\n%4")
+                        .arg(name.isEmpty() ? m_plot->title : name, where)
+                        .arg(point.x(), 0, 'f', 0)
+                        .arg(formatValue(point.y(), m_plot->unit));
+    if (!m_plot->note.isEmpty()) // of one step, which is not on the axis
+        lines += QLatin1Char('\n') + m_plot->note;
+    return lines;
 }
 
 void CurveChart::changeEvent(QEvent* event)
@@ -235,7 +250,7 @@ void CurveChart::drawForeground(QPainter* painter, const QRectF& /*rect*/)
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(m_hoverCurve)];
     if (curve.data.empty())
         return;
-    const QPointF point = curve.data.nearest(m_hoverX);
+    const QPointF point = m_chart->series(*m_plot, static_cast<std::size_t>(m_hoverCurve)).nearest(m_hoverX);
     painter->setPen(QPen(style.background, 1.5));
     painter->setBrush(PlotChart::colourOf(curve, style));
     painter->drawEllipse(m_chart->toChart(point.x(), point.y()), 4, 4);

@@ -25,6 +25,7 @@ public:
 
     /// The plot is the model's own and must outlive the widget; call refresh() after each change of it.
     void setPlot(const CurvePlot* plot);
+    /// Shown by the next refresh().
     void setMarker(std::optional<double> step);
     void refresh();
     /// Shows everything again after a zoom.
@@ -34,6 +35,8 @@ public:
     [[nodiscard]] std::optional<double> marker() const { return m_marker; }
     /// Index of the drawn curve nearest to a place in the widget, or -1.
     [[nodiscard]] int curveAt(const QPoint& place) const;
+    /// The point of that curve nearest to the place.
+    [[nodiscard]] std::optional<QPointF> pointAt(const QPoint& place) const;
     /// What the cursor reads there: one line, or nothing.
     [[nodiscard]] QString readingAt(const QPoint& place) const;
 
@@ -59,6 +62,8 @@ protected:
     void drawForeground(QPainter* painter, const QRectF& rect) override;
 
 private:
+    [[nodiscard]] QString bandReadingAt(const QPoint& place) const;
+
     PlotChart* m_chart;
     const CurvePlot* m_plot = nullptr;
     std::optional<std::pair<double, double>> m_zoom;

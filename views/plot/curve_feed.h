@@ -23,8 +23,6 @@ public:
     [[nodiscard]] const record::Measure* measure() const { return m_measure; }
 
 private:
-    void appendBand(CurvePlot& plot, double step);
-
     const record::Measure* m_measure = nullptr;
     std::vector<std::vector<std::size_t>> m_groups;
     double m_smoothing = 0;

@@ -6,6 +6,8 @@
 
 #include <QString>
 
+#include <functional>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -20,17 +22,31 @@ struct Curve {
     double depth = -1; ///< colour by depth, 0 the first layer, 1 the last
     bool raw = false;  ///< drawn faintly behind: the values before smoothing
     MinMaxSeries data;
+    /// The points between two steps as recorded, for a close look at a run too long to keep every point;
+    /// nothing where there are too many of them to be told apart.
+    std::function<std::optional<MinMaxSeries>(double from, double to)> closeUp;
 };
 
 /// Median and the 10th and 90th percentile over many curves.
 struct CurveBand {
+    /// Of fewer curves a tenth is none.
+    static constexpr std::size_t fewestCurves = 10;
+
     MinMaxSeries low, median, high;
+    MinMaxSeries known;    ///< over how many curves
+    bool standing = false; ///< some values are from earlier steps: the curves take turns
+
+    /// The next step, with the newest value of each curve (NaN: none yet).
+    void append(double step, const std::vector<double>& newest);
+    /// The same band from the close-ups of the curves; nothing where one has none.
+    static std::optional<CurveBand> closeUp(const std::vector<Curve>& curves, double from, double to);
 };
 
 enum class CurveLegend { None, Categories, Depth };
 
 struct CurvePlot {
     QString title;
+    QString note; ///< under the title: when the values were measured
     QString xTitle = QStringLiteral("optimizer step");
     QString yTitle;     ///< with the unit, after yFactor: "memory (GB)"
     QString unit;       ///< of the values as recorded, for the cursor
@@ -38,20 +54,22 @@ struct CurvePlot {
     bool logarithmic = false;
     bool fromZero = false;
     std::vector<Curve> curves;
+    QString curveNoun; ///< "layer": what the curves are, to say of how many of them there are values
     CurveBand band;
-    bool showBand = false;    ///< the band instead of the curves that are not emphasised
+    bool showBand = false;    ///< the band, once there is one, instead of the curves that are not emphasised
     std::set<int> emphasised; ///< keys drawn thick; the others are faded while there is one
     CurveLegend legend = CurveLegend::None;
     QString depthLow, depthHigh; ///< ends of the depth legend
     QString emptyText;           ///< what would be shown, while there is nothing
 
-    [[nodiscard]] bool empty() const
+    [[nodiscard]] bool empty() const;
+    [[nodiscard]] bool bandShown() const { return showBand && !band.median.empty(); }
+    [[nodiscard]] bool isDrawn(const Curve& curve) const
     {
-        for (const Curve& curve : curves)
-            if (!curve.data.empty())
-                return false;
-        return true;
+        return !bandShown() || emphasised.contains(curve.key);
     }
+    /// The note, and of how many curves there are values where that is not all.
+    [[nodiscard]] QString fullNote() const;
 };
 
 } // namespace rankscope::views

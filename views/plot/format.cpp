@@ -74,6 +74,13 @@ QString modelName(int layer, const QString& module)
     return prefix + QLatin1Char('.') + module;
 }
 
+QString placeOn(const QString& axis, const QString& label)
+{
+    bool isNumber = false;
+    label.toInt(&isNumber);
+    return isNumber ? axis + QLatin1Char(' ') + label : label;
+}
+
 QString exactNumber(float value)
 {
     if (std::isnan(value))

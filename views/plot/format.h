@@ -19,6 +19,8 @@ QString formatBytes(double bytes);
 QString formatDuration(double seconds);
 /// The name as the model has it: "model.layers.7.mlp.down_proj".
 QString modelName(int layer, const QString& module);
+/// A label on an axis by itself: "layer 3", but "q_proj".
+QString placeOn(const QString& axis, const QString& label);
 /// An exact number for tables: the shortest text that reads back as the same float.
 QString exactNumber(float value);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/plot/heat_map.h"
 
+#include "views/plot/hatch.h"
 #include "views/plot/ticks.h"
 
 #include <QFontMetricsF>
@@ -34,6 +35,8 @@ std::pair<int, int> HeatMapGeometry::cellAt(const QPointF& place, const HeatMap&
 
 namespace
 {
+
+constexpr double noteLine = 1.15; ///< in heights of the font
 
 double widest(const QStringList& labels, const QFontMetricsF& metrics)
 {
@@ -160,7 +163,9 @@ HeatMapGeometry layOut(const QRectF& area, const HeatMap& map, const PlotStyle& 
 {
     const QFontMetricsF metrics(style.font);
     HeatMapGeometry geometry;
-    const double title = map.title.isEmpty() ? 4 : metrics.height() * 1.5 + 4;
+    const double title = (map.title.isEmpty() ? 4 : metrics.height() * 1.5 + 4) +
+                         static_cast<double>(noteLines(map.note, metrics, area.width() - 10).size()) *
+                             metrics.height() * noteLine;
     const double left = widest(map.rowLabels, metrics) * 1.08 + metrics.height() + 14;
     const double right = metrics.height() * 4.6 + 16;
     const double width = std::max(10.0, area.width() - left - right);
@@ -186,6 +191,15 @@ void paintHeatMap(QPainter& painter, const QRectF& area, const HeatMap& map, con
     painter.setPen(style.text);
     painter.drawText(QPointF(area.left() + 6, area.top() + titleMetrics.ascent() + 3),
                      titleMetrics.elidedText(map.title, Qt::ElideRight, area.width() - 10));
+    const QFontMetricsF metrics(style.font);
+    painter.setFont(style.font);
+    painter.setPen(style.muted);
+    double y = area.top() + titleMetrics.ascent() + 3;
+    for (const QString& line : noteLines(map.note, metrics, area.width() - 10)) {
+        y += metrics.height() * noteLine;
+        painter.drawText(QPointF(area.left() + 6, y),
+                         metrics.elidedText(line, Qt::ElideRight, area.width() - 10));
+    }
     if (map.rows() == 0 || map.columns() == 0 || !map.hasValues()) {
         painter.setFont(style.font);
         painter.setPen(style.muted);
@@ -201,12 +215,9 @@ void paintHeatMap(QPainter& painter, const QRectF& area, const HeatMap& map, con
         for (int column = 0; column < map.columns(); ++column) {
             const float value = map.value(row, column);
             const QRectF cell = geometry.cell(row, column);
-            if (std::isfinite(value)) {
-                painter.fillRect(cell, map.colour(value));
-            } else {
-                painter.fillRect(cell, missing);
-                painter.fillRect(cell, QBrush(style.grid.darker(style.dark ? 70 : 115), Qt::BDiagPattern));
-            }
+            painter.fillRect(cell, std::isfinite(value) ? map.colour(value) : missing);
+            if (!std::isfinite(value))
+                paintHatch(painter, cell, style.grid.darker(style.dark ? 70 : 115));
         }
     if (geometry.cellWidth > 6 && geometry.cellHeight > 6) {
         painter.setPen(
@@ -220,15 +231,19 @@ void paintHeatMap(QPainter& painter, const QRectF& area, const HeatMap& map, con
     }
     painter.setRenderHint(QPainter::Antialiasing, true);
     painter.setBrush(Qt::NoBrush);
-    painter.setPen(QPen(style.accent, style.line * 1.3));
-    for (const int row : map.selectedRows)
-        if (row >= 0 && row < map.rows())
-            painter.drawRect(QRectF(geometry.plot.left(), geometry.cell(row, 0).top(), geometry.plot.width(),
-                                    geometry.cellHeight));
-    for (const int column : map.selectedColumns)
-        if (column >= 0 && column < map.columns())
-            painter.drawRect(QRectF(geometry.cell(0, column).left(), geometry.plot.top(), geometry.cellWidth,
-                                    geometry.plot.height()));
+    // A light line on a dark one is seen on every colour of a map.
+    for (const auto& [colour, width] :
+         {std::pair{QColor(0x10, 0x13, 0x18), style.line * 2.4}, std::pair{QColor(Qt::white), style.line}}) {
+        painter.setPen(QPen(colour, width, Qt::SolidLine, Qt::SquareCap, Qt::MiterJoin));
+        for (const int row : map.selectedRows)
+            if (row >= 0 && row < map.rows())
+                painter.drawRect(QRectF(geometry.plot.left(), geometry.cell(row, 0).top(),
+                                        geometry.plot.width(), geometry.cellHeight));
+        for (const int column : map.selectedColumns)
+            if (column >= 0 && column < map.columns())
+                painter.drawRect(QRectF(geometry.cell(0, column).left(), geometry.plot.top(),
+                                        geometry.cellWidth, geometry.plot.height()));
+    }
     paintLabels(painter, geometry, map, style);
     paintScale(painter, geometry, map, style);
     painter.restore();

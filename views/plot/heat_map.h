@@ -18,7 +18,9 @@ namespace rankscope::views
 {
 
 struct HeatMap {
+    QString measure; ///< "rank/entropy": its name in the record
     QString title;
+    QString note;        ///< under the title: when the values were measured, and how many of how many
     QString rowTitle;    ///< "layer"
     QString columnTitle; ///< "module"
     QString valueTitle;  ///< of the scale bar, with the unit

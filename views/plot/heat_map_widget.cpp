@@ -35,6 +35,11 @@ QPoint HeatMapWidget::cellCentre(int row, int column) const
     return geometryNow().cell(row, column).center().toPoint();
 }
 
+std::pair<int, int> HeatMapWidget::cellAt(const QPointF& place) const
+{
+    return m_map.hasValues() ? geometryNow().cellAt(place, m_map) : std::pair{-1, -1};
+}
+
 void HeatMapWidget::paintEvent(QPaintEvent* /*event*/)
 {
     QPainter painter(this);
@@ -62,7 +67,7 @@ void HeatMapWidget::paintEvent(QPaintEvent* /*event*/)
 
 void HeatMapWidget::mouseMoveEvent(QMouseEvent* event)
 {
-    const auto cell = geometryNow().cellAt(event->position(), m_map);
+    const auto cell = cellAt(event->position());
     m_hover = cell;
     update();
     Q_EMIT cellHovered(cell.first, cell.second, event->globalPosition().toPoint());
@@ -72,7 +77,7 @@ void HeatMapWidget::mousePressEvent(QMouseEvent* event)
 {
     if (event->button() != Qt::LeftButton)
         return;
-    m_pressed = geometryNow().cellAt(event->position(), m_map);
+    m_pressed = cellAt(event->position());
     m_hover = m_pressed;
     update();
 }
@@ -83,7 +88,7 @@ void HeatMapWidget::mouseReleaseEvent(QMouseEvent* event)
         return;
     const auto first = m_pressed;
     m_pressed = {-1, -1};
-    auto last = geometryNow().cellAt(event->position(), m_map);
+    auto last = cellAt(event->position());
     if (last.first < 0)
         last = first;
     m_cursor = last;

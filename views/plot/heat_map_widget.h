@@ -19,6 +19,8 @@ public:
     [[nodiscard]] const HeatMap& map() const { return m_map; }
     /// Centre of a cell in the widget.
     [[nodiscard]] QPoint cellCentre(int row, int column) const;
+    /// Row and column at a place in the widget; -1 outside the cells or where nothing is shown.
+    [[nodiscard]] std::pair<int, int> cellAt(const QPointF& place) const;
 
     [[nodiscard]] QSize sizeHint() const override { return {360, 300}; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }

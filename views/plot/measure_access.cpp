@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace rankscope::views
 {
@@ -26,7 +27,11 @@ QString definitionOf(const record::MeasureInfo* info)
 
 int axisIndex(const record::Measure* measure, const char* axis, const QString& label)
 {
-    return static_cast<int>(axisLabels(measure, axis).indexOf(label));
+    const QStringList labels = axisLabels(measure, axis);
+    if (label.isEmpty() || labels.isEmpty())
+        return -1;
+    const auto index = labels.indexOf(label);
+    return static_cast<int>(index < 0 ? labels.size() : index);
 }
 
 std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
@@ -57,23 +62,36 @@ std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std:
     return positions;
 }
 
-std::vector<float> latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions,
-                            std::int64_t step)
+Latest latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions, std::int64_t step)
 {
-    std::vector<float> values(positions.size(), std::numeric_limits<float>::quiet_NaN());
+    Latest latest{std::vector<float>(positions.size(), std::numeric_limits<float>::quiet_NaN()),
+                  std::vector<std::int64_t>(positions.size(), -1)};
     const auto last = measure.rowAt(step);
     if (!last)
-        return values;
-    std::size_t missing = values.size();
-    for (std::size_t row = *last + 1; row-- > 0 && missing > 0;) {
+        return latest;
+    std::vector<std::size_t> missing(positions.size());
+    std::iota(missing.begin(), missing.end(), std::size_t{0});
+    for (std::size_t row = *last + 1; row-- > 0 && !missing.empty();) {
         const auto data = measure.row(row);
-        for (std::size_t i = 0; i < positions.size(); ++i)
-            if (std::isnan(values[i]) && !std::isnan(data[positions[i]])) {
-                values[i] = data[positions[i]];
-                --missing;
-            }
+        std::erase_if(missing, [&](std::size_t i) {
+            const float value = data[positions[i]];
+            if (std::isnan(value))
+                return false;
+            latest.values[i] = value;
+            latest.steps[i] = measure.steps()[row];
+            return true;
+        });
     }
-    return values;
+    return latest;
+}
+
+Latest latestAt(const record::Measure* measure, std::int64_t step)
+{
+    if (measure == nullptr)
+        return {};
+    std::vector<std::size_t> all(measure->info().size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    return latestOf(*measure, all, step);
 }
 
 float measuredMean(const std::vector<float>& values)

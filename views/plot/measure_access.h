@@ -19,7 +19,8 @@ namespace rankscope::views
 QStringList axisLabels(const record::Measure* measure, const char* axis);
 /// "Title: definition."; empty for none.
 QString definitionOf(const record::MeasureInfo* info);
-/// Position of a label on an axis, or -1.
+/// Index of a label on an axis; -1, which stands for any, only for an empty label or an axis that the measure
+/// does not have. A label that the axis does not have gets an index beyond it: there are no positions there.
 int axisIndex(const record::Measure* measure, const char* axis, const QString& label);
 
 /// The positions where each named axis has the given index (or any, for -1), other axes at any index. Names
@@ -30,9 +31,16 @@ std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
 /// The same with an index (or -1) for every axis, in their order.
 std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std::vector<int>& wanted);
 
-/// The newest measured value of each position at or before `step`; looks back only as far as needed.
-std::vector<float> latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions,
-                            std::int64_t step);
+/// Newest measured values up to a step, and the step that each was measured at.
+struct Latest {
+    std::vector<float> values;       ///< NaN: not measured
+    std::vector<std::int64_t> steps; ///< -1: not measured
+};
+
+/// Of the given positions, in their order; looks back only as far as needed.
+Latest latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions, std::int64_t step);
+/// Of every position. None where there is no measure.
+Latest latestAt(const record::Measure* measure, std::int64_t step);
 
 /// Mean of the measured values; NaN if there is none.
 float measuredMean(const std::vector<float>& values);

@@ -22,6 +22,8 @@ public:
     void append(double x, double y);
     void clear();
 
+    /// Whether every point appended is still there.
+    [[nodiscard]] bool isExact() const { return m_perBucket == 1; }
     [[nodiscard]] bool empty() const { return m_buckets.empty(); }
     [[nodiscard]] std::size_t count() const { return m_count; } ///< points appended
     [[nodiscard]] std::size_t bucketCount() const { return m_buckets.size(); }

@@ -12,8 +12,8 @@
 #include <QLinearGradient>
 #include <QPainter>
 #include <QtCharts/QAreaSeries>
+#include <QtCharts/QCategoryAxis>
 #include <QtCharts/QLineSeries>
-#include <QtCharts/QLogValueAxis>
 #include <QtCharts/QValueAxis>
 
 #include <algorithm>
@@ -22,7 +22,8 @@
 namespace rankscope::views
 {
 
-/// Title at the left, legend at the right or, where that is too long, below it.
+/// Title at the left, legend at the right or, where that is too long, below it; under the title the plot's
+/// note and the name of an axis that is too short for it.
 class PlotHeader : public QGraphicsItem
 {
 public:
@@ -33,11 +34,13 @@ public:
         prepareGeometryChange();
         m_style = style;
         m_title = plot.title;
+        m_axisText.clear();
+        m_note = plot.fullNote();
         m_entries.clear();
         m_depth = plot.legend == CurveLegend::Depth;
         m_low = plot.depthLow;
         m_high = plot.depthHigh;
-        m_band = plot.showBand;
+        m_band = plot.bandShown();
         if (plot.legend == CurveLegend::Categories)
             for (const Curve& curve : plot.curves)
                 if (!curve.raw && !curve.label.isEmpty())
@@ -52,16 +55,21 @@ public:
     [[nodiscard]] double height() const
     {
         const double line = QFontMetricsF(m_style.font).height();
-        return (m_title.isEmpty() ? 0 : line * 1.5) +
+        return (m_title.isEmpty() ? 0 : line * 1.5) + static_cast<double>(notes().size()) * line * 1.15 +
                (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) + 4;
     }
-    /// Said after the title where the axis is too short for it.
+    /// Said after the title, or under it, where the axis is too short for it.
     void setAxisText(const QString& text)
     {
+        if (text.isEmpty())
+            return;
+        const QString whole = m_title + QStringLiteral(": ") + text;
         if (text.startsWith(m_title, Qt::CaseInsensitive)) // "Learning rate" and "learning rate (×10⁻⁴)"
             m_title += text.mid(m_title.size());
-        else if (!text.isEmpty())
-            m_title += QStringLiteral(": ") + text;
+        else if (QFontMetricsF(m_style.scaled(1.0, true)).horizontalAdvance(whole) < m_width - left - 4)
+            m_title = whole;
+        else
+            m_axisText = text;
     }
     [[nodiscard]] QRectF boundingRect() const override { return {0, 0, m_width, height()}; }
 
@@ -77,21 +85,28 @@ public:
             painter->drawText(QPointF(left, y),
                               title.elidedText(m_title, Qt::ElideRight, m_width - left - 4));
         }
+        painter->setFont(m_style.font);
+        painter->setPen(m_style.muted);
+        const double titleLine = y;
+        for (const QString& note : notes()) {
+            y += small.height() * 1.15;
+            painter->drawText(QPointF(left, y), small.elidedText(note, Qt::ElideRight, m_width - left - 4));
+        }
         if (!hasLegend())
             return;
-        double x = left;
-        if (legendBesideTitle())
-            x = m_width - legendWidth() - 6;
+        const bool beside = legendBesideTitle();
+        double x = beside ? m_width - legendWidth() - left : left;
+        if (beside)
+            y = titleLine;
         else if (!m_title.isEmpty())
             y += small.height() * 1.25;
-        painter->setFont(m_style.font);
         if (m_depth) {
             paintDepth(*painter, x, y, small);
             return;
         }
         const double start = x;
         for (const auto& [label, colour] : m_entries) {
-            if (x > start && x + entryWidth(label) > m_width - left) {
+            if (!beside && x > start && x + entryWidth(label) > m_width - left) {
                 x = start;
                 y += small.height() * 1.25;
             }
@@ -108,6 +123,13 @@ public:
 private:
     static constexpr double left = 6;
 
+    [[nodiscard]] QStringList notes() const
+    {
+        QStringList lines = noteLines(m_note, QFontMetricsF(m_style.font), m_width - left - 4);
+        if (!m_axisText.isEmpty())
+            lines << m_axisText;
+        return lines;
+    }
     [[nodiscard]] bool hasLegend() const { return m_depth || !m_entries.isEmpty(); }
     [[nodiscard]] QString bandText() const { return QStringLiteral("median, 10-90 %"); }
     [[nodiscard]] double rampWidth() const { return QFontMetricsF(m_style.font).height() * 3.5; }
@@ -172,6 +194,8 @@ private:
 
     PlotStyle m_style;
     QString m_title;
+    QString m_note;
+    QString m_axisText;
     QList<std::pair<QString, QColor>> m_entries;
     bool m_depth = false;
     bool m_band = false;
@@ -187,7 +211,13 @@ PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
     setBackgroundPen(Qt::NoPen);
     setAnimationOptions(QChart::NoAnimation);
     m_x = new QValueAxis(this);
-    m_y = logarithmic ? static_cast<QAbstractAxis*>(new QLogValueAxis(this)) : new QValueAxis(this);
+    if (logarithmic) { // of logarithms: a logarithmic axis of Qt has labels at powers of ten alone
+        auto* axis = new QCategoryAxis(this);
+        axis->setLabelsPosition(QCategoryAxis::AxisLabelsPositionOnValue);
+        m_y = axis;
+    } else {
+        m_y = new QValueAxis(this);
+    }
     addAxis(m_x, Qt::AlignBottom);
     addAxis(m_y, Qt::AlignLeft);
     m_areaLow = new QLineSeries(this);
@@ -261,15 +291,14 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     m_x->setTitleText(plot.xTitle);
     QString title = plot.yTitle;
     if (m_logarithmic) {
-        auto* y = static_cast<QLogValueAxis*>(m_y);
-        const double bottom = std::pow(10.0, std::floor(std::log10(low)));
-        double top = std::pow(10.0, std::ceil(std::log10(high)));
-        if (top <= bottom)
-            top = bottom * 10;
-        y->setBase(10);
-        y->setLabelFormat(QStringLiteral("%g"));
-        y->setRange(bottom, top);
-        y->setMinorTickCount(0);
+        auto* y = static_cast<QCategoryAxis*>(m_y);
+        const LogTicks ticks = niceLogTicks(low, high, wantedY);
+        for (const QString& label : y->categoriesLabels())
+            y->remove(label);
+        y->setStartValue(std::log10(ticks.minimum()));
+        for (const double value : ticks.values)
+            y->append(LogTicks::label(value), std::log10(value));
+        y->setRange(std::log10(ticks.minimum()), std::log10(ticks.maximum()));
     } else {
         const int exponent = axisExponent(std::max(std::abs(low), std::abs(high)));
         m_scale = plot.yFactor * std::pow(10.0, -exponent);
@@ -299,13 +328,13 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
     applyStyle(style);
     m_header->set(plot, style);
     m_header->setWidth(size().width());
-    setMargins(QMargins(2, static_cast<int>(m_header->height()), style.paper ? 6 : 12, 2));
     m_range = range.value_or(extent(plot));
     const int columns = std::max(32, static_cast<int>(plotArea().width()));
 
     std::vector<QList<QPointF>> drawn;
     double low = std::numeric_limits<double>::infinity();
     double high = -low;
+    m_close.assign(plot.curves.size(), std::nullopt);
     const auto take = [&](const MinMaxSeries& data) {
         QList<QPointF> points = data.points(m_range.first, m_range.second, columns);
         if (m_logarithmic)
@@ -318,15 +347,21 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         return points;
     };
     const bool anyChosen = !plot.emphasised.empty();
-    for (const Curve& curve : plot.curves) {
-        const bool hidden = plot.showBand && !plot.emphasised.contains(curve.key);
-        drawn.push_back(hidden ? QList<QPointF>() : take(curve.data));
+    for (std::size_t i = 0; i < plot.curves.size(); ++i) {
+        const Curve& curve = plot.curves[i];
+        if (plot.isDrawn(curve) && !curve.data.isExact() && curve.closeUp)
+            m_close[i] = curve.closeUp(m_range.first, m_range.second);
+        drawn.push_back(plot.isDrawn(curve) ? take(series(plot, i)) : QList<QPointF>());
     }
     QList<QPointF> bandLow, bandMedian, bandHigh;
-    if (plot.showBand) {
-        bandLow = take(plot.band.low);
-        bandMedian = take(plot.band.median);
-        bandHigh = take(plot.band.high);
+    const bool bandShown = plot.bandShown();
+    m_closeBand.reset();
+    if (bandShown) {
+        if (!plot.band.median.isExact())
+            m_closeBand = CurveBand::closeUp(plot.curves, m_range.first, m_range.second);
+        bandLow = take(band(plot).low);
+        bandMedian = take(band(plot).median);
+        bandHigh = take(band(plot).high);
     }
     if (low > high) {
         low = m_logarithmic ? 0.1 : 0;
@@ -339,9 +374,10 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
     }
     m_scale = plot.yFactor;
     setAxes(plot, style, low, high);
+    setMargins(QMargins(2, static_cast<int>(m_header->height()), style.paper ? 6 : 12, 2));
     const auto scaled = [this](QList<QPointF> points) {
         for (QPointF& point : points)
-            point.ry() *= m_scale;
+            point.ry() = onAxis(point.y());
         return points;
     };
 
@@ -365,13 +401,15 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         double width = many && !chosen ? style.thinLine : style.line;
         if (chosen && anyChosen)
             width = style.line * 1.6;
-        m_lines[i]->setPen(QPen(colour, width, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin));
-        m_lines[i]->setPointsVisible(drawn[i].size() == 1);
+        const bool alone = drawn[i].size() == 1; // a point has the width of its pen
+        m_lines[i]->setPen(
+            QPen(colour, alone ? style.line * 1.4 : width, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin));
+        m_lines[i]->setPointsVisible(alone);
         m_lines[i]->replace(scaled(drawn[i]));
     }
-    m_area->setVisible(plot.showBand);
-    m_median->setVisible(plot.showBand);
-    if (plot.showBand) {
+    m_area->setVisible(bandShown);
+    m_median->setVisible(bandShown);
+    if (bandShown) {
         QColor fill = style.muted;
         fill.setAlphaF(0.22F);
         m_area->setPen(Qt::NoPen);
@@ -390,22 +428,34 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         QColor colour = style.accent;
         colour.setAlphaF(0.75F);
         m_marker->setPen(QPen(colour, style.thinLine, Qt::DashLine));
-        double bottom = 0;
-        double top = 1;
-        if (auto* y = qobject_cast<QValueAxis*>(m_y)) {
-            bottom = y->min();
-            top = y->max();
-        } else if (auto* log = qobject_cast<QLogValueAxis*>(m_y)) {
-            bottom = log->min();
-            top = log->max();
-        }
-        m_marker->replace(QList<QPointF>{{*marker, bottom}, {*marker, top}});
+        const auto* y = static_cast<const QValueAxis*>(m_y);
+        m_marker->replace(QList<QPointF>{{*marker, y->min()}, {*marker, y->max()}});
     }
 }
 
 QPointF PlotChart::toChart(double x, double y) const
 {
-    return const_cast<PlotChart*>(this)->mapToPosition({x, y * m_scale}, m_marker);
+    return const_cast<PlotChart*>(this)->mapToPosition({x, onAxis(y)}, m_marker);
+}
+
+double PlotChart::headerHeight() const
+{
+    return m_header->height();
+}
+
+double PlotChart::onAxis(double value) const
+{
+    return m_logarithmic ? std::log10(value) : value * m_scale;
+}
+
+const MinMaxSeries& PlotChart::series(const CurvePlot& plot, std::size_t curve) const
+{
+    return curve < m_close.size() && m_close[curve] ? *m_close[curve] : plot.curves[curve].data;
+}
+
+const CurveBand& PlotChart::band(const CurvePlot& plot) const
+{
+    return m_closeBand ? *m_closeBand : plot.band;
 }
 
 double PlotChart::xAt(const QPointF& place) const

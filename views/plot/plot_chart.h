@@ -15,7 +15,6 @@ class QAreaSeries;
 class QLineSeries;
 class QPainter;
 class QValueAxis;
-class QLogValueAxis;
 
 namespace rankscope::views
 {
@@ -41,6 +40,12 @@ public:
     /// Position of the last drawn data value in the chart.
     [[nodiscard]] QPointF toChart(double x, double y) const;
     [[nodiscard]] double xAt(const QPointF& place) const;
+    /// The points that a curve of the plot shown is drawn from, and the band: as recorded where a close look
+    /// at a long run asks for that.
+    [[nodiscard]] const MinMaxSeries& series(const CurvePlot& plot, std::size_t curve) const;
+    [[nodiscard]] const CurveBand& band(const CurvePlot& plot) const;
+    /// Space above the plot that the title and the legend take.
+    [[nodiscard]] double headerHeight() const;
 
 protected:
     void resizeEvent(QGraphicsSceneResizeEvent* event) override;
@@ -48,6 +53,7 @@ protected:
 private:
     QLineSeries* addLine();
     void applyStyle(const PlotStyle& style);
+    [[nodiscard]] double onAxis(double value) const;
     void setAxes(const CurvePlot& plot, const PlotStyle& style, double low, double high);
 
     QValueAxis* m_x = nullptr;
@@ -60,6 +66,8 @@ private:
     QLineSeries* m_median = nullptr;
     QLineSeries* m_marker = nullptr;
     PlotHeader* m_header = nullptr;
+    std::vector<std::optional<MinMaxSeries>> m_close; ///< by curve
+    std::optional<CurveBand> m_closeBand;
     std::pair<double, double> m_range{0, 1};
     double m_scale = 1; ///< recorded value times this is the axis's value
 };

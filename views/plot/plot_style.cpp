@@ -2,12 +2,26 @@
 #include "views/plot/plot_style.h"
 
 #include <QFontInfo>
+#include <QFontMetricsF>
 
 #include <algorithm>
 #include <cmath>
 
 namespace rankscope::views
 {
+
+QStringList noteLines(const QString& note, const QFontMetricsF& metrics, double width)
+{
+    QStringList lines;
+    for (const QString& part : note.split(QStringLiteral(", "), Qt::SkipEmptyParts)) {
+        const QString joined = lines.isEmpty() ? part : lines.last() + QStringLiteral(", ") + part;
+        if (!lines.isEmpty() && metrics.horizontalAdvance(joined) <= width)
+            lines.last() = joined;
+        else
+            lines << part;
+    }
+    return lines;
+}
 
 bool isDark(const QPalette& palette)
 {

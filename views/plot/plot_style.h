@@ -6,6 +6,9 @@
 #include <QColor>
 #include <QFont>
 #include <QPalette>
+#include <QStringList>
+
+class QFontMetricsF;
 
 namespace rankscope::views
 {
@@ -27,6 +30,9 @@ struct PlotStyle {
 
     [[nodiscard]] QFont scaled(double factor, bool bold = false) const;
 };
+
+/// The lines of a note in a space that wide, broken between its parts: "measured at step 18, 4 of 30 layers".
+QStringList noteLines(const QString& note, const QFontMetricsF& metrics, double width);
 
 /// True where the palette is a dark one.
 bool isDark(const QPalette& palette);

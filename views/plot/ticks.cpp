@@ -48,6 +48,33 @@ QString Ticks::label(double value) const
     return QString::number(value, 'f', decimals);
 }
 
+LogTicks niceLogTicks(double low, double high, int wanted)
+{
+    // Tick n is 1, 2 or 5 (n modulo 3) times a power of ten.
+    const auto tick = [](int n) {
+        static constexpr double leading[] = {1, 2, 5};
+        const int third = (n % 3 + 3) % 3;
+        return leading[third] * std::pow(10.0, (n - third) / 3);
+    };
+    constexpr double tolerance = 1e-9;
+    int first = 3 * static_cast<int>(std::floor(std::log10(low)) + 1);
+    while (tick(first) > low * (1 + tolerance))
+        --first;
+    int last = first;
+    while (tick(last) < high * (1 - tolerance))
+        ++last;
+    if (first == last)
+        ++last;
+    LogTicks ticks;
+    const int decades = (last - first) / 3;
+    const int stride = std::max(1, (decades + wanted - 1) / std::max(1, wanted)); // of decades
+    const bool all = last - first <= 2 * wanted;
+    for (int n = first; n <= last; ++n)
+        if (n == first || n == last || all || (n % 3 == 0 && n / 3 % stride == 0))
+            ticks.values.push_back(tick(n));
+    return ticks;
+}
+
 int axisExponent(double largest)
 {
     largest = std::abs(largest);

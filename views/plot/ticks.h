@@ -21,6 +21,18 @@ struct Ticks {
 /// About `wanted` ticks over [low, high], 1, 2 or 5 times a power of ten apart.
 Ticks niceTicks(double low, double high, int wanted);
 
+/// Ticks of a logarithmic axis; its ends are ticks.
+struct LogTicks {
+    std::vector<double> values;
+    [[nodiscard]] double minimum() const { return values.front(); }
+    [[nodiscard]] double maximum() const { return values.back(); }
+    [[nodiscard]] static QString label(double value) { return QString::number(value, 'g', 3); }
+};
+
+/// Over [low, high], both positive, rounded out to 1, 2 or 5 times a power of ten: these or, where they would
+/// be far more than `wanted`, powers of ten between the ends.
+LogTicks niceLogTicks(double low, double high, int wanted);
+
 /// The power of ten to divide an axis by, so that its labels stay short; 0 for 0.01 to 99,999.
 int axisExponent(double largest);
 

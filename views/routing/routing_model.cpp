@@ -2,10 +2,12 @@
 #include "views/routing/routing_model.h"
 
 #include "views/export/measure_table.h"
+#include "views/plot/coverage.h"
 #include "views/plot/format.h"
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace rankscope::views
 {
@@ -101,6 +103,7 @@ void RoutingModel::makePlot(Chart chart)
                 layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
             plot.curves.push_back(std::move(curve));
         }
+        plot.curveNoun = QStringLiteral("layer");
         plot.legend = CurveLegend::Depth;
         plot.depthLow = QStringLiteral("layer 0");
         plot.depthHigh = QString::number(layers.size() - 1);
@@ -134,7 +137,7 @@ void RoutingModel::setScale(HeatMap& map, bool automatic) const
     }
     if (map.maximum <= map.minimum)
         map.maximum = map.minimum + 1;
-    map.emptyText = QStringLiteral("No load has been recorded at or before this step");
+    map.emptyText = QStringLiteral("No load has been recorded here at or before this step");
 }
 
 void RoutingModel::trimExperts(HeatMap& map)
@@ -155,6 +158,7 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
     setScale(map, false);
     if (m_load == nullptr)
         return map;
+    map.measure = QString::fromStdString(m_load->info().name);
     map.rowTitle = QStringLiteral("expert");
     map.columnTitle = QStringLiteral("layer");
     map.rowLabels = experts();
@@ -165,19 +169,36 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
             .arg(task.isEmpty() ? (tasks().size() > 1 ? QStringLiteral("mean over tasks") : tasks().value(0))
                                 : task);
     const int router = axisIndex(m_load, "router", m_router);
-    const int taskIndex = task.isEmpty() ? -1 : static_cast<int>(tasks().indexOf(task));
-    const std::vector<float> latest = m_load->latestAt(step);
+    const int taskIndex = axisIndex(m_load, "task", task);
+    const Latest latest = latestAt(m_load, step);
+    Coverage coverage;
     for (int expert = 0; expert < map.rows(); ++expert)
-        for (int layer = 0; layer < map.columns(); ++layer)
-            map.values.push_back(measuredMean(latest, positionsWhere(m_load->info(), {{"layer", layer},
-                                                                                      {"router", router},
-                                                                                      {"expert", expert},
-                                                                                      {"task", taskIndex}})));
+        for (int layer = 0; layer < map.columns(); ++layer) {
+            const auto where = positionsWhere(
+                m_load->info(),
+                {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", taskIndex}});
+            map.values.push_back(measuredMean(latest.values, where));
+            coverage.add(latest, where);
+        }
     trimExperts(map);
+    map.note = noteOf(map, coverage, step, QStringLiteral("tasks"));
     map.selectedColumns = m_selection.layers;
     map.selectedRows = m_selection.experts;
     setScale(map, automatic);
     return map;
+}
+
+std::vector<std::size_t> RoutingModel::overChosenLayers(int expert, int task) const
+{
+    const int router = axisIndex(m_load, "router", m_router);
+    std::vector<std::size_t> all;
+    for (int layer = 0; layer < layers(); ++layer)
+        if (m_selection.layers.empty() || m_selection.layers.contains(layer)) {
+            const auto where = positionsWhere(
+                m_load->info(), {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}});
+            all.insert(all.end(), where.begin(), where.end());
+        }
+    return all;
 }
 
 HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
@@ -186,6 +207,7 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
     setScale(map, false);
     if (m_load == nullptr)
         return map;
+    map.measure = QString::fromStdString(m_load->info().name);
     map.rowTitle = QStringLiteral("expert");
     map.columnTitle = QStringLiteral("task");
     map.rowLabels = experts();
@@ -194,25 +216,20 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
                           : m_selection.layers.size() == 1
                               ? QStringLiteral("layer ") + formatNumberSet(m_selection.layers)
                               : QStringLiteral("layers ") + formatNumberSet(m_selection.layers);
-    map.title = QStringLiteral("Load: experts × tasks, ") + which;
-    const int router = axisIndex(m_load, "router", m_router);
-    const std::vector<float> latest = m_load->latestAt(step);
+    map.title = QStringLiteral("Load: experts × tasks, %1, step %2").arg(which).arg(step);
+    const Latest latest = latestAt(m_load, step);
+    Coverage coverage;
     for (int expert = 0; expert < map.rows(); ++expert)
         for (int task = 0; task < map.columns(); ++task) {
-            std::vector<std::size_t> where;
-            for (int layer = 0; layer < layers(); ++layer)
-                if (m_selection.layers.empty() || m_selection.layers.contains(layer))
-                    for (const std::size_t position : positionsWhere(
-                             m_load->info(),
-                             {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}}))
-                        where.push_back(position);
-            map.values.push_back(measuredMean(latest, where));
+            const auto where = overChosenLayers(expert, task);
+            map.values.push_back(measuredMean(latest.values, where));
+            coverage.add(latest, where);
         }
     trimExperts(map);
+    map.note = noteOf(map, coverage, step, QStringLiteral("layers"));
     map.selectedRows = m_selection.experts;
-    const int chosen = static_cast<int>(tasks().indexOf(m_selection.task));
-    if (!m_selection.task.isEmpty() && chosen >= 0)
-        map.selectedColumns.insert(chosen);
+    if (!m_selection.task.isEmpty())
+        map.selectedColumns.insert(axisIndex(m_load, "task", m_selection.task));
     setScale(map, automatic);
     return map;
 }
@@ -224,18 +241,42 @@ QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
     QString lines = modelName(layer, {}) + QStringLiteral(", expert %1").arg(experts().value(expert));
     if (!m_router.isEmpty())
         lines += QStringLiteral("\nrouter ") + m_router;
-    lines += QStringLiteral("\nstep %1").arg(step);
     const int router = axisIndex(m_load, "router", m_router);
     const QStringList names = tasks();
+    Coverage coverage;
+    QString shares;
     for (int task = 0; task < std::max<int>(1, static_cast<int>(names.size())); ++task) {
         const auto where = positionsWhere(
             m_load->info(), {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}});
-        const float share = measuredMean(latestOf(*m_load, where, step));
-        lines += QStringLiteral("\n%1: %2")
-                     .arg(names.value(task, QStringLiteral("load")),
-                          std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %")
-                                               : formatValue(share));
+        const Latest latest = latestOf(*m_load, where, step);
+        std::vector<std::size_t> all(where.size());
+        std::iota(all.begin(), all.end(), std::size_t{0});
+        coverage.add(latest, all);
+        const float share = measuredMean(latest.values);
+        shares += QStringLiteral("\n%1: %2")
+                      .arg(names.value(task, QStringLiteral("load")),
+                           std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %")
+                                                : formatValue(share));
     }
+    return lines + QLatin1Char('\n') + coverage.when() + shares;
+}
+
+QString RoutingModel::readingByTask(int expert, int task, std::int64_t step) const
+{
+    if (m_load == nullptr || expert < 0 || task < 0)
+        return {};
+    const auto where = overChosenLayers(expert, task);
+    const Latest latest = latestAt(m_load, step);
+    Coverage coverage;
+    coverage.add(latest, where);
+    const float load = measuredMean(latest.values, where);
+    QString lines = QStringLiteral("expert %1, %2\n%3")
+                        .arg(experts().value(expert), tasks().value(task), coverage.when());
+    if (!std::isfinite(load))
+        return lines;
+    lines += QStringLiteral("\nload %1 %").arg(load * 100, 0, 'f', 1);
+    if (const QString share = coverage.share(QStringLiteral("layers")); !share.isEmpty())
+        lines += QStringLiteral("\nmean of ") + share;
     return lines;
 }
 
@@ -245,26 +286,18 @@ CsvTable RoutingModel::table(Chart chart) const
     const record::Measure* measure = chartMeasure(chart);
     if (measure == nullptr)
         return table;
+    table.measure = QString::fromStdString(measure->info().name);
     table.header << QStringLiteral("step");
     std::vector<std::vector<std::size_t>> positions;
     const int router = axisIndex(measure, "router", m_router);
     for (int layer = 0; layer < axisLabels(measure, "layer").size(); ++layer)
         for (const std::size_t position :
              positionsWhere(measure->info(), {{"layer", layer}, {"router", router}})) {
-            table.header << QStringLiteral("layer_%1").arg(layer);
+            table.header << columnName(QStringLiteral("layer %1").arg(layer),
+                                       QString::fromStdString(measure->info().unit));
             positions.push_back({position});
         }
     addStepRows(table, *measure, positions);
-    return table;
-}
-
-CsvTable RoutingModel::table(const HeatMap& map)
-{
-    CsvTable table;
-    table.header << map.rowTitle;
-    for (const QString& label : map.columnLabels)
-        table.header << map.columnTitle + QLatin1Char('_') + label;
-    addMapRows(table, map);
     return table;
 }
 

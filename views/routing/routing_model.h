@@ -40,15 +40,16 @@ public:
     /// Experts x tasks over the chosen layers (all if none is chosen).
     [[nodiscard]] HeatMap loadByTask(std::int64_t step, bool automatic) const;
     [[nodiscard]] QString reading(int expert, int layer, std::int64_t step) const;
+    [[nodiscard]] QString readingByTask(int expert, int task, std::int64_t step) const;
 
     [[nodiscard]] CsvTable table(Chart chart) const;
-    [[nodiscard]] static CsvTable table(const HeatMap& map);
 
 private:
     void makePlot(Chart chart);
     void setScale(HeatMap& map, bool automatic) const;
     /// Leaves out the experts at the end that the chosen router does not have.
     static void trimExperts(HeatMap& map);
+    [[nodiscard]] std::vector<std::size_t> overChosenLayers(int expert, int task) const;
     [[nodiscard]] const record::Measure* chartMeasure(Chart chart) const;
 
     const record::RunRecord* m_run = nullptr;

@@ -2,6 +2,7 @@
 #include "views/routing/routing_view.h"
 
 #include "views/base/control_row.h"
+#include "views/export/measure_table.h"
 #include "views/plot/curve_chart.h"
 #include "views/plot/heat_map_widget.h"
 #include "views/plot/plot_chart.h"
@@ -82,6 +83,7 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
     });
     connect(m_task, &QComboBox::currentIndexChanged, this,
             [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
+    connect(m_router, &QComboBox::activated, this, [this] { m_followedRouter.forget(); });
     connect(m_form, &QComboBox::currentIndexChanged, this, [this](int index) {
         m_model.setRelativeImbalance(index == 0);
         refreshCharts();
@@ -115,23 +117,15 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
             [this, tell](int row, int column, const QPoint& place) {
                 tell(m_model.reading(row, column, m_selection->step()), place, m_byLayer);
             });
-    connect(m_byTask, &HeatMapWidget::cellHovered, this,
-            [this, tell](int row, int column, const QPoint& place) {
-                const HeatMap& map = m_byTask->map();
-                if (row < 0) {
-                    tell({}, place, m_byTask);
-                    return;
-                }
-                const float load = map.value(row, column);
-                tell(tr("expert %1, %2\nload %3")
-                         .arg(map.rowLabels[row], map.columnLabels[column],
-                              std::isfinite(load) ? tr("%1 % (uniform over %2 experts: %3 %)")
-                                                        .arg(load * 100, 0, 'f', 1)
-                                                        .arg(map.rows())
-                                                        .arg(100.0 / map.rows(), 0, 'f', 1)
-                                                  : tr("not measured")),
-                     place, m_byTask);
-            });
+    connect(
+        m_byTask, &HeatMapWidget::cellHovered, this, [this, tell](int row, int column, const QPoint& place) {
+            QString lines = m_model.readingByTask(row, column, m_selection->step());
+            if (!lines.isEmpty()) {
+                const int experts = m_byTask->map().rows();
+                lines += tr("\nuniform over %1 experts: %2 %").arg(experts).arg(100.0 / experts, 0, 'f', 1);
+            }
+            tell(lines, place, m_byTask);
+        });
     m_imbalance->setPlot(&m_model.plot(RoutingModel::Imbalance));
     m_entropy->setPlot(&m_model.plot(RoutingModel::Entropy));
     setEmptyText(tr("Routing"),
@@ -156,6 +150,7 @@ void RoutingView::rebuild()
     m_model.setSelection(m_selection->state());
     m_model.setRun(run());
     fillControls();
+    followSelection();
     m_imbalance->fit();
     m_entropy->fit();
     refreshCharts();
@@ -184,12 +179,18 @@ void RoutingView::refreshMaps()
     m_byTask->setMap(m_model.loadByTask(m_selection->step(), m_auto->isChecked()));
 }
 
+void RoutingView::followSelection()
+{
+    std::optional<QString> router;
+    if (m_selection->modules().size() == 1 && m_model.routers().contains(m_selection->modules().first()))
+        router = m_selection->modules().first();
+    m_router->setCurrentText(m_followedRouter.next(m_router->currentText(), router));
+}
+
 void RoutingView::selectionChanged()
 {
     m_model.setSelection(m_selection->state());
-    // Where each module has a router of its own, one chosen module chooses its router.
-    if (m_selection->modules().size() == 1 && m_model.routers().contains(m_selection->modules().first()))
-        m_router->setCurrentText(m_selection->modules().first());
+    followSelection();
     fillControls();
     refreshCharts();
     refreshMaps();
@@ -209,7 +210,9 @@ void RoutingView::fit()
 
 QString RoutingView::definition() const
 {
-    return definitionOf(m_model.info());
+    return m_model.info() == nullptr
+               ? tr("Expert load: share of a task's routed choices that went to an expert.")
+               : definitionOf(m_model.info());
 }
 
 QJsonObject RoutingView::controls() const
@@ -221,6 +224,7 @@ QJsonObject RoutingView::controls() const
 
 void RoutingView::setControls(const QJsonObject& controls)
 {
+    m_followedRouter.forget();
     const QString router = controls.value(QStringLiteral("router")).toString();
     if (m_router->findText(router) >= 0)
         m_router->setCurrentText(router);
@@ -239,7 +243,7 @@ std::vector<Figure> RoutingView::figures() const
                            [map](QPainter& painter, const QRectF& area, const PlotStyle& style) {
                                paintHeatMap(painter, area, map, style);
                            },
-                           [map] { return RoutingModel::table(map); }});
+                           [map] { return tableOf(map); }});
     };
     addMap(QStringLiteral("load-by-layer"),
            m_model.loadByLayer(m_selection->step(), m_selection->task(), m_auto->isChecked()), 0.5);

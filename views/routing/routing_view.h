@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "views/base/following_choice.h"
 #include "views/base/view.h"
 #include "views/routing/routing_model.h"
 
@@ -39,6 +40,8 @@ private:
     void refreshCharts();
     void refreshMaps();
     void fillControls();
+    /// Where each module has a router of its own, one chosen module chooses its router.
+    void followSelection();
 
     RoutingModel m_model;
     HeatMapWidget* m_byLayer;
@@ -49,6 +52,7 @@ private:
     QComboBox* m_router;
     QComboBox* m_form;
     QCheckBox* m_auto;
+    FollowingChoice<QString> m_followedRouter;
 };
 
 } // namespace rankscope::views

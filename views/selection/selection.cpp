@@ -11,10 +11,41 @@ namespace
 constexpr std::size_t undoLimit = 200;
 }
 
+SelectionState Selectable::part(const SelectionState& state) const
+{
+    const auto below = [](std::set<int> numbers, int limit) {
+        numbers.erase(numbers.lower_bound(limit), numbers.end());
+        return numbers;
+    };
+    SelectionState known{below(state.layers, layers), below(state.experts, experts), {}, {}};
+    for (const QString& module : state.modules)
+        if (modules.contains(module))
+            known.modules << module;
+    if (tasks.contains(state.task))
+        known.task = state.task;
+    return known;
+}
+
 Selection::Selection(QObject* parent) : QObject(parent) {}
 
-void Selection::setState(const SelectionState& state)
+void Selection::setSelectable(const std::optional<Selectable>& selectable)
 {
+    m_selectable = selectable;
+    if (!selectable)
+        return;
+    for (auto* states : {&m_undo, &m_redo})
+        for (SelectionState& state : *states)
+            state = selectable->part(state);
+    const SelectionState known = selectable->part(m_state);
+    if (known == m_state)
+        return;
+    m_state = known;
+    Q_EMIT changed();
+}
+
+void Selection::setState(const SelectionState& wanted)
+{
+    const SelectionState state = m_selectable ? m_selectable->part(wanted) : wanted;
     if (state == m_state)
         return;
     m_undo.push_back(m_state);

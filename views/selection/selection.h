@@ -7,6 +7,7 @@
 #include <QStringList>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -25,6 +26,17 @@ struct SelectionState {
     {
         return layers.empty() && experts.empty() && modules.isEmpty() && task.isEmpty();
     }
+};
+
+/// What a run has that can be selected.
+struct Selectable {
+    int layers = 0;
+    int experts = 0;
+    QStringList modules;
+    QStringList tasks;
+
+    /// What of a selection the run has: its name for something that it has not would mean "all".
+    [[nodiscard]] SelectionState part(const SelectionState& state) const;
 };
 
 class Selection : public QObject
@@ -55,6 +67,9 @@ public:
     void undo();
     void redo();
 
+    /// Another run: drops what it does not have, from what can be undone too. Nothing: all may be selected.
+    void setSelectable(const std::optional<Selectable>& selectable);
+
     /// Shows a moment of the past; leaves live.
     void setStep(std::int64_t step);
     void setLive(bool live);
@@ -71,6 +86,7 @@ Q_SIGNALS:
 
 private:
     SelectionState m_state;
+    std::optional<Selectable> m_selectable;
     std::vector<SelectionState> m_undo;
     std::vector<SelectionState> m_redo;
     std::int64_t m_step = 0;

@@ -105,8 +105,10 @@ void TrainingModel::makePlot(Chart chart)
                 raw.raw = true;
                 plot.curves.push_back(raw);
             }
-        if (byTask)
+        if (byTask) {
             plot.legend = CurveLegend::Categories;
+            plot.curveNoun = QStringLiteral("task");
+        }
     }
     m_plots[chart] = std::move(plot);
     m_feeds[chart].reset(measure, std::move(groups), smoothing);
@@ -209,12 +211,14 @@ CsvTable TrainingModel::table(Chart chart) const
     const record::Measure* measure = m_run == nullptr ? nullptr : m_run->measure(specs[chart].measure);
     if (measure == nullptr)
         return table;
+    const QString unit = QString::fromStdString(measure->info().unit);
+    table.measure = QString::fromStdString(measure->info().name);
     table.header << QStringLiteral("step");
     const QStringList tasks = axisLabels(measure, "task");
     if (tasks.isEmpty())
-        table.header << QString::fromStdString(measure->info().name);
+        table.header << columnName(table.measure, unit);
     for (const QString& task : tasks)
-        table.header << task;
+        table.header << columnName(placeOn(QStringLiteral("task"), task), unit);
     for (std::size_t row = 0; row < measure->steps().size(); ++row) {
         QStringList line{QString::number(measure->steps()[row])};
         for (const float value : measure->row(row))
@@ -227,8 +231,15 @@ CsvTable TrainingModel::table(Chart chart) const
 CsvTable TrainingModel::evaluationTable(std::int64_t step) const
 {
     CsvTable table;
-    table.header = {QStringLiteral("task"), QStringLiteral("accuracy_before"), QStringLiteral("accuracy"),
-                    QStringLiteral("loss_before"), QStringLiteral("loss")};
+    const auto column = [&](const char* name, const char* measure) {
+        const record::Measure* known = m_run == nullptr ? nullptr : m_run->measure(measure);
+        return columnName(QString::fromLatin1(name),
+                          known == nullptr ? QString() : QString::fromStdString(known->info().unit));
+    };
+    table.measure = QStringLiteral("eval/accuracy, eval/loss");
+    table.header = {QStringLiteral("task"), column("accuracy before", "eval/accuracy"),
+                    column("accuracy now", "eval/accuracy"), column("loss before", "eval/loss"),
+                    column("loss now", "eval/loss")};
     for (const EvaluationRow& row : evaluation(step))
         table.rows.push_back({row.task, exactNumber(row.accuracyBefore), exactNumber(row.accuracyNow),
                               exactNumber(row.lossBefore), exactNumber(row.lossNow)});

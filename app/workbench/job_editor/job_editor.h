@@ -8,12 +8,16 @@
 #include <QTimer>
 #include <QWidget>
 
+#include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 class QComboBox;
 class QFormLayout;
 class QLabel;
 class QLineEdit;
+class QScrollArea;
 class QVBoxLayout;
 
 namespace rankscope::workbench
@@ -24,6 +28,19 @@ class FileListField;
 class PlanPanel;
 class SettingsForm;
 
+/// The parts of a job, by their keys in the file.
+namespace parts
+{
+inline const QString name = QStringLiteral("name");
+inline const QString model = QStringLiteral("model");
+inline const QString data = QStringLiteral("data");
+inline const QString adapter = QStringLiteral("adapter");
+inline const QString training = QStringLiteral("training");
+inline const QString evaluation = QStringLiteral("evaluation");
+inline const QString analysis = QStringLiteral("analysis");
+inline const QString device = QStringLiteral("device");
+} // namespace parts
+
 class JobEditor : public QWidget
 {
     Q_OBJECT
@@ -33,7 +50,8 @@ public:
 
     /// The page comes to the front.
     void start();
-    /// Takes a job file's text; relative paths start at `folder`.
+    /// Takes a job file's text; relative paths start at `folder`. What the page cannot take is said above the
+    /// fields until the user edits that part. False if there is no job in it or its family is not installed.
     bool setJobText(const QString& json, const QString& folder);
     bool openJob(const QString& file);
     /// The job as it stands in the fields.
@@ -46,6 +64,9 @@ public:
 
     [[nodiscard]] SettingsForm* familyForm() const { return m_familyForm; }
     [[nodiscard]] SettingsForm* trainingForm() const { return m_trainingForm; }
+    [[nodiscard]] PlanPanel* planPanel() const { return m_plan; }
+    [[nodiscard]] QLabel* fileError() const { return m_fileError; }
+    [[nodiscard]] QLabel* modelError() const { return m_modelError; }
     [[nodiscard]] QComboBox* familyChoice() const { return m_family; }
     [[nodiscard]] QComboBox* modelField() const { return m_model; }
     [[nodiscard]] FileListField* trainFiles() const { return m_train; }
@@ -58,20 +79,64 @@ protected:
     void keyPressEvent(QKeyEvent* event) override;
 
 private:
+    /// Something that keeps the job from being launched: what is said beside the plan, and the widget to
+    /// correct it at, which says it in full.
+    struct Wrong {
+        QString text;
+        QWidget* at = nullptr;
+    };
+    /// Something of a job file that the page could not take.
+    struct FileProblem {
+        QString part; ///< empty: the file as a whole
+        QString key;
+        QString text; ///< empty: the key is not known
+    };
+    class FileReader;
+    /// What the user did to a family's settings while another family is chosen.
+    struct FamilyEdits {
+        base::Json values = base::Json::object();
+        std::set<std::string> typed;
+    };
+
+    // job_editor_page.cpp
     QWidget* makeForm();
     QVBoxLayout* addSection(QVBoxLayout* column, const QString& title);
     void makeModelSection(QVBoxLayout* column);
     void makeDataSection(QVBoxLayout* column);
     void makeFamilySection(QVBoxLayout* column);
-    void chooseFamily(int index);
-    void changed();
-    void requestPlan();
-    void showErrors();
+    // job_editor_file.cpp
+    bool takeJob(const QString& text, const QString& folder, const QString& source);
+    void showFileProblems();
     void saveJob();
+    // job_editor.cpp
+    void chooseFamily(int index);
+    bool takeFamily(const QString& name, const base::Json& settings);
+    void changed(const QString& part);
+    void requestPlan();
+    [[nodiscard]] QString modelProblem() const;
+    [[nodiscard]] QString familyProblem() const;
+    [[nodiscard]] Wrong firstWrong() const;
+    void showErrors();
+    void showWrong(Wrong wrong, bool goThere);
+    /// Shows the engine's message at the field it speaks of, if it speaks of one.
+    Wrong placed(const QString& message);
+    void unfold(QWidget* at);
+    void reveal(QWidget* at);
 
     EngineLink* m_engine;
     std::vector<protocol::FamilyManifest> m_families;
     base::Json m_suggested = base::Json::object(); ///< training settings of the family that is chosen
+    std::string m_shownFamily;                     ///< empty: none
+    std::map<std::string, FamilyEdits> m_edits;
+    base::Json m_carried = base::Json::object(); ///< settings typed last, in whichever family
+    std::string m_unknownFamily;                 ///< of a job file
+    base::Json m_unknownSettings = base::Json::object();
+    QString m_fileSource;
+    std::vector<FileProblem> m_fileProblems;
+    QString m_refusedModel; ///< the model that the engine refused, and why
+    QString m_modelRefusal;
+    QScrollArea* m_scroll = nullptr;
+    QLabel* m_fileError = nullptr;
     QLineEdit* m_name = nullptr;
     QComboBox* m_model = nullptr;
     QFormLayout* m_modelForm = nullptr;
@@ -81,12 +146,15 @@ private:
     FileListField* m_test = nullptr;
     SettingsForm* m_dataForm = nullptr;
     QComboBox* m_family = nullptr;
+    QFormLayout* m_familyRows = nullptr;
+    QLabel* m_familyError = nullptr;
     QLabel* m_familyText = nullptr;
     SettingsForm* m_familyForm = nullptr;
     SettingsForm* m_trainingForm = nullptr;
     SettingsForm* m_evaluationForm = nullptr;
     SettingsForm* m_analysisForm = nullptr;
     QComboBox* m_device = nullptr;
+    QLabel* m_deviceError = nullptr;
     PlanPanel* m_plan = nullptr;
     QTimer m_planTimer;
     quint64 m_ticket = 0;

@@ -52,14 +52,15 @@ SettingSchema choice(const char* name, const char* title, const char* descriptio
 std::vector<SettingSchema> dataSettings()
 {
     const protocol::DataSpec standard;
-    return {number("maxLength", "Longest row",
-                   "Tokens. A longer row loses the front of its prompt, down to half of this, then the end of "
-                   "its answer.",
-                   standard.maxLength, 8),
-            number("trainRows", "Training rows", "At most this many rows of each training file; 0: all.",
-                   standard.trainRows, 0, {}, true),
-            number("testRows", "Test rows", "At most this many rows of each test file; 0: all.",
-                   standard.testRows, 0, {}, true)};
+    return {
+        number("maxLength", "Longest row",
+               "Tokens. A longer row loses the front of its prompt, down to half of this, then the end of "
+               "its answer.",
+               standard.maxLength, 8),
+        number("trainRows", "Training rows", "At most this many rows of each training file; 0: all.",
+               standard.trainRows, 0, {}, true),
+        number("testRows", "Test rows", "At most this many rows of each test file; 0: all.",
+               standard.testRows, 0, {}, true)};
 }
 
 std::vector<SettingSchema> trainingSettings()
@@ -93,7 +94,13 @@ std::vector<SettingSchema> trainingSettings()
 std::vector<SettingSchema> evaluationSettings()
 {
     const protocol::EvaluationSpec standard;
-    return {number("every", "Evaluate every", "Steps; 0: only before and after.", standard.every, 0),
+    SettingSchema before;
+    before.name = "before";
+    before.title = "Evaluate before";
+    before.description = "Evaluates the untouched base model first, to compare with.";
+    before.type = SettingType::Boolean;
+    before.defaultValue = standard.before;
+    return {number("every", "Evaluate every", "Steps; 0: not while training.", standard.every, 0), before,
             number("maxNewTokens", "Answer length", "Most new tokens of an open answer.",
                    standard.maxNewTokens, 1, {}, true),
             number("batchSize", "Evaluation batch", "Rows of one forward pass.", standard.batchSize, 1, {},

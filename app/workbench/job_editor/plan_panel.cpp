@@ -3,7 +3,7 @@
 
 #include "views/plot/format.h"
 
-#include <QFormLayout>
+#include <QGraphicsOpacityEffect>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QLabel>
@@ -11,15 +11,18 @@
 #include <QPushButton>
 #include <QVBoxLayout>
 
+#include <algorithm>
+
 namespace rankscope::workbench
 {
 
 PlanPanel::PlanPanel(QWidget* parent)
     : QWidget(parent),
-      m_parameters(new QLabel(this)),
-      m_percent(new QLabel(this)),
-      m_memory(new QLabel(this)),
-      m_details(new QLabel(this)),
+      m_numbers(new QWidget(this)),
+      m_parameters(new QLabel(m_numbers)),
+      m_percent(new QLabel(m_numbers)),
+      m_memory(new QLabel(m_numbers)),
+      m_details(new QLabel(m_numbers)),
       m_problem(new QLabel(this)),
       m_launch(new QPushButton(tr("Launch"), this))
 {
@@ -31,16 +34,23 @@ PlanPanel::PlanPanel(QWidget* parent)
     auto* heading = new QLabel(tr("Plan").toUpper(), this);
     heading->setProperty("role", "section");
     column->addWidget(heading);
+    auto* numbers = new QVBoxLayout(m_numbers);
+    numbers->setContentsMargins(0, 0, 0, 0);
+    numbers->setSpacing(8);
+    column->addWidget(m_numbers);
+    auto* faded = new QGraphicsOpacityEffect(m_numbers);
+    faded->setOpacity(0.4);
+    m_numbers->setGraphicsEffect(faded);
     QFont large = font();
     large.setPointSizeF(large.pointSizeF() * 1.9);
     large.setBold(true);
     m_parameters->setFont(large);
     m_parameters->setToolTip(tr("Trainable parameters of the adapter, counted from shapes alone"));
     m_parameters->setAccessibleName(tr("Trainable parameters"));
-    column->addWidget(m_parameters);
+    numbers->addWidget(m_parameters);
     m_parameters->hide();
-    column->addWidget(m_percent);
-    column->addSpacing(8);
+    numbers->addWidget(m_percent);
+    numbers->addSpacing(8);
     QFont medium = font();
     medium.setPointSizeF(medium.pointSizeF() * 1.35);
     medium.setBold(true);
@@ -48,10 +58,10 @@ PlanPanel::PlanPanel(QWidget* parent)
     m_details->hide();
     m_memory->setFont(medium);
     m_memory->setToolTip(tr("Estimate of the peak: base weights, adapter, optimizer state and activations"));
-    column->addWidget(m_memory);
+    numbers->addWidget(m_memory);
     m_details->setProperty("role", "muted");
     m_details->setWordWrap(true);
-    column->addWidget(m_details);
+    numbers->addWidget(m_details);
     m_percent->setProperty("role", "muted");
     m_percent->setWordWrap(true);
     m_problem->setProperty("role", "error");
@@ -65,6 +75,7 @@ PlanPanel::PlanPanel(QWidget* parent)
     keys->setProperty("role", "muted");
     keys->setWordWrap(true);
     column->addWidget(keys);
+    setStale(false);
     showWaiting();
 }
 
@@ -90,9 +101,15 @@ void PlanPanel::showPlan(const QString& json)
         activated < trainable)
         counted += tr("\n%1 of them are used by one token").arg(locale.toString(activated, 'f', 0));
     m_parameters->setToolTip(counted);
-    m_percent->setText(tr("trainable parameters, %1 % of the base model's %2")
-                           .arg(plan.value(QLatin1String("trainablePercent")).toDouble(), 0, 'g', 3)
-                           .arg(views::formatCount(baseParameters)));
+    const auto percent = [&plan, trainable](const char* key, double whole) {
+        return plan.value(QLatin1String(key)).toDouble(whole > 0 ? 100 * trainable / whole : 0);
+    };
+    m_percent->setText(tr("trainable parameters, %1 of the base model's %2")
+                           .arg(formatPercent(percent("percentOfBase", baseParameters)),
+                                views::formatCount(baseParameters)));
+    m_percent->setToolTip(
+        tr("%1 of all parameters, the base model's and the adapter's together, as PEFT prints it")
+            .arg(formatPercent(100 * trainable / std::max(1.0, baseParameters + trainable))));
     m_memory->setText(tr("about %1 of memory")
                           .arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
     QStringList details;
@@ -109,7 +126,26 @@ void PlanPanel::showPlan(const QString& json)
     m_details->setText(details.join(QStringLiteral("\n")));
     for (QLabel* label : {m_parameters, m_memory, m_details})
         label->setVisible(!label->text().isEmpty());
+    setStale(false);
     m_problem->hide();
+}
+
+void PlanPanel::showInvalid(const QString& message)
+{
+    setStale(true);
+    showProblem(message);
+}
+
+void PlanPanel::setStale(bool stale)
+{
+    m_stale = stale;
+    m_numbers->graphicsEffect()->setEnabled(stale && !m_parameters->text().isEmpty());
+    m_numbers->setAccessibleDescription(stale ? tr("Of settings that are no longer in the form") : QString());
+}
+
+QString formatPercent(double percent)
+{
+    return QStringLiteral("%1 %").arg(percent, 0, 'g', 3);
 }
 
 void PlanPanel::showProblem(const QString& message)

@@ -21,15 +21,27 @@ public:
     /// The JSON object of `rankscope-engine plan --json`.
     void showPlan(const QString& json);
     void showProblem(const QString& message);
+    /// The settings do not hold: what stands here is of others, and looks so.
+    void showInvalid(const QString& message);
+    [[nodiscard]] bool isStale() const { return m_stale; }
+    [[nodiscard]] QLabel* problemLabel() const { return m_problem; }
+    [[nodiscard]] QLabel* percentLabel() const { return m_percent; }
     [[nodiscard]] QPushButton* launchButton() const { return m_launch; }
 
 private:
+    void setStale(bool stale);
+
+    QWidget* m_numbers;
     QLabel* m_parameters;
     QLabel* m_percent;
     QLabel* m_memory;
     QLabel* m_details;
     QLabel* m_problem;
     QPushButton* m_launch;
+    bool m_stale = false;
 };
+
+/// "5.4 %": three significant digits.
+QString formatPercent(double percent);
 
 } // namespace rankscope::workbench

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/workbench/job_editor/settings_form.h"
 
+#include "app/workbench/job_editor/wheel_guard.h"
+
 #include <QCheckBox>
 #include <QComboBox>
 #include <QGridLayout>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
+#include <QLocale>
 #include <QSignalBlocker>
 #include <QToolButton>
 #include <QVBoxLayout>
@@ -35,8 +38,13 @@ QString textOf(const Json& value)
             parts << textOf(item);
         return parts.join(QStringLiteral(", "));
     }
-    if (value.is_number_float())
-        return QString::number(value.get<double>(), 'g', 10);
+    if (value.is_number_float()) {
+        // As people write it, unless that would be another number.
+        const auto number = value.get<double>();
+        const QString text = QString::number(number, 'g', 10);
+        return text.toDouble() == number ? text
+                                         : QString::number(number, 'g', QLocale::FloatingPointShortest);
+    }
     return value.is_null() ? QString() : QString::fromStdString(value.dump());
 }
 
@@ -79,7 +87,7 @@ SettingField::SettingField(const SettingSchema& schema, QWidget* parent)
     grid->setContentsMargins(0, 0, 0, 0);
     grid->setHorizontalSpacing(8);
     grid->setVerticalSpacing(2);
-    const QString title = QString::fromStdString(schema.title.empty() ? schema.name : schema.title);
+    const QString title = this->title();
     const QString tip = toolTipOf(schema);
     auto* caption = new QLabel(title, this);
     caption->setFixedWidth(SettingsForm::captionWidth);
@@ -117,6 +125,7 @@ QWidget* SettingField::makeEditor()
         for (const std::string& text : m_schema.choices)
             choice->addItem(QString::fromStdString(text));
         choice->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+        guardWheel(choice);
         connect(choice, &QComboBox::currentIndexChanged, this, &SettingField::edited);
         return choice;
     }
@@ -207,6 +216,22 @@ void SettingField::followDefault(const Json& settings)
         setValue(now);
 }
 
+void SettingField::reset()
+{
+    m_default = m_schema.defaultValue;
+    setValue(m_default);
+}
+
+void SettingField::keepAmong(const Json& settings)
+{
+    m_default = m_schema.defaultAmong(settings);
+}
+
+QString SettingField::title() const
+{
+    return QString::fromStdString(m_schema.title.empty() ? m_schema.name : m_schema.title);
+}
+
 QString SettingField::problem() const
 {
     const Status status = protocol::FamilyManifest::check(m_schema, value());
@@ -215,7 +240,13 @@ QString SettingField::problem() const
 
 void SettingField::showError(const QString& message)
 {
-    m_error->setText(message);
+    // "training.batchSize is 9000, ...": the user knows the field by its title.
+    QString shown = message;
+    const QString key = message.section(QLatin1Char(' '), 0, 0);
+    const QString name = key.section(QLatin1Char('.'), -1).section(QLatin1Char('['), 0, 0);
+    if (name == QString::fromStdString(m_schema.name))
+        shown = title() + message.mid(key.size());
+    m_error->setText(shown);
     m_error->setVisible(!message.isEmpty());
 }
 
@@ -234,6 +265,8 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
 {
     delete m_content;
     m_fields.clear();
+    m_typed.clear();
+    m_fold = nullptr;
     m_content = new QWidget(this);
     m_column->addWidget(m_content);
     auto* column = new QVBoxLayout(m_content);
@@ -250,7 +283,8 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
         auto* field = new SettingField(schema, parent);
         layout->addWidget(field);
         m_fields.push_back(field);
-        connect(field, &SettingField::edited, this, [this] {
+        connect(field, &SettingField::edited, this, [this, field] {
+            m_typed.insert(field->schema().name);
             followDefaults();
             check();
             Q_EMIT edited();
@@ -271,6 +305,7 @@ void SettingsForm::setSchemas(const std::vector<SettingSchema>& schemas)
         std::count_if(schemas.begin(), schemas.end(), [](const auto& schema) { return schema.advanced; });
     if (advanced > 0) {
         auto* fold = new QToolButton(m_content);
+        m_fold = fold;
         fold->setText(tr("Advanced (%1)").arg(advanced));
         fold->setToolTip(tr("Settings that are rarely changed"));
         fold->setCheckable(true);
@@ -333,11 +368,20 @@ Json SettingsForm::values() const
 
 void SettingsForm::setValues(const Json& values)
 {
+    const auto given = [&values](const SettingField* field) {
+        return values.is_object() && values.contains(field->schema().name);
+    };
     for (SettingField* field : m_fields) {
-        const auto given = values.is_object() ? values.find(field->schema().name) : values.end();
-        const QSignalBlocker blocker(field);
-        field->setValue(given != values.end() ? *given : field->schema().defaultValue);
+        if (given(field))
+            field->setValue(values[field->schema().name]);
+        else
+            field->reset();
     }
+    // What is given stays, even where it happens to be the default of another variant.
+    const Json settings = all();
+    for (SettingField* field : m_fields)
+        if (given(field))
+            field->keepAmong(settings);
     followDefaults();
     check();
     Q_EMIT edited();
@@ -345,19 +389,22 @@ void SettingsForm::setValues(const Json& values)
 
 bool SettingsForm::valid() const
 {
-    const Json settings = all();
-    return std::all_of(m_fields.begin(), m_fields.end(), [&settings](const SettingField* field) {
-        return !field->schema().shownAmong(settings) || field->problem().isEmpty();
-    });
+    return firstWrong() == nullptr;
 }
 
-bool SettingsForm::showErrorAt(const QString& name, const QString& message)
+SettingField* SettingsForm::firstWrong() const
 {
-    SettingField* at = field(name);
-    if (at == nullptr)
-        return false;
-    at->showError(message);
-    return true;
+    const Json settings = all();
+    const auto wrong = std::find_if(m_fields.begin(), m_fields.end(), [&settings](const SettingField* field) {
+        return field->schema().shownAmong(settings) && !field->problem().isEmpty();
+    });
+    return wrong == m_fields.end() ? nullptr : *wrong;
+}
+
+void SettingsForm::unfold(const SettingField* field)
+{
+    if (m_fold != nullptr && field->schema().advanced)
+        m_fold->setChecked(true);
 }
 
 SettingField* SettingsForm::field(const QString& name) const

@@ -7,9 +7,12 @@
 #include <QWidget>
 
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 class QLabel;
+class QToolButton;
 class QVBoxLayout;
 
 namespace rankscope::workbench
@@ -30,8 +33,14 @@ public:
     void setValue(const base::Json& value);
     /// Takes the default that belongs to these settings, if what stands in the field is a default.
     void followDefault(const base::Json& settings);
+    /// The default that holds without any other setting.
+    void reset();
+    /// Lets what stands in the field stay among these settings, whatever their defaults are.
+    void keepAmong(const base::Json& settings);
+    [[nodiscard]] QString title() const;
     /// The schema's own check of the present value; empty if it holds.
     [[nodiscard]] QString problem() const;
+    /// A message that starts with the setting's key is shown with its title instead.
     void showError(const QString& message);
     [[nodiscard]] QString shownError() const;
     [[nodiscard]] QWidget* editor() const { return m_editor; }
@@ -63,9 +72,15 @@ public:
     [[nodiscard]] base::Json values() const;
     /// Takes what is there; the others get their defaults.
     void setValues(const base::Json& values);
+    /// Every setting, also those that mean nothing among the others now.
+    [[nodiscard]] base::Json all() const;
+    /// The settings that the user has edited since the form was made.
+    [[nodiscard]] const std::set<std::string>& typed() const { return m_typed; }
     [[nodiscard]] bool valid() const;
-    /// Shows an error at the field of that name; false if there is no such field.
-    bool showErrorAt(const QString& name, const QString& message);
+    /// The first visible setting whose value does not hold, or nullptr.
+    [[nodiscard]] SettingField* firstWrong() const;
+    /// Opens the fold if the field is in it.
+    void unfold(const SettingField* field);
     [[nodiscard]] SettingField* field(const QString& name) const;
 
 Q_SIGNALS:
@@ -74,11 +89,12 @@ Q_SIGNALS:
 private:
     void check();
     void followDefaults();
-    [[nodiscard]] base::Json all() const;
 
     QVBoxLayout* m_column;
     QWidget* m_content = nullptr;
+    QToolButton* m_fold = nullptr; ///< of the advanced settings
     std::vector<SettingField*> m_fields;
+    std::set<std::string> m_typed;
 };
 
 } // namespace rankscope::workbench

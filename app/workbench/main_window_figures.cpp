@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Figures: described, shown again, exported and copied.
+#include "app/workbench/main_window.h"
+#include "app/workbench/open_run.h"
+#include "core/base/files.h"
+#include "views/base/view.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QDir>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QJsonArray>
+
+namespace rankscope::workbench
+{
+
+QJsonObject MainWindow::describe(const views::View* view) const
+{
+    QJsonArray layers;
+    for (const int layer : m_selection->layers())
+        layers.append(layer);
+    QJsonArray experts;
+    for (const int expert : m_selection->experts())
+        experts.append(expert);
+    return {{QStringLiteral("program"), QStringLiteral("Rankscope " RANKSCOPE_VERSION)},
+            {QStringLiteral("run"), m_current == nullptr ? QString() : m_current->path()},
+            {QStringLiteral("view"), view->key()},
+            {QStringLiteral("step"), static_cast<qint64>(m_selection->step())},
+            {QStringLiteral("layers"), layers},
+            {QStringLiteral("experts"), experts},
+            {QStringLiteral("modules"), QJsonArray::fromStringList(m_selection->modules())},
+            {QStringLiteral("task"), m_selection->task()},
+            {QStringLiteral("controls"), view->controls()}};
+}
+
+Status MainWindow::showDescribed(const QJsonObject& description)
+{
+    const QString key = description.value(QStringLiteral("view")).toString();
+    views::View* shown = view(key);
+    if (shown == nullptr)
+        return fail("the figure's view \"" + key.toStdString() + "\" is not one of this program's views");
+    const QString path = description.value(QStringLiteral("run")).toString();
+    if (!QFileInfo::exists(path))
+        return fail("the figure's run " + path.toStdString() +
+                    " does not exist any more: open the run where it is now");
+    OpenRun* run = openRun(path);
+    const auto apply = [this, shown, description, key] {
+        views::SelectionState state;
+        for (const QJsonValue layer : description.value(QStringLiteral("layers")).toArray())
+            state.layers.insert(layer.toInt());
+        for (const QJsonValue expert : description.value(QStringLiteral("experts")).toArray())
+            state.experts.insert(expert.toInt());
+        for (const QJsonValue module : description.value(QStringLiteral("modules")).toArray())
+            state.modules << module.toString();
+        state.task = description.value(QStringLiteral("task")).toString();
+        showView(key);
+        m_selection->setState(state);
+        shown->setControls(description.value(QStringLiteral("controls")).toObject());
+        m_selection->setStep(description.value(QStringLiteral("step")).toInteger());
+    };
+    if (run->isLoaded())
+        apply();
+    else
+        connect(run, &OpenRun::loaded, this, apply, Qt::SingleShotConnection);
+    return {};
+}
+
+Status MainWindow::exportTo(views::View* view, const QString& figure, const QString& file)
+{
+    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
+    for (const views::Figure& candidate : view->figures())
+        if (candidate.key == wanted)
+            return views::exportFigure(candidate, describe(view), file, m_export);
+    return fail(view->title().toStdString() + " has no figure yet: there is nothing recorded that it shows");
+}
+
+Result<QStringList> MainWindow::exportAll(const QString& folder)
+{
+    RANKSCOPE_CHECK(base::ensureWritableFolder(folder.toStdString()));
+    QStringList files;
+    for (views::View* view : m_views)
+        for (const views::Figure& figure : view->figures())
+            for (const char* ending : {"png", "svg", "pdf", "csv"}) {
+                const QString file = QDir(folder).filePath(
+                    QStringLiteral("%1-%2.%3").arg(view->key(), figure.key, QString::fromLatin1(ending)));
+                RANKSCOPE_CHECK(views::exportFigure(figure, describe(view), file, m_export));
+                files << file;
+            }
+    return files;
+}
+
+void MainWindow::exportDialog(const QString& figure)
+{
+    views::View* view = currentView();
+    if (view == nullptr || !view->hasData()) {
+        say(tr("There is no figure to export yet: open a run first"));
+        return;
+    }
+    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
+    QString filter;
+    QString file = QFileDialog::getSaveFileName(
+        this, tr("Export figure"), QStringLiteral("%1-%2.pdf").arg(view->key(), wanted),
+        tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"), &filter);
+    if (file.isEmpty())
+        return;
+    if (QFileInfo(file).suffix().isEmpty())
+        file += filter.mid(filter.indexOf(QLatin1String("*.")) + 1).remove(QLatin1Char(')'));
+    const Status status = exportTo(view, wanted, file);
+    if (status)
+        say(tr("Exported %1").arg(file));
+    else
+        complain(QString::fromStdString(status.error().message));
+}
+
+void MainWindow::copyFigure(const QString& figure)
+{
+    const views::View* view = currentView();
+    if (view == nullptr)
+        return;
+    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
+    for (const views::Figure& candidate : view->figures())
+        if (candidate.key == wanted) {
+            QApplication::clipboard()->setImage(views::figureImage(candidate, m_export));
+            say(tr("Copied: %1").arg(candidate.title));
+        }
+}
+
+void MainWindow::copyData(const QString& figure)
+{
+    const views::View* view = currentView();
+    if (view == nullptr)
+        return;
+    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
+    for (const views::Figure& candidate : view->figures())
+        if (candidate.key == wanted) {
+            QApplication::clipboard()->setText(candidate.table().toTabs());
+            say(tr("Copied the numbers of: %1").arg(candidate.title));
+        }
+}
+
+} // namespace rankscope::workbench

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The views as widgets: what they do with the selection, the step and another run.
+#include "tests/gui/sample_run.h"
+#include "views/effective_rank/rank_view.h"
+#include "views/inside/inside_view.h"
+#include "views/mpo/mpo_view.h"
+#include "views/mpo/vtk_widget.h"
+#include "views/plot/curve_chart.h"
+#include "views/plot/heat_map_widget.h"
+#include "views/routing/routing_view.h"
+#include "views/training/training_view.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QComboBox>
+#include <QMenu>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTest>
+#include <QtCharts/QChart>
+#include <QtCharts/QLineSeries>
+
+using namespace rankscope;
+using namespace rankscope::views;
+using namespace rankscope::tests;
+
+class ViewsTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void viewsBehindOthersRest();
+    void clearingBringsTheOwnChoiceBack();
+    void ownChoiceWhileFollowingStays();
+    void routersComeBack();
+    void operatorsComeBack();
+    void placesComeBack();
+    void anotherRunDropsWhatItLacks();
+    void scalesStayWhileTheStepMoves();
+    void everyChartIsMadeOnce();
+    void menuCopiesTheValueUnderTheCursor();
+    void emptyViewsOfAFinishedRunOfferActions();
+
+private:
+    static QString control(const View& view, const char* name)
+    {
+        return view.controls().value(QLatin1String(name)).toVariant().toString();
+    }
+    /// The choice of a view that has that name for a screen reader.
+    static QComboBox* choice(const View& view, const char* name)
+    {
+        for (QComboBox* box : view.findChildren<QComboBox*>())
+            if (box->accessibleName() == QLatin1String(name))
+                return box;
+        qFatal("no such choice");
+    }
+    static record::RunRecord opera()
+    {
+        SampleOptions options;
+        options.family = "opera";
+        return sampleRun(options);
+    }
+
+    record::RunRecord m_mixlora = sampleRun();
+};
+
+void ViewsTest::viewsBehindOthersRest()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView view(&selection);
+    view.setRun(&m_mixlora);
+    view.show();
+    QVERIFY(view.isShown());
+    view.setInFront(false); // as its dock says when another's tab is chosen; Qt leaves it visible
+    QVERIFY(view.isVisible());
+    QVERIFY(!view.isShown());
+    selection.setStep(70);
+    QVERIFY(!view.heatMap()->map().title.contains(QStringLiteral("step 70")));
+    view.setInFront(true);
+    QVERIFY(view.heatMap()->map().title.contains(QStringLiteral("step 70")));
+}
+
+void ViewsTest::clearingBringsTheOwnChoiceBack()
+{
+    Selection selection;
+    RankView view(&selection);
+    view.setRun(&m_mixlora);
+    view.setControls(
+        {{QStringLiteral("module"), QStringLiteral("gate_proj")}, {QStringLiteral("expert"), 2}});
+    selection.setState({{4}, {5}, {QStringLiteral("up_proj")}, {}});
+    QCOMPARE(control(view, "module"), QStringLiteral("up_proj"));
+    QCOMPARE(control(view, "expert"), QStringLiteral("5"));
+    selection.setState({{4}, {6}, {QStringLiteral("down_proj")}, {}});
+    QCOMPARE(control(view, "expert"), QStringLiteral("6"));
+    selection.clear();
+    QCOMPARE(control(view, "module"), QStringLiteral("gate_proj"));
+    QCOMPARE(control(view, "expert"), QStringLiteral("2"));
+    selection.setExperts({1, 3}); // two are no one expert
+    QCOMPARE(control(view, "expert"), QStringLiteral("2"));
+    selection.undo();
+    selection.undo();
+    QCOMPARE(control(view, "expert"), QStringLiteral("6"));
+    selection.undo();
+    selection.undo();
+    QCOMPARE(control(view, "expert"), QStringLiteral("2"));
+    QCOMPARE(view.heatMap()->map().title, QStringLiteral("Layers × modules at step 0, expert 2"));
+}
+
+void ViewsTest::ownChoiceWhileFollowingStays()
+{
+    Selection selection;
+    RankView view(&selection);
+    view.setRun(&m_mixlora);
+    selection.setModules({QStringLiteral("up_proj")});
+    QComboBox* module = choice(view, "Module");
+    const int other = module->findText(QStringLiteral("v_proj"));
+    module->setCurrentIndex(other);
+    Q_EMIT module->activated(other); // as a user's choice does
+    selection.clear();
+    QCOMPARE(control(view, "module"), QStringLiteral("v_proj"));
+}
+
+void ViewsTest::routersComeBack()
+{
+    record::RunRecord run;
+    const record::Axis layer{"layer", "", {"0", "1"}};
+    const record::Axis router{"router", "", {"q_proj", "up_proj", "down_proj"}};
+    run.define({"rank/entropy", "", "", "", {layer, {"module", "", router.labels}}});
+    run.define({"routing/load", "", "", "", {layer, router, {"expert", "", {"0", "1"}}}});
+    run.mutableMeasure("routing/load")->append(1, std::vector<float>(12, 0.5F));
+    Selection selection;
+    RoutingView view(&selection);
+    view.setRun(&run);
+    view.setControls({{QStringLiteral("router"), QStringLiteral("up_proj")}});
+    selection.setModules({QStringLiteral("down_proj")});
+    QCOMPARE(control(view, "router"), QStringLiteral("down_proj"));
+    selection.clear();
+    QCOMPARE(control(view, "router"), QStringLiteral("up_proj"));
+}
+
+void ViewsTest::operatorsComeBack()
+{
+    const record::RunRecord run = opera();
+    Selection selection;
+    MpoView view(&selection);
+    view.setRun(&run);
+    QCOMPARE(control(view, "layer"), QStringLiteral("0"));
+    selection.setState({{20}, {3}, {QStringLiteral("up_proj")}, {}});
+    QCOMPARE(control(view, "layer"), QStringLiteral("20"));
+    QCOMPARE(control(view, "module"), QStringLiteral("up_proj"));
+    selection.clear();
+    QCOMPARE(control(view, "layer"), QStringLiteral("0"));
+    QCOMPARE(control(view, "expert"), QStringLiteral("0"));
+    QCOMPARE(control(view, "module"), QStringLiteral("down_proj"));
+}
+
+void ViewsTest::placesComeBack()
+{
+    Selection selection;
+    InsideView view(&selection);
+    view.setRun(&m_mixlora);
+    view.measureChoice()->setCurrentIndex(view.measureChoice()->findData(QStringLiteral("routing/load")));
+    const auto place = [&view](const char* axis) {
+        return view.model().place(view.model().axis(QString::fromLatin1(axis)));
+    };
+    QCOMPARE(place("task"), InsideModel::mean);
+    selection.setState({{7}, {2}, {}, QStringLiteral("boolq")});
+    QCOMPARE(place("layer"), 7);
+    QCOMPARE(place("expert"), 2);
+    QCOMPARE(place("task"), 2);
+    selection.clear();
+    for (const char* axis : {"layer", "expert", "task"})
+        QCOMPARE(place(axis), InsideModel::mean);
+}
+
+void ViewsTest::anotherRunDropsWhatItLacks()
+{
+    record::RunRecord other = sampleRun();
+    other.description.tasks = {"letters"};
+    other.define({"routing/load",
+                  "Load",
+                  "",
+                  "",
+                  {{"layer", "", {"0", "1"}},
+                   {"router", "", {"mlp"}},
+                   {"expert", "", {"0", "1"}},
+                   {"task", "", {"letters"}}}});
+    for (const char* name : {"eval/accuracy", "eval/loss", "train/task_loss"})
+        other.define({name, "", "", "", {{"task", "", {"letters"}}}});
+    other.mutableMeasure("routing/load")->append(200, std::vector<float>{0.25F, 0.75F, 0.5F, 0.5F});
+    Selection selection;
+    selection.setNewestStep(200);
+    RoutingView view(&selection);
+    view.setRun(&m_mixlora);
+    selection.setTask(QStringLiteral("boolq"));
+    QVERIFY(view.layerMap()->map().title.contains(QStringLiteral("boolq")));
+    view.setRun(&other);
+    QVERIFY(selection.task().isEmpty());
+    QVERIFY(!view.layerMap()->map().title.contains(QStringLiteral("boolq")));
+    QVERIFY(view.layerMap()->map().hasValues());
+}
+
+void ViewsTest::scalesStayWhileTheStepMoves()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    InsideView view(&selection);
+    view.show();
+    view.setRun(&m_mixlora);
+    selection.setStep(10);
+    const double highest = view.heatMap()->map().maximum;
+    selection.setStep(200);
+    QCOMPARE(view.heatMap()->map().maximum, highest);
+}
+
+void ViewsTest::everyChartIsMadeOnce()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    TrainingView view(&selection);
+    view.resize(1000, 700);
+    view.setRun(&m_mixlora);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    for (const CurveChart* chart : view.findChildren<CurveChart*>())
+        if (chart->objectName() == QLatin1String("loss")) {
+            int made = 0;
+            for (QAbstractSeries* series : chart->chart()->series())
+                if (auto* line = qobject_cast<QLineSeries*>(series); line != nullptr && line->count() > 100)
+                    connect(line, &QXYSeries::pointsReplaced, this, [&made] { ++made; });
+            selection.setStep(120);
+            QCOMPARE(made, 2); // the loss and, behind it, the raw one
+            QCOMPARE(chart->marker(), std::optional<double>(120));
+        }
+}
+
+void ViewsTest::menuCopiesTheValueUnderTheCursor()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView view(&selection);
+    view.resize(900, 600);
+    view.setRun(&m_mixlora);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    Q_EMIT view.heatMap()->customContextMenuRequested(view.heatMap()->cellCentre(9, 4));
+    const auto menus = view.findChildren<QMenu*>();
+    QCOMPARE(menus.size(), 1);
+    QAction* copy = menus.front()->actions().front();
+    QVERIFY(copy->text().startsWith(QStringLiteral("Copy value")));
+    copy->trigger();
+    QCOMPARE(QApplication::clipboard()->text().toFloat(), view.heatMap()->map().value(9, 4));
+    menus.front()->close();
+}
+
+void ViewsTest::emptyViewsOfAFinishedRunOfferActions()
+{
+    SampleOptions options;
+    options.family = "lora";
+    options.done = 20;
+    record::RunRecord run = sampleRun(options);
+    Selection selection;
+    RoutingView routing(&selection);
+    MpoView mpo(&selection);
+    for (View* view : {static_cast<View*>(&routing), static_cast<View*>(&mpo)}) {
+        view->setRun(&run);
+        const auto actions = view->findChildren<QPushButton*>();
+        QVERIFY(!actions.front()->isVisibleTo(view)); // it may come by itself
+        run.states.push_back({0, "done", ""});
+        view->setNotice(QStringLiteral("The run is done"));
+        QVERIFY(actions.front()->isVisibleTo(view));
+        QVERIFY(!view->definition().isEmpty());
+        run.states.pop_back();
+    }
+}
+
+int main(int argc, char** argv)
+{
+    VtkWidget::setDefaultSurfaceFormat();
+    QApplication application(argc, argv);
+    ViewsTest test;
+    return QTest::qExec(&test, argc, argv);
+}
+#include "views_test.moc"
