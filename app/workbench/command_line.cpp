@@ -40,7 +40,8 @@ Result<CommandLine> CommandLine::parse(const QStringList& arguments)
         return fail(parser.errorText().toStdString());
 
     CommandLine line;
-    line.helpText = parser.helpText();
+    // Asked for before there is an application that could name itself.
+    line.helpText = parser.helpText().replace(QLatin1String("<executable_name>"), QLatin1String("rankscope"));
     line.help = parser.isSet(help);
     line.version = parser.isSet(version);
     line.runs = parser.positionalArguments();

@@ -134,8 +134,8 @@ private:
     void showAbout();
     // main_window_figures.cpp
     void exportDialog(const QString& figure);
-    void copyFigure(const QString& figure);
-    void copyData(const QString& figure);
+    void copyFigure(const QString& key);
+    void copyData(const QString& key);
     // main_window_session.cpp
     void restoreSession();
     void saveSession();

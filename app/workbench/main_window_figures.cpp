@@ -12,8 +12,26 @@
 #include <QFileInfo>
 #include <QJsonArray>
 
+#include <optional>
+
 namespace rankscope::workbench
 {
+namespace
+{
+
+/// The figure of that key in a view; its current one if the key is empty.
+std::optional<views::Figure> figureOf(const views::View* view, const QString& key)
+{
+    if (view == nullptr)
+        return std::nullopt;
+    const QString wanted = key.isEmpty() ? view->currentFigure() : key;
+    for (const views::Figure& candidate : view->figures())
+        if (candidate.key == wanted)
+            return candidate;
+    return std::nullopt;
+}
+
+} // namespace
 
 QJsonObject MainWindow::describe(const views::View* view) const
 {
@@ -68,10 +86,8 @@ Status MainWindow::showDescribed(const QJsonObject& description)
 
 Status MainWindow::exportTo(views::View* view, const QString& figure, const QString& file)
 {
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted)
-            return views::exportFigure(candidate, describe(view), file, m_export);
+    if (const auto chosen = figureOf(view, figure))
+        return views::exportFigure(*chosen, describe(view), file, m_export);
     return fail(view->title().toStdString() + " has no figure yet: there is nothing recorded that it shows");
 }
 
@@ -113,30 +129,20 @@ void MainWindow::exportDialog(const QString& figure)
         complain(QString::fromStdString(status.error().message));
 }
 
-void MainWindow::copyFigure(const QString& figure)
+void MainWindow::copyFigure(const QString& key)
 {
-    const views::View* view = currentView();
-    if (view == nullptr)
-        return;
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted) {
-            QApplication::clipboard()->setImage(views::figureImage(candidate, m_export));
-            say(tr("Copied: %1").arg(candidate.title));
-        }
+    if (const auto chosen = figureOf(currentView(), key)) {
+        QApplication::clipboard()->setImage(views::figureImage(*chosen, m_export));
+        say(tr("Copied: %1").arg(chosen->title));
+    }
 }
 
-void MainWindow::copyData(const QString& figure)
+void MainWindow::copyData(const QString& key)
 {
-    const views::View* view = currentView();
-    if (view == nullptr)
-        return;
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    for (const views::Figure& candidate : view->figures())
-        if (candidate.key == wanted) {
-            QApplication::clipboard()->setText(candidate.table().toTabs());
-            say(tr("Copied the numbers of: %1").arg(candidate.title));
-        }
+    if (const auto chosen = figureOf(currentView(), key)) {
+        QApplication::clipboard()->setText(chosen->table().toTabs());
+        say(tr("Copied the numbers of: %1").arg(chosen->title));
+    }
 }
 
 } // namespace rankscope::workbench

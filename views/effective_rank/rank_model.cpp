@@ -158,7 +158,7 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
         for (int module = 0; module < map.columns(); ++module) {
             const auto where = positionsWhere(m_measure->info(),
                                               {{"layer", layer}, {"module", module}, {"expert", m_expert}});
-            map.values.push_back(measuredMean(latest.values, where));
+            map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
             coverage.add(latest, where);
         }
     map.note = noteOf(map, coverage, step, QStringLiteral("experts"));

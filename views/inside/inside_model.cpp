@@ -322,7 +322,7 @@ void InsideModel::fillSteps(HeatMap& map, std::int64_t step) const
         }
         const auto values = m_measure->row(shown[column]);
         for (std::size_t row = 0; row < groups.size(); ++row) {
-            map.values[row * shown.size() + column] = measuredMean(latest, groups[row]);
+            map.values[row * shown.size() + column] = static_cast<float>(measuredMean(latest, groups[row]));
             stands = stands || std::ranges::any_of(groups[row], [&](std::size_t position) {
                          return std::isfinite(latest[position]) && !std::isfinite(values[position]);
                      });
@@ -361,7 +361,7 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
         for (int row = 0; row < map.rows(); ++row)
             for (int column = 0; column < map.columns(); ++column) {
                 const auto where = positions(m_down, row, m_across, column);
-                map.values.push_back(measuredMean(latest.values, where));
+                map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
                 coverage.add(latest, where);
             }
         map.note = noteOf(map, coverage, step, averagedAxes(m_down, m_across));
@@ -419,7 +419,7 @@ QString InsideModel::reading(int row, int column, std::int64_t step) const
     std::vector<std::size_t> all(where.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     coverage.add(latest, all);
-    const float value = measuredMean(latest.values);
+    const double value = measuredMean(latest.values);
     if (!coverage.any())
         return lines + QStringLiteral("\nnot measured up to step %1").arg(at);
     const QString share = coverage.share(averagedAxes(m_down, m_across));

@@ -17,19 +17,6 @@ constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 constexpr std::ptrdiff_t mostCloseRows = 2048; ///< more points than this lie side by side on any screen
 constexpr double forgotten = 1e-9;             ///< weight of the past that no longer counts in a mean
 
-/// In the precision that curves are kept in.
-double meanOf(const std::vector<float>& values)
-{
-    double sum = 0;
-    std::size_t known = 0;
-    for (const float value : values)
-        if (std::isfinite(value)) {
-            sum += value;
-            ++known;
-        }
-    return sum / static_cast<double>(known);
-}
-
 /// What a curve is made from, to go over a stretch of it again.
 struct Source {
     const record::Measure* measure;
@@ -82,7 +69,7 @@ std::optional<MinMaxSeries> Source::closeUp(double from, double to) const
         for (std::size_t i = 0; i < group.size(); ++i)
             if (const float value = measure->row(row)[group[i]]; std::isfinite(value))
                 newest[i] = value;
-        double value = meanOf(newest);
+        double value = measuredMean(newest);
         if (smoothing > 0) {
             mean = smoothing * mean + (1 - smoothing) * value;
             weight = smoothing * weight + (1 - smoothing);

@@ -94,7 +94,7 @@ Latest latestAt(const record::Measure* measure, std::int64_t step)
     return latestOf(*measure, all, step);
 }
 
-float measuredMean(const std::vector<float>& values)
+double measuredMean(const std::vector<float>& values)
 {
     double sum = 0;
     std::size_t count = 0;
@@ -103,11 +103,10 @@ float measuredMean(const std::vector<float>& values)
             sum += value;
             ++count;
         }
-    return count == 0 ? std::numeric_limits<float>::quiet_NaN()
-                      : static_cast<float>(sum / static_cast<double>(count));
+    return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
 }
 
-float measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions)
+double measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions)
 {
     std::vector<float> chosen;
     chosen.reserve(positions.size());

@@ -43,8 +43,8 @@ Latest latestOf(const record::Measure& measure, const std::vector<std::size_t>& 
 Latest latestAt(const record::Measure* measure, std::int64_t step);
 
 /// Mean of the measured values; NaN if there is none.
-float measuredMean(const std::vector<float>& values);
-float measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions);
+double measuredMean(const std::vector<float>& values);
+double measuredMean(const std::vector<float>& values, const std::vector<std::size_t>& positions);
 
 /// Smallest and largest measured value over all rows, kept up to date as rows arrive.
 class RunningRange

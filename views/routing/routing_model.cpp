@@ -177,7 +177,7 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
             const auto where = positionsWhere(
                 m_load->info(),
                 {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", taskIndex}});
-            map.values.push_back(measuredMean(latest.values, where));
+            map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
             coverage.add(latest, where);
         }
     trimExperts(map);
@@ -222,7 +222,7 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
     for (int expert = 0; expert < map.rows(); ++expert)
         for (int task = 0; task < map.columns(); ++task) {
             const auto where = overChosenLayers(expert, task);
-            map.values.push_back(measuredMean(latest.values, where));
+            map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
             coverage.add(latest, where);
         }
     trimExperts(map);
@@ -252,7 +252,7 @@ QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
         std::vector<std::size_t> all(where.size());
         std::iota(all.begin(), all.end(), std::size_t{0});
         coverage.add(latest, all);
-        const float share = measuredMean(latest.values);
+        const double share = measuredMean(latest.values);
         shares += QStringLiteral("\n%1: %2")
                       .arg(names.value(task, QStringLiteral("load")),
                            std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %")
@@ -269,7 +269,7 @@ QString RoutingModel::readingByTask(int expert, int task, std::int64_t step) con
     const Latest latest = latestAt(m_load, step);
     Coverage coverage;
     coverage.add(latest, where);
-    const float load = measuredMean(latest.values, where);
+    const double load = measuredMean(latest.values, where);
     QString lines = QStringLiteral("expert %1, %2\n%3")
                         .arg(experts().value(expert), tasks().value(task), coverage.when());
     if (!std::isfinite(load))

@@ -101,15 +101,14 @@ void PlanPanel::showPlan(const QString& json)
         activated < trainable)
         counted += tr("\n%1 of them are used by one token").arg(locale.toString(activated, 'f', 0));
     m_parameters->setToolTip(counted);
-    const auto percent = [&plan, trainable](const char* key, double whole) {
-        return plan.value(QLatin1String(key)).toDouble(whole > 0 ? 100 * trainable / whole : 0);
+    const auto percent = [&plan](const char* key) {
+        return formatPercent(plan.value(QLatin1String(key)).toDouble());
     };
     m_percent->setText(tr("trainable parameters, %1 of the base model's %2")
-                           .arg(formatPercent(percent("percentOfBase", baseParameters)),
-                                views::formatCount(baseParameters)));
+                           .arg(percent("percentOfBase"), views::formatCount(baseParameters)));
     m_percent->setToolTip(
         tr("%1 of all parameters, the base model's and the adapter's together, as PEFT prints it")
-            .arg(formatPercent(100 * trainable / std::max(1.0, baseParameters + trainable))));
+            .arg(percent("trainablePercent")));
     m_memory->setText(tr("about %1 of memory")
                           .arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
     QStringList details;

@@ -41,6 +41,8 @@ TEST_F(Question, PlanOfABareConfig)
     EXPECT_EQ(answer.at("baseParameters"), base);
     EXPECT_NEAR(answer.at("trainablePercent").get<double>(),
                 100.0 * static_cast<double>(trainable) / static_cast<double>(base + trainable), 1e-9);
+    EXPECT_NEAR(answer.at("percentOfBase").get<double>(),
+                100.0 * static_cast<double>(trainable) / static_cast<double>(base), 1e-9);
     EXPECT_GT(answer.at("memoryBytes").get<double>(), 2.0 * static_cast<double>(base));
     EXPECT_FALSE(fs::exists(m_folder / "runs"));
 }
