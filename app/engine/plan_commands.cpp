@@ -2,6 +2,7 @@
 #include "app/engine/plan_commands.h"
 
 #include "app/engine/job_request.h"
+#include "app/engine/run_report.h"
 #include "app/engine/text_table.h"
 #include "app/engine/worker_program.h"
 #include "core/base/json.h"
@@ -9,6 +10,8 @@
 #include "core/record/snapshot.h"
 
 #include <cstdio>
+#include <iomanip>
+#include <sstream>
 
 namespace rankscope::engine
 {
@@ -23,6 +26,39 @@ std::string fieldText(const base::OrderedJson& object, const char* key)
     if (found == object.end() || found->is_null())
         return {};
     return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+/// 26311680 -> "26,311,680"
+std::string grouped(std::int64_t number)
+{
+    std::string digits = std::to_string(number);
+    for (auto at = std::ssize(digits) - 3; at > 0; at -= 3)
+        digits.insert(static_cast<std::size_t>(at), ",");
+    return digits;
+}
+
+std::string percent(double value)
+{
+    std::ostringstream text;
+    text << std::setprecision(3) << value << " %";
+    return text.str();
+}
+
+/// The plan for a person.
+std::string planText(const base::OrderedJson& plan)
+{
+    const auto trainable = plan.value("trainableParameters", std::int64_t{0});
+    const auto activated = plan.value("activatedParameters", trainable);
+    TextTable table;
+    table.add(
+        {"trainable parameters",
+         grouped(trainable) +
+             (activated < trainable ? ", " + grouped(activated) + " of them for one token" : std::string())});
+    table.add({"base model", grouped(plan.value("baseParameters", std::int64_t{0})) + " parameters"});
+    table.add({"share", percent(plan.value("percentOfBase", 0.0)) + " of the base model, " +
+                            percent(plan.value("trainablePercent", 0.0)) + " of all parameters"});
+    table.add({"memory", "about " + formatBytes(plan.value("memoryBytes", 0.0))});
+    return table.text();
 }
 
 } // namespace
@@ -47,12 +83,7 @@ ExitCode planCommand(const fs::path& file, bool json)
         std::puts(plan->dump(2).c_str());
         return ExitCode::Done;
     }
-    TextTable table;
-    for (const auto& item : plan->items()) {
-        if (!item.value().is_structured())
-            table.add({item.key(), fieldText(*plan, item.key().c_str())});
-    }
-    std::fputs(table.text().c_str(), stdout);
+    std::fputs(planText(*plan).c_str(), stdout);
     return ExitCode::Done;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Three headers are compiled once for the many files that read them: JSON (2 of 4 seconds of a small file), LibTorch's
-# tensors (4 of 6) and Qt's widgets.
+# Headers that are compiled once for the many files that read them: JSON (2 of 4 seconds of a small file), LibTorch's
+# tensors (4 of 6) and Qt's widgets. Tests that need JSON at most have one of their own, with GoogleTest and without
+# optimisation, which would take most of their compile time; the work is done by the libraries.
 option(RANKSCOPE_PRECOMPILED_HEADERS "Compile the headers that most files read once" ON)
 
 function(_rankscope_precompiled_owner name)
@@ -16,6 +17,10 @@ endfunction()
 if(RANKSCOPE_PRECOMPILED_HEADERS)
   _rankscope_precompiled_owner(json LINKS nlohmann_json::nlohmann_json tl::expected)
   target_compile_options(rankscope_precompiled_json PRIVATE -pthread)
+  if(TARGET GTest::gtest)
+    _rankscope_precompiled_owner(json_test LINKS nlohmann_json::nlohmann_json tl::expected GTest::gtest)
+    target_compile_options(rankscope_precompiled_json_test PRIVATE -pthread $<$<CONFIG:Release>:-O0>)
+  endif()
   _rankscope_precompiled_owner(tensor LINKS libtorch::cpu nlohmann_json::nlohmann_json tl::expected)
   if(RANKSCOPE_WORKBENCH)
     _rankscope_precompiled_owner(widgets LINKS Qt6::Widgets)
@@ -31,6 +36,9 @@ function(rankscope_precompile target)
     set(_header widgets)
   elseif("${ARGN}" MATCHES "nlohmann_json|rankscope::(base|protocol|record|text|checkpoint|engine_client)")
     set(_header json)
+    if("${ARGN}" MATCHES "GTest::")
+      set(_header json_test)
+    endif()
   endif()
   if(NOT _header OR NOT RANKSCOPE_PRECOMPILED_HEADERS)
     return()
@@ -43,8 +51,11 @@ function(rankscope_precompile target)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${target} PRIVATE -fPIC)
   endif()
-  if(_header STREQUAL json) # gRPC brings this flag, which defines a macro, to those that use it
+  if(_header MATCHES "^json") # gRPC brings this flag, which defines a macro, to those that use it
     target_compile_options(${target} PRIVATE -pthread)
+  endif()
+  if(_header STREQUAL json_test)
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O0>)
   endif()
   target_precompile_headers(${target} REUSE_FROM rankscope_precompiled_${_header})
 endfunction()

@@ -36,7 +36,7 @@ if(RANKSCOPE_SANITIZE)
 endif()
 
 # rankscope_library(NAME folder LINKS ... SOURCES ...): the library of one folder of core/, views/ or kernels/.
-# Target rankscope_<name>, alias rankscope::<name>. LINKS state its layer; tests/unit/layering checks includes
+# Target rankscope_<name>, alias rankscope::<name>. LINKS state its layer; tests/unit/structure checks includes
 # against them.
 function(rankscope_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})

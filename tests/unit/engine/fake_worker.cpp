@@ -232,6 +232,7 @@ base::Json plan(const base::Json& job)
     return {{"trainableParameters", 100 * job["adapter"]["settings"].value("rank", 1)},
             {"baseParameters", 1000},
             {"trainablePercent", 9.0},
+            {"percentOfBase", 10.0},
             {"memoryBytes", 1}};
 }
 

@@ -233,6 +233,11 @@ TEST_F(EngineRun, AsksTheWorker)
         engine({"plan", job("p", R"({"adapter":{"family":"any","settings":{"rank":3}}})"), "--json"});
     EXPECT_EQ(plan.exitStatus(), 0) << plan.error;
     EXPECT_EQ(base::Json::parse(plan.output)["trainableParameters"], 300);
+    const Captured read =
+        engine({"plan", job("p", R"({"adapter":{"family":"any","settings":{"rank":12345}}})")});
+    EXPECT_NE(read.output.find(" 1,234,500\n"), std::string::npos) << read.output;
+    EXPECT_NE(read.output.find("10 % of the base model, 9 % of all parameters"), std::string::npos)
+        << read.output;
     const Captured families = engine({"families", "--json"});
     EXPECT_EQ(base::Json::parse(families.output)[1]["error"], "it has no entry point");
     EXPECT_NE(engine({"families"}).output.find("it has no entry point"), std::string::npos);
