@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace rankscope::record
 {
@@ -64,22 +65,32 @@ std::optional<std::size_t> Measure::rowAt(std::int64_t step) const
     return static_cast<std::size_t>(after - m_steps.begin()) - 1;
 }
 
-std::vector<float> Measure::latestAt(std::int64_t step) const
+Measure::Latest Measure::latestAt(std::int64_t step) const
 {
-    const std::size_t size = m_info.size();
-    std::vector<float> values(size, notMeasured);
+    std::vector<std::size_t> all(m_info.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    return latestOf(all, step);
+}
+
+Measure::Latest Measure::latestOf(std::span<const std::size_t> positions, std::int64_t step) const
+{
+    Latest latest{std::vector<float>(positions.size(), notMeasured),
+                  std::vector<std::int64_t>(positions.size(), -1)};
     const auto newest = rowAt(step);
-    std::size_t missing = size;
-    for (std::size_t row = newest ? *newest + 1 : 0; row > 0 && missing > 0; --row) {
-        const float* source = m_values.data() + (row - 1) * size;
-        for (std::size_t i = 0; i < size; ++i) {
-            if (std::isnan(values[i]) && !std::isnan(source[i])) {
-                values[i] = source[i];
-                --missing;
-            }
-        }
+    std::vector<std::size_t> missing(newest ? positions.size() : 0);
+    std::iota(missing.begin(), missing.end(), std::size_t{0});
+    for (std::size_t next = newest ? *newest + 1 : 0; next > 0 && !missing.empty(); --next) {
+        const auto source = row(next - 1);
+        std::erase_if(missing, [&](std::size_t i) {
+            const float value = source[positions[i]];
+            if (std::isnan(value))
+                return false;
+            latest.values[i] = value;
+            latest.steps[i] = m_steps[next - 1];
+            return true;
+        });
     }
-    return values;
+    return latest;
 }
 
 float Measure::last(std::size_t position) const

@@ -43,6 +43,12 @@ struct MeasureInfo {
 class Measure
 {
 public:
+    /// Newest measured values up to a step, and the step that each was measured at.
+    struct Latest {
+        std::vector<float> values;       ///< NaN: not measured
+        std::vector<std::int64_t> steps; ///< -1: not measured
+    };
+
     explicit Measure(MeasureInfo info);
 
     [[nodiscard]] const MeasureInfo& info() const { return m_info; }
@@ -58,7 +64,9 @@ public:
     [[nodiscard]] std::optional<std::size_t> rowAt(std::int64_t step) const;
     /// For each position the newest measured value at or before `step`; NaN where there is none. A measure
     /// that looks at a rotating subset is complete only this way.
-    [[nodiscard]] std::vector<float> latestAt(std::int64_t step) const;
+    [[nodiscard]] Latest latestAt(std::int64_t step) const;
+    /// The same of some positions, in their order; looks back only as far as they need.
+    [[nodiscard]] Latest latestOf(std::span<const std::size_t> positions, std::int64_t step) const;
     /// The last value of a scalar, or of one position; NaN if there is none.
     [[nodiscard]] float last(std::size_t position = 0) const;
 

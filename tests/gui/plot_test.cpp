@@ -463,11 +463,11 @@ void PlotTest::latestLooksBackOnlyToTheStep()
     measure.append(10, std::vector<float>{1, none});
     measure.append(20, std::vector<float>{none, 5});
     measure.append(30, std::vector<float>{3, none});
-    const Latest at = latestOf(measure, {0, 1}, 25);
+    const Latest at = measure.latestOf(std::vector<std::size_t>{0, 1}, 25);
     QCOMPARE(at.values, (std::vector<float>{1, 5}));
     QCOMPARE(at.steps, (std::vector<std::int64_t>{10, 20}));
-    QVERIFY(std::isnan(latestOf(measure, {1}, 15).values[0]));
-    QCOMPARE(latestOf(measure, {1}, 15).steps[0], std::int64_t(-1));
+    QVERIFY(std::isnan(measure.latestOf(std::vector<std::size_t>{1}, 15).values[0]));
+    QCOMPARE(measure.latestOf(std::vector<std::size_t>{1}, 15).steps[0], std::int64_t(-1));
     QCOMPARE(latestAt(&measure, 40).values, (std::vector<float>{3, 5}));
     QVERIFY(latestAt(nullptr, 40).values.empty());
 }

@@ -188,7 +188,7 @@ QString RankModel::reading(int layer, int module, std::int64_t step) const
     const QString name = modules().value(module);
     const auto all =
         positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
-    const Latest latest = latestOf(*m_measure, all, step);
+    const Latest latest = m_measure->latestOf(all, step);
     Coverage coverage;
     std::vector<std::size_t> shown;
     for (std::size_t expert = 0; expert < all.size(); ++expert)

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace rankscope::views
 {
@@ -414,11 +413,9 @@ QString InsideModel::reading(int row, int column, std::int64_t step) const
     if (m_across == steps)
         lines += QStringLiteral("\nstep: %1").arg(at);
     const auto where = m_across == steps ? positions(m_down, row) : positions(m_down, row, m_across, column);
-    const Latest latest = latestOf(*m_measure, where, at);
+    const Latest latest = m_measure->latestOf(where, at);
     Coverage coverage;
-    std::vector<std::size_t> all(where.size());
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    coverage.add(latest, all);
+    coverage.add(latest);
     const double value = measuredMean(latest.values);
     if (!coverage.any())
         return lines + QStringLiteral("\nnot measured up to step %1").arg(at);

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace rankscope::views
 {
@@ -87,7 +86,7 @@ QStringList MpoModel::modules() const
     const QStringList all = axisLabels(m_bonds, "module");
     for (int module = 0; module < all.size(); ++module) {
         const auto where = positionsWhere(m_bonds->info(), {{"module", module}});
-        const auto dimensions = latestOf(*m_bonds, where, anyStep).values;
+        const auto dimensions = m_bonds->latestOf(where, anyStep).values;
         if (std::any_of(dimensions.begin(), dimensions.end(), [](float d) { return std::isfinite(d); }))
             found << all[module];
     }
@@ -116,7 +115,7 @@ std::vector<std::size_t> MpoModel::positions(const record::Measure* measure, con
 
 Latest MpoModel::latest(const record::Measure* measure, const char* axis, int index, std::int64_t step) const
 {
-    return measure == nullptr ? Latest() : latestOf(*measure, positions(measure, axis, index), step);
+    return measure == nullptr ? Latest() : measure->latestOf(positions(measure, axis, index), step);
 }
 
 std::vector<float> MpoModel::values(const record::Measure* measure, const char* axis, int index,
@@ -174,10 +173,8 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
         curve.label = QStringLiteral("cut %1").arg(cut);
         curve.category = cut;
         const Latest singular = latest(m_spectrum, "cut", cut, step);
-        std::vector<std::size_t> all(singular.values.size());
-        std::iota(all.begin(), all.end(), std::size_t{0});
-        coverage.add(singular, all);
-        for (std::size_t i = 0; i < all.size(); ++i)
+        coverage.add(singular);
+        for (std::size_t i = 0; i < singular.values.size(); ++i)
             curve.data.append(static_cast<double>(i), singular.values[i]);
         // A cut has as many singular values as its bond; only the largest are recorded.
         const std::vector<float> bond = values(m_bonds, "cut", cut, anyStep);

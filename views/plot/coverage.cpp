@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace rankscope::views
 {
@@ -60,6 +61,13 @@ void Coverage::add(const Latest& latest, const std::vector<std::size_t>& positio
     m_fewest = m_fewest == 0 ? measured : std::min(m_fewest, measured);
     m_most = std::max(m_most, measured);
     m_positions = std::max(m_positions, positions.size());
+}
+
+void Coverage::add(const Latest& latest)
+{
+    std::vector<std::size_t> all(latest.steps.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    add(latest, all);
 }
 
 QString Coverage::when() const

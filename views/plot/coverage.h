@@ -21,6 +21,8 @@ class Coverage
 public:
     /// One value shown: the mean over these positions.
     void add(const Latest& latest, const std::vector<std::size_t>& positions);
+    /// One value shown: the mean over all of them.
+    void add(const Latest& latest);
 
     [[nodiscard]] bool any() const { return m_newest >= 0; }
     /// Whether everything shown was measured at that very step.

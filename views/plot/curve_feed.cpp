@@ -59,22 +59,16 @@ std::optional<MinMaxSeries> Source::closeUp(double from, double to) const
     const std::size_t start =
         smoothing > 0 ? back(first, static_cast<std::size_t>(std::log(forgotten) / std::log(smoothing)) + 1)
                       : first;
-    std::vector<float> newest = latestOf(*measure, group, start == 0 ? -1 : steps[start - 1]).values;
+    std::vector<float> newest = measure->latestOf(group, start == 0 ? -1 : steps[start - 1]).values;
     MinMaxSeries points(end - first + 1);
-    double mean = 0;
-    double weight = 0;
+    RunningMean mean(smoothing);
     for (std::size_t row = start; row < end; ++row) {
         if (!measuredIn(row))
             continue;
         for (std::size_t i = 0; i < group.size(); ++i)
             if (const float value = measure->row(row)[group[i]]; std::isfinite(value))
                 newest[i] = value;
-        double value = measuredMean(newest);
-        if (smoothing > 0) {
-            mean = smoothing * mean + (1 - smoothing) * value;
-            weight = smoothing * weight + (1 - smoothing);
-            value = mean / weight;
-        }
+        const double value = mean.add(measuredMean(newest));
         if (row >= first)
             points.append(static_cast<double>(steps[row]), value);
     }
@@ -94,8 +88,7 @@ void CurveFeed::reset(const record::Measure* measure, std::vector<std::vector<st
     m_lastStep = -1;
     m_latest.assign(measure == nullptr ? 0 : measure->info().size(), std::numeric_limits<float>::quiet_NaN());
     m_current.assign(m_groups.size(), unknown);
-    m_mean.assign(m_groups.size(), 0);
-    m_weight.assign(m_groups.size(), 0);
+    m_means.assign(m_groups.size(), RunningMean(smoothing));
 }
 
 bool CurveFeed::pull(CurvePlot& plot)
@@ -142,15 +135,9 @@ bool CurveFeed::pull(CurvePlot& plot)
             ++fresh;
             const double value = sum / static_cast<double>(known);
             m_current[c] = value;
-            if (m_smoothing > 0) {
-                m_mean[c] = m_smoothing * m_mean[c] + (1 - m_smoothing) * value;
-                m_weight[c] = m_smoothing * m_weight[c] + (1 - m_smoothing);
-                plot.curves[c].data.append(step, m_mean[c] / m_weight[c]);
-                if (m_groups.size() + c < plot.curves.size())
-                    plot.curves[m_groups.size() + c].data.append(step, value);
-            } else {
-                plot.curves[c].data.append(step, value);
-            }
+            plot.curves[c].data.append(step, m_means[c].add(value));
+            if (m_smoothing > 0 && m_groups.size() + c < plot.curves.size())
+                plot.curves[m_groups.size() + c].data.append(step, value);
         }
         if (m_band && fresh > 0) {
             plot.band.append(step, m_current);

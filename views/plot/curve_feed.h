@@ -11,6 +11,24 @@
 namespace rankscope::views
 {
 
+/// Exponential mean, without the bias towards its start. With a smoothing of zero it is the last value.
+class RunningMean
+{
+public:
+    explicit RunningMean(double smoothing) : m_smoothing(smoothing) {}
+    double add(double value)
+    {
+        m_sum = m_smoothing * m_sum + (1 - m_smoothing) * value;
+        m_weight = m_smoothing * m_weight + (1 - m_smoothing);
+        return m_sum / m_weight;
+    }
+
+private:
+    double m_smoothing;
+    double m_sum = 0;
+    double m_weight = 0;
+};
+
 class CurveFeed
 {
 public:
@@ -31,8 +49,7 @@ private:
     std::int64_t m_lastStep = -1;
     std::vector<float> m_latest;   ///< newest value of each position in use
     std::vector<double> m_current; ///< newest value of each curve
-    std::vector<double> m_mean;    ///< of the exponential mean
-    std::vector<double> m_weight;  ///< of the exponential mean: corrects its bias towards the start
+    std::vector<RunningMean> m_means;
 };
 
 } // namespace rankscope::views

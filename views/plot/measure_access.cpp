@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace rankscope::views
 {
@@ -62,36 +61,9 @@ std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std:
     return positions;
 }
 
-Latest latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions, std::int64_t step)
-{
-    Latest latest{std::vector<float>(positions.size(), std::numeric_limits<float>::quiet_NaN()),
-                  std::vector<std::int64_t>(positions.size(), -1)};
-    const auto last = measure.rowAt(step);
-    if (!last)
-        return latest;
-    std::vector<std::size_t> missing(positions.size());
-    std::iota(missing.begin(), missing.end(), std::size_t{0});
-    for (std::size_t row = *last + 1; row-- > 0 && !missing.empty();) {
-        const auto data = measure.row(row);
-        std::erase_if(missing, [&](std::size_t i) {
-            const float value = data[positions[i]];
-            if (std::isnan(value))
-                return false;
-            latest.values[i] = value;
-            latest.steps[i] = measure.steps()[row];
-            return true;
-        });
-    }
-    return latest;
-}
-
 Latest latestAt(const record::Measure* measure, std::int64_t step)
 {
-    if (measure == nullptr)
-        return {};
-    std::vector<std::size_t> all(measure->info().size());
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    return latestOf(*measure, all, step);
+    return measure == nullptr ? Latest() : measure->latestAt(step);
 }
 
 double measuredMean(const std::vector<float>& values)

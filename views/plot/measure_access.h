@@ -31,14 +31,7 @@ std::vector<std::size_t> positionsWhere(const record::MeasureInfo& info,
 /// The same with an index (or -1) for every axis, in their order.
 std::vector<std::size_t> positionsAt(const record::MeasureInfo& info, const std::vector<int>& wanted);
 
-/// Newest measured values up to a step, and the step that each was measured at.
-struct Latest {
-    std::vector<float> values;       ///< NaN: not measured
-    std::vector<std::int64_t> steps; ///< -1: not measured
-};
-
-/// Of the given positions, in their order; looks back only as far as needed.
-Latest latestOf(const record::Measure& measure, const std::vector<std::size_t>& positions, std::int64_t step);
+using Latest = record::Measure::Latest;
 /// Of every position. None where there is no measure.
 Latest latestAt(const record::Measure* measure, std::int64_t step);
 

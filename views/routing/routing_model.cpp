@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace rankscope::views
 {
@@ -248,10 +247,8 @@ QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
     for (int task = 0; task < std::max<int>(1, static_cast<int>(names.size())); ++task) {
         const auto where = positionsWhere(
             m_load->info(), {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", task}});
-        const Latest latest = latestOf(*m_load, where, step);
-        std::vector<std::size_t> all(where.size());
-        std::iota(all.begin(), all.end(), std::size_t{0});
-        coverage.add(latest, all);
+        const Latest latest = m_load->latestOf(where, step);
+        coverage.add(latest);
         const double share = measuredMean(latest.values);
         shares += QStringLiteral("\n%1: %2")
                       .arg(names.value(task, QStringLiteral("load")),

@@ -51,12 +51,12 @@ TEST(Measure, LatestFillsWhatARowLeftOut)
     ASSERT_TRUE(measure.append(1, std::array{1.0F, nan, nan}));
     ASSERT_TRUE(measure.append(2, std::array{nan, 2.0F, nan}));
     ASSERT_TRUE(measure.append(3, std::array{3.0F, nan, nan}));
-    const auto at2 = measure.latestAt(2);
+    const auto at2 = measure.latestAt(2).values;
     EXPECT_EQ(at2[0], 1.0F);
     EXPECT_EQ(at2[1], 2.0F);
     EXPECT_TRUE(std::isnan(at2[2]));
-    EXPECT_EQ(measure.latestAt(9)[0], 3.0F);
-    EXPECT_TRUE(std::isnan(measure.latestAt(0)[0]));
+    EXPECT_EQ(measure.latestAt(9).values[0], 3.0F);
+    EXPECT_TRUE(std::isnan(measure.latestAt(0).values[0]));
 }
 
 TEST(RunRecord, RewindForgetsWhatCameAfter)
