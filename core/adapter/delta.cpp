@@ -49,9 +49,10 @@ at::Tensor LowRankDelta::down() const
 at::Tensor MpoDelta::expertMatrix() const
 {
     const std::size_t centre = legs.centre();
-    return kernels::mpoExpertMatrix(weight, leftBlock(cores, centre), rightBlock(cores, centre),
-                                    leftBlock(initial, centre), rightBlock(initial, centre),
-                                    legs.grouping(transposed));
+    return kernels::mpoExpertMatrices(weight, leftBlock(cores, centre).unsqueeze(0),
+                                      rightBlock(cores, centre).unsqueeze(0), leftBlock(initial, centre),
+                                      rightBlock(initial, centre), legs.grouping(transposed))
+        .squeeze(0);
 }
 
 at::Tensor rowNorms(const at::Tensor& weight, const LowRankDelta& update)

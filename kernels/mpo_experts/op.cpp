@@ -128,6 +128,19 @@ at::Tensor grouped(const at::Tensor& weight, const MpoGrouping& grouping, const 
         .contiguous();
 }
 
+at::Tensor ungrouped(const at::Tensor& groups, const MpoGrouping& grouping)
+{
+    std::vector<std::int64_t> interleaved;
+    for (std::size_t k = 0; k < grouping.rowLegs.size(); ++k) {
+        interleaved.push_back(grouping.rowLegs[k]);
+        interleaved.push_back(grouping.columnLegs[k]);
+    }
+    const at::Tensor matrix = groups.reshape(interleaved)
+                                  .permute(interleaving(grouping.rowLegs.size(), true))
+                                  .reshape({product(grouping.rowLegs), product(grouping.columnLegs)});
+    return (grouping.transposed ? matrix.t() : matrix).contiguous();
+}
+
 /// The regrouping of one call, with its large temporaries: made once, used for every expert. Fresh memory of
 /// a matrix's size costs as much as the products that fill it.
 class Workspace
@@ -161,7 +174,7 @@ public:
     const at::Tensor& natural(const at::Tensor& grouped)
     {
         if (!grouped.is_cpu())
-            return m_natural = mpoUngroup(grouped.view(m_grouped.sizes()), m_grouping);
+            return m_natural = ungrouped(grouped, m_grouping);
         if (!m_natural.defined())
             m_natural = at::empty({m_regrouping.rows(), m_regrouping.columns()}, grouped.options());
         m_regrouping.ungroup(grouped, m_natural);
@@ -172,7 +185,7 @@ public:
     {
         const at::Tensor& matrix = product(m_gradient, a, b);
         if (!matrix.is_cpu())
-            return m_regrouped = mpoRegroup(matrix, m_grouping);
+            return m_regrouped = grouped(matrix, m_grouping, m_regrouping);
         if (!m_regrouped.defined())
             m_regrouped = at::empty_like(m_grouped);
         m_regrouping.group(matrix, m_regrouped);
@@ -213,6 +226,14 @@ Sides sides(const at::Tensor& left, const at::Tensor& right, const at::Tensor& l
     return {at::mm(left, left0.t()), at::mm(right0.t(), right)};
 }
 
+/// The rows [first, first + count) belong to one expert: y += 1/2 E x.
+void addExpert(const at::Tensor& y, const at::Tensor& x, const at::Tensor& matrix, std::int64_t first,
+               std::int64_t count)
+{
+    y.narrow(0, first, count)
+        .add_(at::mm(x.narrow(0, first, count).to(matrix.scalar_type()), matrix.t()), 0.5);
+}
+
 class MpoExperts : public torch::autograd::Function<MpoExperts>
 {
 public:
@@ -230,9 +251,7 @@ public:
                 continue;
             const auto index = static_cast<std::int64_t>(e);
             const auto [p, q] = sides(left[index], right[index], left0, right0);
-            const at::Tensor& matrix = space.natural(space.rightProduct(space.leftProduct(p), q));
-            y.narrow(0, offsets[e], count)
-                .add_(at::mm(x.narrow(0, offsets[e], count).to(matrix.scalar_type()), matrix.t()), 0.5);
+            addExpert(y, x, space.natural(space.rightProduct(space.leftProduct(p), q)), offsets[e], count);
         }
         context->save_for_backward({x, weight, left, right, left0, right0});
         context->saved_data["leftCores"] = grouping.leftCores;
@@ -290,31 +309,27 @@ at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping)
     return grouped(weight, grouping, Regrouping(grouping));
 }
 
-at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping)
+at::Tensor mpoExpertMatrices(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
+                             const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping)
 {
-    if (grouped.is_cpu()) {
-        const Regrouping regrouping(grouping);
-        const at::Tensor matrix = at::empty({regrouping.rows(), regrouping.columns()}, grouped.options());
-        regrouping.ungroup(grouped.contiguous(), matrix);
-        return matrix;
+    Workspace space(weight, grouping, left.scalar_type());
+    const at::Tensor matrices = at::empty({left.size(0), weight.size(0), weight.size(1)}, left.options());
+    for (std::int64_t expert = 0; expert < left.size(0); ++expert) {
+        const auto [p, q] = sides(left[expert], right[expert], left0, right0);
+        matrices[expert].copy_(space.natural(space.rightProduct(space.leftProduct(p), q)));
     }
-    std::vector<std::int64_t> interleaved;
-    for (std::size_t k = 0; k < grouping.rowLegs.size(); ++k) {
-        interleaved.push_back(grouping.rowLegs[k]);
-        interleaved.push_back(grouping.columnLegs[k]);
-    }
-    const at::Tensor matrix = grouped.reshape(interleaved)
-                                  .permute(interleaving(grouping.rowLegs.size(), true))
-                                  .reshape({product(grouping.rowLegs), product(grouping.columnLegs)});
-    return (grouping.transposed ? matrix.t() : matrix).contiguous();
+    return matrices;
 }
 
-at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
-                           const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping)
+at::Tensor mpoMergedExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& matrices,
+                            const std::vector<std::int64_t>& offsets)
 {
-    const auto [p, q] = sides(left, right, left0, right0);
-    Workspace space(weight, grouping, left.scalar_type());
-    return space.natural(space.rightProduct(space.leftProduct(p), q));
+    at::Tensor y = base * 0.5;
+    for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+        if (offsets[e + 1] > offsets[e])
+            addExpert(y, x, matrices[static_cast<std::int64_t>(e)], offsets[e], offsets[e + 1] - offsets[e]);
+    }
+    return y;
 }
 
 at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& weight,

@@ -25,12 +25,11 @@ struct MpoGrouping {
 /// [out, in] as it lies in the model -> [pL, pC, pR], p = products of row leg times column leg, legs
 /// interleaved (r1, c1, r2, c2, ...).
 at::Tensor mpoRegroup(const at::Tensor& weight, const MpoGrouping& grouping);
-/// The inverse of mpoRegroup.
-at::Tensor mpoUngroup(const at::Tensor& grouped, const MpoGrouping& grouping);
 
-/// E_j as it lies in the model. left, left0 [pL, d]; right, right0 [e, pR].
-at::Tensor mpoExpertMatrix(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
-                           const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping);
+/// Every E_j as it lies in the model, [N, out, in]. left [N, pL, d], left0 [pL, d]; right [N, e, pR], right0
+/// [e, pR].
+at::Tensor mpoExpertMatrices(const at::Tensor& weight, const at::Tensor& left, const at::Tensor& right,
+                             const at::Tensor& left0, const at::Tensor& right0, const MpoGrouping& grouping);
 
 /// y[m] = 1/2 base[m] + 1/2 E_e x[m] for the expert e of row m. base [M, out] = W x; x [M, in]; left [N, pL,
 /// d]; right [N, e, pR]; offsets [N + 1] over rows sorted by expert. Expert matrices are dense: they are
@@ -39,5 +38,9 @@ at::Tensor mpoExperts(const at::Tensor& base, const at::Tensor& x, const at::Ten
                       const at::Tensor& left, const at::Tensor& right, const at::Tensor& left0,
                       const at::Tensor& right0, const MpoGrouping& grouping,
                       const std::vector<std::int64_t>& offsets);
+
+/// The same without gradients, by the matrices of mpoExpertMatrices: for callers that keep them.
+at::Tensor mpoMergedExperts(const at::Tensor& base, const at::Tensor& x, const at::Tensor& matrices,
+                            const std::vector<std::int64_t>& offsets);
 
 } // namespace rankscope::kernels

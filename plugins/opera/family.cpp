@@ -8,7 +8,6 @@
 #include "core/base/memory.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <map>
@@ -29,19 +28,13 @@ struct Projection {
     std::vector<at::Tensor> cores;   ///< the same with a leading expert dimension, trained
     /// Every expert's matrix. Decoding asks for the same ones at every token, and merging one costs more than
     /// the few tokens that meet it.
-    Derived<std::vector<at::Tensor>> merged;
+    Derived<at::Tensor> merged;
 
-    [[nodiscard]] std::vector<at::Tensor> merge() const
+    [[nodiscard]] std::vector<at::Tensor> trained() const
     {
-        const std::size_t centre = legs.centre();
-        const at::Tensor left = leftBlock(cores, centre);
-        const at::Tensor right = rightBlock(cores, centre);
-        std::vector<at::Tensor> matrices;
-        for (std::int64_t expert = 0; expert < left.size(0); ++expert)
-            matrices.push_back(
-                kernels::mpoExpertMatrix(weight, left[expert], right[expert], leftBlock(initial, centre),
-                                         rightBlock(initial, centre), legs.grouping(transposed)));
-        return matrices;
+        std::vector<at::Tensor> sides = cores;
+        std::erase_if(sides, [](const at::Tensor& core) { return !core.defined(); });
+        return sides;
     }
 };
 
@@ -62,12 +55,18 @@ public:
                        const kernels::ExpertGroups& groups, const model::Pass&) override
     {
         Projection& p = m_projections.at(linear.shape.module);
-        if (m_keepsMerged && !at::GradMode::is_enabled())
-            return projectMerged(p, base, x, groups.offsets);
         const std::size_t centre = p.legs.centre();
-        return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre), rightBlock(p.cores, centre),
-                                   leftBlock(p.initial, centre), rightBlock(p.initial, centre),
-                                   p.legs.grouping(p.transposed), groups.offsets);
+        const auto grouping = p.legs.grouping(p.transposed);
+        const at::Tensor left0 = leftBlock(p.initial, centre);
+        const at::Tensor right0 = rightBlock(p.initial, centre);
+        if (!m_keepsMerged || at::GradMode::is_enabled())
+            return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre),
+                                       rightBlock(p.cores, centre), left0, right0, grouping, groups.offsets);
+        const auto merge = [&] {
+            return kernels::mpoExpertMatrices(p.weight, leftBlock(p.cores, centre),
+                                              rightBlock(p.cores, centre), left0, right0, grouping);
+        };
+        return kernels::mpoMergedExperts(base, x, p.merged.get(p.trained(), merge), groups.offsets);
     }
 
     [[nodiscard]] Delta delta(const std::string& module, std::int64_t expert) const override
@@ -88,27 +87,6 @@ public:
     }
 
 private:
-    static at::Tensor projectMerged(Projection& p, const at::Tensor& base, const at::Tensor& x,
-                                    const std::vector<std::int64_t>& offsets)
-    {
-        std::vector<at::Tensor> sources;
-        for (const auto& core : p.cores) {
-            if (core.defined())
-                sources.push_back(core);
-        }
-        const auto& matrices = p.merged.get(sources, [&] { return p.merge(); });
-        at::Tensor y = base * 0.5;
-        for (std::size_t e = 0; e < matrices.size(); ++e) {
-            const std::int64_t count = offsets[e + 1] - offsets[e];
-            if (count == 0)
-                continue;
-            y.narrow(0, offsets[e], count)
-                .add_(at::mm(x.narrow(0, offsets[e], count).to(matrices[e].scalar_type()), matrices[e].t()),
-                      0.5);
-        }
-        return y;
-    }
-
     void add(ParameterStore& store, const model::FrozenLinear& linear, const MpoLegs& legs, bool transposed)
     {
         Projection p{legs, transposed, linear.weight, {}, {}, {}};
