@@ -2,12 +2,12 @@
 #include "app/worker/evaluate_command.h"
 
 #include "app/worker/located_checkpoint.h"
+#include "app/worker/report.h"
 #include "core/base/paths.h"
 #include "core/train/checkpoint.h"
 #include "core/train/evaluation.h"
 #include "core/train/job_session.h"
 
-#include <cerrno>
 #include <iomanip>
 #include <iostream>
 
@@ -16,25 +16,21 @@ namespace rankscope::worker
 int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vector<std::string>& data,
                     bool json)
 {
-    auto wrong = [](const Error& error, int status) {
-        std::cerr << program_invocation_short_name << ": " << error.message << '\n';
-        return status;
-    };
     auto located = LocatedCheckpoint::find(runOrCheckpoint);
     if (!located)
-        return wrong(located.error(), 2);
+        return report(located.error().message, 2);
     if (!data.empty())
         located->job.data.test = data;
     adapter::PluginLoader plugins(base::pluginFolders());
     auto session = train::JobSession::open(located->job, plugins, /*train=*/false, {});
     if (!session)
-        return wrong(session.error(), 2);
+        return report(session.error().message, 2);
     if (const auto status = located->checkBase(session->identityFile); !status)
-        return wrong(status.error(), 2);
+        return report(status.error().message, 2);
     if (session->data.test.empty())
-        return wrong(Error{"there is nothing to evaluate on: name files with --data"}, 2);
+        return report("there is nothing to evaluate on: name files with --data", 2);
     if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
-        return wrong(status.error(), 1);
+        return report(status.error().message, 1);
     const train::Evaluator evaluator = session->evaluator();
     base::OrderedJson result{{"checkpoint", located->folder.string()},
                              {"tasks", base::OrderedJson::object()}};

@@ -2,6 +2,7 @@
 #include "app/worker/export_command.h"
 
 #include "app/worker/located_checkpoint.h"
+#include "app/worker/report.h"
 #include "core/adapter/plugin_loader.h"
 #include "core/base/paths.h"
 #include "core/interchange/merged_model.h"
@@ -9,7 +10,6 @@
 #include "core/interchange/peft_folder.h"
 #include "core/train/checkpoint.h"
 
-#include <cerrno>
 #include <iostream>
 #include <unistd.h>
 
@@ -102,36 +102,32 @@ Result<std::vector<std::string>> write(const ExportRequest& request, const Opene
 
 int exportCommand(const ExportRequest& request)
 {
-    const auto refused = [](const std::string& message, int status) {
-        std::cerr << program_invocation_short_name << ": " << message << '\n';
-        return status;
-    };
     try {
         // What can be wrong with the request comes before the work.
         if (const auto status = interchange::checkOutputFolder(request.folder); !status)
-            return refused(status.error().message, 2);
+            return report(status.error().message, 2);
         adapter::PluginLoader plugins(base::pluginFolders());
         const auto opened = open(request, plugins);
         if (!opened)
-            return refused(opened.error().message, 2);
+            return report(opened.error().message, 2);
         const auto exportable =
             request.format == "peft"
                 ? interchange::checkPeft(opened->located.job, opened->base->config().linears(),
                                          *opened->adapter)
                 : interchange::checkMergeable(opened->plugin->manifest, *opened->adapter);
         if (!exportable)
-            return refused(exportable.error().message, 2);
+            return report(exportable.error().message, 2);
         const auto notes = write(request, *opened);
         if (!notes)
-            return refused(notes.error().message, 1);
+            return report(notes.error().message, 1);
         for (const auto& note : *notes)
             std::cerr << note << '\n';
         std::cout << request.folder.string() << '\n';
         return 0;
     } catch (const c10::Error& error) {
-        return refused(std::string("the export failed: ") + error.what_without_backtrace(), 1);
+        return report(std::string("the export failed: ") + error.what_without_backtrace(), 1);
     } catch (const std::exception& error) {
-        return refused(std::string("the export failed: ") + error.what(), 1);
+        return report(std::string("the export failed: ") + error.what(), 1);
     }
 }
 

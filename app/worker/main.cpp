@@ -3,12 +3,11 @@
 #include "app/worker/describe_commands.h"
 #include "app/worker/evaluate_command.h"
 #include "app/worker/export_command.h"
+#include "app/worker/report.h"
 #include "app/worker/train_command.h"
 
 #include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
-#include <cerrno>
-#include <iostream>
 
 // Activations of a step are freed and asked for again in the next one, in other sizes. glibc either gives
 // each large block back to the system and faults its pages in anew, or keeps them and fragments; jemalloc
@@ -62,8 +61,7 @@ int run(int argc, char** argv)
     } catch (const CLI::Success& success) { // --help
         return app.exit(success);
     } catch (const CLI::ParseError& error) {
-        std::cerr << program_invocation_short_name << ": " << error.what() << "; see --help\n";
-        return 2;
+        return rankscope::worker::report(std::string(error.what()) + "; see --help", 2);
     }
     if (*train)
         return rankscope::worker::trainCommand(runDir, resume);
@@ -85,9 +83,8 @@ int main(int argc, char** argv)
     try {
         return run(argc, argv);
     } catch (const c10::Error& error) {
-        std::cerr << program_invocation_short_name << ": " << error.what_without_backtrace() << '\n';
+        return rankscope::worker::report(error.what_without_backtrace(), 1);
     } catch (const std::exception& error) {
-        std::cerr << program_invocation_short_name << ": " << error.what() << '\n';
+        return rankscope::worker::report(error.what(), 1);
     }
-    return 1;
 }
