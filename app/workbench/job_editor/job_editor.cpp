@@ -199,7 +199,7 @@ JobEditor::Wrong JobEditor::firstWrong() const
          {m_dataForm, m_familyForm, m_trainingForm, m_evaluationForm, m_analysisForm})
         if (SettingField* field = form->firstWrong())
             return {tr("Correct the field %1").arg(field->title()), field};
-    const auto parsed = protocol::Job::fromJson(Json::parse(job().dump()));
+    const auto parsed = protocol::Job::fromJson(Json(job()));
     return {parsed ? QString() : QString::fromStdString(parsed.error().message), nullptr};
 }
 

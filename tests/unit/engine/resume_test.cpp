@@ -62,11 +62,7 @@ protected:
 TEST_F(EngineResume, ARunWhoseDataIsGoneIsRefusedUntouched)
 {
     start();
-    const std::string id = submit("hold");
-    nextStep();
-    waitFor(id, "running");
-    ASSERT_TRUE(m_client->stop(id));
-    waitFor(id, "stopped");
+    const std::string id = submitAndStop();
     fs::rename(m_folder / "train.jsonl", m_folder / "elsewhere.jsonl");
     expectRefused(runs() / id, "train.jsonl: No such file");
     const auto before = content(runs() / id);

@@ -114,11 +114,7 @@ TEST_F(EngineStop, NowEndsAJobThatHangs)
 TEST_F(EngineStop, NowNamesTheCheckpointAResumeStartsAt)
 {
     start();
-    const std::string id = submit("hold");
-    nextStep();
-    waitFor(id, "running");
-    ASSERT_TRUE(m_client->stop(id));
-    waitFor(id, "stopped");
+    const std::string id = submitAndStop();
     ASSERT_TRUE(m_client->resume(id));
     nextStep();
     waitFor(id, "running");

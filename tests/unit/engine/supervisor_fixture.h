@@ -43,6 +43,17 @@ protected:
         return run ? run->id : std::string();
     }
 
+    /// A run that stopped at the checkpoint of its first step.
+    std::string submitAndStop()
+    {
+        const std::string id = submit("hold");
+        nextStep();
+        waitFor(id, "running");
+        EXPECT_TRUE(m_client->stop(id));
+        waitFor(id, "stopped");
+        return id;
+    }
+
     /// Waits until the list shows the run in the state.
     RunStatus waitFor(const std::string& id, const std::string& state)
     {
