@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/job_request.h"
 
-#include "app/engine/client/absolute_path.h"
 #include "core/base/files.h"
 #include "core/base/paths.h"
+#include "core/base/text.h"
 #include "core/protocol/family_manifest.h"
 
 #include <unistd.h>
@@ -58,12 +58,7 @@ Status checkRoom(const fs::path& folder)
 
 Status resolvePaths(protocol::Job& job, const fs::path& folder)
 {
-    try {
-        job.resolvePaths(folder);
-    } catch (const fs::filesystem_error& error) {
-        return fail("the job's paths have no folder to start at (" + error.code().message() +
-                    "); change into a folder that exists");
-    }
+    RANKSCOPE_CHECK(job.resolvePaths(folder));
     RANKSCOPE_CHECK(checkText(job.model.path));
     for (const auto* files : {&job.data.train, &job.data.test}) {
         for (const auto& path : *files)
@@ -76,28 +71,15 @@ Status resolvePaths(protocol::Job& job, const fs::path& folder)
 
 Status checkText(const fs::path& path)
 {
-    try {
-        (void)base::Json(path.string()).dump();
+    if (base::isUtf8(path.string()))
         return {};
-    } catch (const base::Json::type_error&) {
-        return fail("the path " + path.string() + " is not UTF-8 text; rename it, or name another one");
-    }
-}
-
-Result<fs::path> runsFolder(const fs::path& named)
-{
-    try {
-        return client::absolutePath(named.empty() ? base::defaultRunsFolder() : named);
-    } catch (const fs::filesystem_error& error) {
-        return fail("there is no working folder for the runs (" + error.code().message() +
-                    "); change into a folder that exists, or name one with --runs");
-    }
+    return fail("the path " + path.string() + " is not UTF-8 text; rename it, or name another one");
 }
 
 Result<protocol::Job> readJobFile(const fs::path& file)
 {
     RANKSCOPE_TRY(protocol::Job job, protocol::Job::read(file));
-    RANKSCOPE_TRY(const fs::path absolute, client::absolutePath(file));
+    RANKSCOPE_TRY(const fs::path absolute, base::absolutePath(file));
     const fs::path folder = absolute.parent_path();
     std::error_code code;
     const fs::path working = fs::current_path(code);

@@ -30,9 +30,6 @@ Status checkJob(protocol::Job& job, const std::filesystem::path& runs);
 /// The same of a run that is to go on: its own job, in its own folder.
 Status checkResume(const record::RunDirectory& run);
 
-/// The folder for runs, absolute: the named one, or the default.
-Result<std::filesystem::path> runsFolder(const std::filesystem::path& named);
-
 /// Paths go into JSON and messages of the protocol, which hold text only.
 Status checkText(const std::filesystem::path& path);
 

@@ -6,6 +6,7 @@
 #include "app/engine/text_table.h"
 #include "app/engine/worker_program.h"
 #include "core/base/json.h"
+#include "core/base/paths.h"
 #include "core/record/run_directory.h"
 #include "core/record/snapshot.h"
 
@@ -123,14 +124,12 @@ ExitCode snapshotCommand(const fs::path& run, const fs::path& output)
         return report(ExitCode::WrongRequest, status.error());
     std::error_code code;
     fs::path path = run;
-    if (const auto runs = runsFolder({}); !fs::exists(path, code) && runs && fs::exists(*runs / run, code))
+    if (const auto runs = base::runsFolder({});
+        !fs::exists(path, code) && runs && fs::exists(*runs / run, code))
         path = *runs / run;
     const auto record = record::openRun(path);
-    if (!record) {
-        // Damage is told by its place in the journal alone.
-        const bool named = record.error().message.find(path.string()) != std::string::npos;
-        return report(ExitCode::WrongRequest, named ? record.error() : record.error().within(path.string()));
-    }
+    if (!record)
+        return report(ExitCode::WrongRequest, record.error());
     if (const auto status = record::writeSnapshot(*record, output); !status)
         return report(ExitCode::Failed, status.error());
     return ExitCode::Done;

@@ -6,6 +6,7 @@
 #include "app/engine/run_report.h"
 #include "app/engine/text_table.h"
 #include "core/base/json.h"
+#include "core/base/paths.h"
 #include "core/record/journal.h"
 
 #include <cmath>
@@ -74,7 +75,7 @@ Result<EngineClient::StartOptions> checkedStart(const QueueOptions& options, pro
 {
     EngineClient::StartOptions start;
     start.socket = options.socket;
-    RANKSCOPE_TRY(start.runsFolder, runsFolder(options.runs));
+    RANKSCOPE_TRY(start.runsFolder, base::runsFolder(options.runs));
     RANKSCOPE_CHECK(checkJob(job, start.runsFolder));
     return start;
 }

@@ -2,12 +2,12 @@
 #include "app/engine/run_command.h"
 
 #include "app/engine/child_process.h"
-#include "app/engine/client/absolute_path.h"
 #include "app/engine/job_request.h"
 #include "app/engine/run_report.h"
 #include "app/engine/stop_signals.h"
 #include "app/engine/supervision_file.h"
 #include "app/engine/worker_program.h"
+#include "core/base/paths.h"
 #include "core/record/journal.h"
 
 #include <cerrno>
@@ -241,7 +241,7 @@ Result<record::RunDirectory> directoryToResume(const RunOptions& options)
         folder = options.job;
     if (folder.empty())
         return fail("--resume needs the run directory to continue: name it with --run-dir");
-    RANKSCOPE_TRY(const fs::path absolute, client::absolutePath(folder));
+    RANKSCOPE_TRY(const fs::path absolute, base::absolutePath(folder));
     RANKSCOPE_TRY(record::RunDirectory run, record::RunDirectory::open(absolute));
     RANKSCOPE_CHECK(checkFree(run));
     const auto record = record::openRun(run.folder());
@@ -260,7 +260,7 @@ Result<record::RunDirectory> newDirectory(const RunOptions& options)
     RANKSCOPE_TRY(protocol::Job job, readJobFile(options.job));
     const bool named = !options.runDirectory.empty();
     RANKSCOPE_TRY(const fs::path folder,
-                  named ? client::absolutePath(options.runDirectory) : runsFolder(options.runs));
+                  named ? base::absolutePath(options.runDirectory) : base::runsFolder(options.runs));
     if (named && record::RunDirectory::isRunDirectory(folder))
         return fail(folder.string() +
                     " already holds a run; add --resume to continue it, or name another folder");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/serve_command.h"
 
-#include "app/engine/client/absolute_path.h"
 #include "app/engine/engine_service.h"
 #include "app/engine/job_request.h"
 #include "core/base/paths.h"
@@ -170,10 +169,10 @@ ExitCode serveCommand(const ServeOptions& options)
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
 
-    auto socket = options.socket.empty() ? base::defaultSocket() : client::absolutePath(options.socket);
+    auto socket = options.socket.empty() ? base::defaultSocket() : base::absolutePath(options.socket);
     if (!socket)
         return report(ExitCode::WrongRequest, socket.error());
-    const auto runs = runsFolder(options.runs);
+    const auto runs = base::runsFolder(options.runs);
     if (const auto status = runs ? checkText(*runs) : Status(fail(runs.error())); !status)
         return report(ExitCode::WrongRequest, status.error());
     const auto lock = takeSocket(*socket);

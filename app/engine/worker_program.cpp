@@ -2,7 +2,6 @@
 #include "app/engine/worker_program.h"
 
 #include "app/engine/child_process.h"
-#include "app/engine/client/absolute_path.h"
 #include "core/base/files.h"
 #include "core/base/paths.h"
 
@@ -80,7 +79,7 @@ Result<WorkerProgram> WorkerProgram::find()
     if (const char* named = std::getenv("RANKSCOPE_WORKER"); named && *named) {
         if (::access(named, X_OK) != 0)
             return fail(std::string("RANKSCOPE_WORKER names ") + named + ", which cannot be executed");
-        RANKSCOPE_TRY(const fs::path path, client::absolutePath(named));
+        RANKSCOPE_TRY(const fs::path path, base::absolutePath(named));
         return WorkerProgram(path);
     }
     RANKSCOPE_TRY(const fs::path path, base::siblingProgram("rankscope-worker"));

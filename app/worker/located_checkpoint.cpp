@@ -2,6 +2,7 @@
 #include "app/worker/located_checkpoint.h"
 
 #include "core/base/hash.h"
+#include "core/base/paths.h"
 #include "core/record/run_directory.h"
 
 namespace rankscope::worker
@@ -9,9 +10,7 @@ namespace rankscope::worker
 
 Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& given)
 {
-    auto path = std::filesystem::absolute(given).lexically_normal();
-    if (!path.has_filename()) // named with a slash at its end
-        path = path.parent_path();
+    RANKSCOPE_TRY(const std::filesystem::path path, base::absolutePath(given));
     const bool isCheckpoint = std::filesystem::exists(path / "adapter_model.safetensors");
     const auto folder = isCheckpoint ? path.parent_path().parent_path() : path;
     RANKSCOPE_TRY(const auto directory, record::RunDirectory::open(folder));

@@ -107,18 +107,30 @@ fs::path stateFolder()
     return home() / ".local" / "state" / "rankscope";
 }
 
-fs::path defaultRunsFolder()
+Result<fs::path> absolutePath(const fs::path& path)
 {
-    if (const std::string value = environment("RANKSCOPE_RUNS"); !value.empty())
-        return value;
-    return fs::current_path() / "runs";
+    std::error_code code;
+    const fs::path absolute = fs::absolute(path, code).lexically_normal();
+    if (code)
+        return fail("there is no working folder that '" + path.string() + "' could start at (" +
+                    code.message() + "); change into a folder that exists");
+    return absolute.has_filename() ? absolute : absolute.parent_path();
+}
+
+Result<fs::path> runsFolder(const fs::path& named)
+{
+    if (!named.empty())
+        return absolutePath(named);
+    const std::string value = environment("RANKSCOPE_RUNS");
+    return absolutePath(value.empty() ? "runs" : value);
 }
 
 fs::path defaultModel()
 {
     if (const std::string value = environment("RANKSCOPE_MODEL"); !value.empty())
         return value;
-    return resolveModel("SmolLM2-135M-Instruct.Q4_1.gguf", fs::current_path());
+    std::error_code code; // without a working folder there are the installed ones
+    return resolveModel("SmolLM2-135M-Instruct.Q4_1.gguf", fs::current_path(code));
 }
 
 fs::path resolveModel(const std::string& name, const fs::path& base)

@@ -30,8 +30,12 @@ Result<std::filesystem::path> defaultSocket();
 /// $XDG_STATE_HOME/rankscope or ~/.local/state/rankscope.
 std::filesystem::path stateFolder();
 
-/// Where runs go when nothing else is said: RANKSCOPE_RUNS, or `runs` under the working folder.
-std::filesystem::path defaultRunsFolder();
+/// Absolute, without detours and without the slash that a shell completes a folder's name with. Relative
+/// paths start at the working folder: an error where that is gone.
+Result<std::filesystem::path> absolutePath(const std::filesystem::path& path);
+
+/// Where runs go, absolute: the named folder; else RANKSCOPE_RUNS, or `runs` under the working folder.
+Result<std::filesystem::path> runsFolder(const std::filesystem::path& named = {});
 
 /// The base model the product ships with: RANKSCOPE_MODEL, or the one that `setup` put beside the build.
 std::filesystem::path defaultModel();

@@ -2,6 +2,7 @@
 #include "core/checkpoint/gguf.h"
 
 #include "core/base/files.h"
+#include "core/base/text.h"
 
 #include <algorithm>
 #include <bit>
@@ -18,42 +19,6 @@ constexpr std::uint64_t defaultAlignment = 32;
 constexpr std::uint64_t maxAlignment = 1 << 20;
 constexpr std::uint64_t maxKeyBytes = 65535; // of the specification
 constexpr std::uint32_t maxDimensions = 4;
-
-/// Bytes of the UTF-8 character at the start of `text`, which is not empty; 0 if there is none.
-std::size_t characterBytes(std::string_view text)
-{
-    const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-    const unsigned char first = byte(0);
-    const std::size_t bytes = first < 0x80   ? 1
-                              : first < 0xC2 ? 0
-                              : first < 0xE0 ? 2
-                              : first < 0xF0 ? 3
-                              : first < 0xF5 ? 4
-                                             : 0;
-    if (bytes > text.size())
-        return 0;
-    for (std::size_t i = 1; i < bytes; ++i) {
-        if ((byte(i) & 0xC0) != 0x80)
-            return 0;
-    }
-    // Longer than need be, a surrogate, or above U+10FFFF.
-    if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) ||
-        (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F))
-        return 0;
-    return bytes;
-}
-
-/// The format's texts are UTF-8. Others could not be written into journals and answers, which are.
-bool isUtf8(std::string_view text)
-{
-    while (!text.empty()) {
-        const std::size_t bytes = characterBytes(text);
-        if (bytes == 0)
-            return false;
-        text.remove_prefix(bytes);
-    }
-    return true;
-}
 
 /// Walks through the bytes; after the first step past the end (or a text that is none) it stays failed and
 /// gives zeros.
@@ -84,7 +49,7 @@ public:
         }
         std::string text(reinterpret_cast<const char*>(m_bytes.data() + m_at), length);
         m_at += length;
-        if (!isUtf8(text)) {
+        if (!base::isUtf8(text)) { // the format's texts are
             m_failed = true;
             return {};
         }
@@ -290,17 +255,6 @@ Status takeTensor(Reader& reader, Announced& tensor)
 
 } // namespace
 
-std::string shown(std::string_view text)
-{
-    constexpr std::size_t longest = 100;
-    std::string legible(text.substr(0, longest));
-    for (char& c : legible) {
-        if (c < ' ' || c > '~')
-            c = '?';
-    }
-    return text.size() > longest ? legible + "..." : legible;
-}
-
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path)
 {
     RANKSCOPE_TRY(const auto mapped, base::MappedFile::open(path));
@@ -337,11 +291,11 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, const std::sh
             return refuse("metadata entry " + std::to_string(i + 1) + " is incomplete; " + cutOff);
         auto value = takeValue(reader, type);
         if (!value)
-            return refuse("metadata '" + shown(key) + "': " + value.error().message);
+            return refuse("metadata '" + base::shown(key) + "': " + value.error().message);
         if (reader.failed())
-            return refuse("metadata '" + shown(key) + "' is incomplete; " + cutOff);
+            return refuse("metadata '" + base::shown(key) + "' is incomplete; " + cutOff);
         if (!file.m_metadata.emplace(key, std::move(*value)).second)
-            return refuse("metadata '" + shown(key) + "' occurs twice");
+            return refuse("metadata '" + base::shown(key) + "' occurs twice");
     }
 
     std::uint64_t alignment = defaultAlignment;
@@ -360,9 +314,9 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, const std::sh
         if (reader.failed())
             return refuse("tensor entry " + std::to_string(i + 1) + " is incomplete; " + cutOff);
         if (auto status = takeTensor(reader, tensor); !status)
-            return refuse("tensor " + shown(tensor.view.name) + ": " + status.error().message);
+            return refuse("tensor " + base::shown(tensor.view.name) + ": " + status.error().message);
         if (reader.failed())
-            return refuse("tensor " + shown(tensor.view.name) + " is incomplete; " + cutOff);
+            return refuse("tensor " + base::shown(tensor.view.name) + " is incomplete; " + cutOff);
         announced.push_back(std::move(tensor));
     }
 
@@ -371,7 +325,7 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, const std::sh
     const auto data = bytes.subspan(dataStart);
     std::vector<Range> ranges;
     for (Announced& tensor : announced) {
-        const std::string label = "tensor " + shown(tensor.view.name);
+        const std::string label = "tensor " + base::shown(tensor.view.name);
         if (tensor.offset % alignment != 0)
             return refuse(label + " does not lie on the file's alignment of " + std::to_string(alignment) +
                           " bytes");
@@ -389,8 +343,8 @@ Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, const std::sh
     });
     for (std::size_t i = 1; i < ranges.size(); ++i) {
         if (ranges[i].begin < ranges[i - 1].end)
-            return refuse("the tensors " + shown(*ranges[i - 1].name) + " and " + shown(*ranges[i].name) +
-                          " overlap");
+            return refuse("the tensors " + base::shown(*ranges[i - 1].name) + " and " +
+                          base::shown(*ranges[i].name) + " overlap");
     }
     return file;
 }

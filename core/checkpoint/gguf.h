@@ -9,7 +9,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -52,8 +51,5 @@ private:
     std::map<std::string, GgufValue> m_metadata;
     std::map<std::string, TensorView> m_tensors;
 };
-
-/// A name or text of a file as a message may show it: damage makes them long and illegible.
-std::string shown(std::string_view text);
 
 } // namespace rankscope::checkpoint

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checkpoint/gguf_model_files.h"
 
+#include "core/base/text.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -108,7 +110,7 @@ Result<ModelConfig> configFromGguf(const GgufFile& file)
     if (!architecture)
         return fail("general.architecture is missing");
     if (*architecture != "llama" && *architecture != "qwen2" && *architecture != "qwen3")
-        return fail("the architecture '" + shown(*architecture) +
+        return fail("the architecture '" + base::shown(*architecture) +
                     "' is not supported in GGUF files; supported are llama, qwen2 and qwen3");
     ModelConfig config;
     config.architecture = *architecture;
@@ -151,7 +153,7 @@ Result<ModelConfig> configFromGguf(const GgufFile& file)
     if (!(config.ropeTheta >= 1 && config.ropeTheta <= 1e12))
         return fail(prefix + "rope.freq_base must lie between 1 and 1e12");
     if (const std::string* scaling = file.text(prefix + "rope.scaling.type"); scaling && *scaling != "none")
-        return fail("rope scaling of type '" + shown(*scaling) + "' is not supported");
+        return fail("rope scaling of type '" + base::shown(*scaling) + "' is not supported");
 
     const auto embedding = file.tensors().find("token_embd.weight");
     if (embedding != file.tensors().end() && embedding->second.shape.size() == 2)

@@ -139,12 +139,6 @@ std::string modelPart(const std::string& model)
     return whole.substr(0, whole.find('-'));
 }
 
-std::string absolutePath(const std::string& file, const fs::path& folder)
-{
-    const fs::path path(file);
-    return (path.is_absolute() ? path : fs::absolute(folder) / path).lexically_normal().string();
-}
-
 } // namespace
 
 Status TrainingSpec::read(const base::Json& json)
@@ -253,16 +247,17 @@ base::OrderedJson Job::toJson() const
     return json;
 }
 
-void Job::resolvePaths(const fs::path& folder)
+Status Job::resolvePaths(const fs::path& folder)
 {
-    const fs::path start = fs::absolute(folder.empty() ? fs::current_path() : folder);
-    const fs::path resolved =
-        model.path.empty() ? base::defaultModel() : base::resolveModel(model.path, start);
-    model.path = absolutePath(resolved.string(), start);
+    RANKSCOPE_TRY(const fs::path start, base::absolutePath(folder.empty() ? fs::path(".") : folder));
+    const auto resolve = [&start](std::string& path) { path = (start / path).lexically_normal().string(); };
+    model.path = (model.path.empty() ? base::defaultModel() : base::resolveModel(model.path, start)).string();
+    resolve(model.path);
     for (auto* files : {&data.train, &data.test}) {
         for (auto& file : *files)
-            file = absolutePath(file, start);
+            resolve(file);
     }
+    return {};
 }
 
 std::string runFolderName(const Job& job, std::int64_t unixSeconds)

@@ -84,7 +84,7 @@ struct Job {
     /// Complete, in the order of the documentation.
     [[nodiscard]] base::OrderedJson toJson() const;
     /// Makes every path absolute; relative ones start at `folder`. Models are also looked up by name.
-    void resolvePaths(const std::filesystem::path& folder);
+    Status resolvePaths(const std::filesystem::path& folder);
 };
 
 /// "2026-11-22T10-31-mixlora-smollm2": the name of a new run directory.

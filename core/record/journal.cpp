@@ -310,12 +310,17 @@ Result<std::string> JournalFollower::next(std::size_t limit)
     const auto available = static_cast<std::size_t>(status.st_size - m_position);
     RANKSCOPE_TRY(std::string bytes,
                   readAt(file.descriptor, m_position, std::min(limit, available), m_path.string()));
-    RANKSCOPE_TRY(std::size_t whole, wholeFrames(bytes, m_position));
+    const auto frames = wholeFrames(bytes, m_position);
+    if (!frames)
+        return fail(frames.error().within(m_path.string()));
+    std::size_t whole = *frames;
     if (whole == 0 && bytes.size() < available) {
         const std::size_t enough = std::min(available, maxEventBytes + frameOverhead);
         RANKSCOPE_TRY(bytes, readAt(file.descriptor, m_position, enough, m_path.string()));
-        RANKSCOPE_TRY(const Frame frame, parseFrame(bytes, m_position));
-        whole = frame.state == FrameState::Whole ? frame.size : 0;
+        const auto frame = parseFrame(bytes, m_position);
+        if (!frame)
+            return fail(frame.error().within(m_path.string()));
+        whole = frame->state == FrameState::Whole ? frame->size : 0;
     }
     bytes.resize(whole);
     m_position += static_cast<std::int64_t>(whole);
@@ -334,8 +339,10 @@ Result<RunRecord> loadJournal(const std::filesystem::path& path)
         RANKSCOPE_TRY(const std::string bytes, follower.next());
         if (bytes.empty())
             return run;
-        RANKSCOPE_TRY(const auto events, reader.feed(bytes));
-        for (const auto& event : events) {
+        const auto events = reader.feed(bytes);
+        if (!events)
+            return fail(events.error().within(path.string()));
+        for (const auto& event : *events) {
             if (const auto status = applyEvent(run, event); !status)
                 return fail(status.error().within(path.string()));
         }

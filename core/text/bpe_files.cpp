@@ -2,6 +2,7 @@
 // Where a BpeTokenizer comes from: tokenizer.json, GGUF metadata, and Tokenizer::open, which tells them
 // apart.
 #include "core/base/files.h"
+#include "core/base/text.h"
 #include "core/text/bpe_tokenizer.h"
 
 #include <algorithm>
@@ -178,7 +179,7 @@ Result<std::shared_ptr<const Tokenizer>> BpeTokenizer::fromGguf(const checkpoint
 {
     const std::string* kind = file.text("tokenizer.ggml.model");
     if (!kind || *kind != "gpt2")
-        return fail("tokenizer.ggml.model is '" + (kind ? checkpoint::shown(*kind) : std::string("missing")) +
+        return fail("tokenizer.ggml.model is '" + (kind ? base::shown(*kind) : std::string("missing")) +
                     "', but only 'gpt2' (byte-level BPE) is supported");
     const std::string* pre = file.text("tokenizer.ggml.pre");
     const auto* tokens = file.texts("tokenizer.ggml.tokens");

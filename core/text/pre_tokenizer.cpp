@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/text/pre_tokenizer.h"
 
-#include "core/checkpoint/gguf.h"
+#include "core/base/text.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -214,7 +214,7 @@ Result<base::Json> PreTokenizer::jsonForGgufName(const std::string& name)
         return sequence(split(llama3), byteLevel(false));
     if (name == "qwen2")
         return sequence(split(qwen2), byteLevel(false));
-    return fail("tokenizer.ggml.pre is '" + checkpoint::shown(name) +
+    return fail("tokenizer.ggml.pre is '" + base::shown(name) +
                 "', but supported are smollm, gpt-2, llama-bpe and qwen2");
 }
 

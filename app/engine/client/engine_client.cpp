@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/engine/client/engine_client.h"
 
-#include "app/engine/client/absolute_path.h"
 #include "core/base/paths.h"
 #include "core/protocol/engine.grpc.pb.h"
 #include "core/record/journal.h"
@@ -127,7 +126,7 @@ Result<fs::path> socketOrDefault(const fs::path& socket)
 {
     if (socket.empty())
         return base::defaultSocket();
-    return absolutePath(socket);
+    return base::absolutePath(socket);
 }
 
 } // namespace
@@ -278,10 +277,7 @@ Result<EngineClient> EngineClient::startIfNeeded(const StartOptions& options)
     if (program.empty()) {
         RANKSCOPE_TRY(program, base::siblingProgram("rankscope-engine"));
     }
-    if (options.runsFolder.empty())
-        RANKSCOPE_CHECK(absolutePath(".")); // where the default starts
-    RANKSCOPE_TRY(const fs::path runs,
-                  absolutePath(options.runsFolder.empty() ? base::defaultRunsFolder() : options.runsFolder));
+    RANKSCOPE_TRY(const fs::path runs, base::runsFolder(options.runsFolder));
     std::error_code code;
     fs::create_directories(base::stateFolder(), code);
     const fs::path log = code ? fs::path("/dev/null") : base::stateFolder() / "supervisor.log";
@@ -316,7 +312,7 @@ bool EngineClient::requestWasWrong()
 
 Result<RunStatus> EngineClient::submit(const std::string& jobJson, const fs::path& baseFolder) const
 {
-    RANKSCOPE_TRY(const fs::path folder, absolutePath(baseFolder));
+    RANKSCOPE_TRY(const fs::path folder, base::absolutePath(baseFolder));
     protocol::SubmitRequest request;
     request.set_job_json(jobJson);
     request.set_base_folder(folder.string());
@@ -350,7 +346,7 @@ Result<RunStatus> EngineClient::resume(const std::string& run) const
 
 Result<std::string> EngineClient::plan(const std::string& jobJson, const fs::path& baseFolder) const
 {
-    RANKSCOPE_TRY(const fs::path folder, absolutePath(baseFolder));
+    RANKSCOPE_TRY(const fs::path folder, base::absolutePath(baseFolder));
     protocol::PlanRequest request;
     request.set_job_json(jobJson);
     request.set_base_folder(folder.string());

@@ -78,7 +78,7 @@ void tryRun(const Result<RunRecord>& run)
         EXPECT_TRUE(std::ranges::is_sorted(measure.steps()));
         for (std::size_t row = 0; row < measure.steps().size(); ++row)
             EXPECT_EQ(measure.row(row).size(), measure.info().size());
-        EXPECT_EQ(measure.latestAt(run->lastStep()).size(), measure.info().size());
+        EXPECT_EQ(measure.latestAt(run->lastStep()).values.size(), measure.info().size());
     }
 }
 

@@ -123,9 +123,10 @@ TEST_F(Paths, StateIsWhereTheUserKeepsIt)
 TEST_F(Paths, RunsGoWhereNamedOrUnderTheWorkingFolder)
 {
     set("RANKSCOPE_RUNS", "/my/runs");
-    EXPECT_EQ(defaultRunsFolder(), "/my/runs");
+    EXPECT_EQ(*runsFolder(), "/my/runs");
     set("RANKSCOPE_RUNS", "");
-    EXPECT_EQ(defaultRunsFolder(), fs::current_path() / "runs");
+    EXPECT_EQ(*runsFolder(), fs::current_path() / "runs");
+    EXPECT_EQ(*runsFolder("/named//here/../there/"), "/named/there");
 }
 
 TEST_F(Paths, ModelsAreFoundAsGivenThenAmongTheInstalled)

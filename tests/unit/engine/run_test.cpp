@@ -203,13 +203,13 @@ TEST_F(EngineRun, AWorkingFolderThatIsGone)
     EXPECT_EQ(inGone({"run", job("done")}), 2);
     EXPECT_EQ(inGone({"run", "job.json"}), 2);
     EXPECT_EQ(inGone({"run", "--resume", "--run-dir", "r"}), 2);
-    EXPECT_EQ(inGone({"plan", job("done", R"({"model":{"path":""}})")}), 2);
     EXPECT_EQ(inGone({"serve", "--socket", socket().string()}), 2);
     EXPECT_EQ(inGone({"serve", "--socket", "s", "--runs", runs().string()}), 2);
     EXPECT_EQ(inGone({"submit", job("done"), "--socket", socket().string()}), 2);
     EXPECT_EQ(inGone({"snapshot", "r", "-o", "x.h5"}), 2);
     // What needs none does its work.
     EXPECT_EQ(inGone({"plan", job("done"), "--json"}), 0);
+    EXPECT_EQ(inGone({"plan", job("installed", R"({"model":{"path":""}})"), "--json"}), 0);
     EXPECT_FALSE(fs::exists(runs()));
 }
 

@@ -85,7 +85,7 @@ TEST(Job, MakesPathsAbsolute)
     auto job = parse(
         R"({"model":{"path":"models/m.gguf"},"data":{"train":["../t.jsonl"],"test":["/abs/x.jsonl"]}})");
     ASSERT_TRUE(job);
-    job->resolvePaths("/base/folder");
+    ASSERT_TRUE(job->resolvePaths("/base/folder"));
     EXPECT_EQ(job->model.path, "/base/folder/models/m.gguf");
     EXPECT_EQ(job->data.train.front(), "/base/t.jsonl");
     EXPECT_EQ(job->data.test.front(), "/abs/x.jsonl");
