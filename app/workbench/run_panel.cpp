@@ -2,6 +2,7 @@
 #include "app/workbench/run_panel.h"
 
 #include "app/workbench/icons.h"
+#include "app/workbench/style.h"
 
 #include <QApplication>
 #include <QHBoxLayout>
@@ -19,13 +20,6 @@ namespace rankscope::workbench
 
 namespace
 {
-
-QLabel* section(const QString& text, QWidget* parent)
-{
-    auto* label = new QLabel(text.toUpper(), parent);
-    label->setProperty("role", "section");
-    return label;
-}
 
 QLabel* hint(const QString& text, QWidget* parent)
 {
@@ -55,7 +49,7 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     column->setSpacing(4);
     auto* head = new QHBoxLayout;
     head->setContentsMargins(12, 0, 8, 0);
-    head->addWidget(section(tr("Runs"), this));
+    head->addWidget(sectionHeading(tr("Runs"), this));
     head->addWidget(m_filter, 1);
     column->addLayout(head);
     m_filter->setPlaceholderText(tr("filter"));
@@ -76,13 +70,13 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     indented(m_noRuns);
     column->addWidget(m_list, 1);
     column->addSpacing(8);
-    indented(section(tr("Adapters and snapshots"), this));
+    indented(sectionHeading(tr("Adapters and snapshots"), this));
     m_adapters->setAccessibleName(tr("Adapters and snapshots"));
     m_adapters->setContextMenuPolicy(Qt::CustomContextMenu);
     column->addWidget(m_adapters);
     indented(m_noAdapters);
     column->addSpacing(8);
-    indented(section(tr("Machines"), this));
+    indented(sectionHeading(tr("Machines"), this));
     m_machines->setAccessibleName(tr("Machines"));
     column->addWidget(m_machines);
     for (QListView* list :

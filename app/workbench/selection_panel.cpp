@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/workbench/selection_panel.h"
 
+#include "app/workbench/style.h"
 #include <QComboBox>
 #include <QFormLayout>
 #include <QLabel>
@@ -18,13 +19,6 @@ namespace rankscope::workbench
 
 namespace
 {
-
-QLabel* section(const QString& text, QWidget* parent)
-{
-    auto* label = new QLabel(text.toUpper(), parent);
-    label->setProperty("role", "section");
-    return label;
-}
 
 /// What a user has begun to type is not written over, whatever a live run brings.
 bool isBeingTyped(const QLineEdit* field)
@@ -49,7 +43,7 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(12, 12, 12, 12);
     column->setSpacing(8);
-    column->addWidget(section(tr("Selection"), this));
+    column->addWidget(sectionHeading(tr("Selection"), this));
     auto* form = new QFormLayout;
     form->setSpacing(8);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
@@ -78,14 +72,14 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     m_clear->setToolTip(tr("Clears layers, modules, experts and task (Esc); Ctrl+Z brings them back"));
 
     column->addSpacing(8);
-    column->addWidget(section(tr("Values at the cursor"), this));
+    column->addWidget(sectionHeading(tr("Values at the cursor"), this));
     m_values->setWordWrap(true);
     m_values->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_values->setAlignment(Qt::AlignTop | Qt::AlignLeft);
     m_values->setMinimumHeight(fontMetrics().lineSpacing() * 5);
     column->addWidget(m_values);
     column->addSpacing(8);
-    column->addWidget(section(tr("Measure"), this));
+    column->addWidget(sectionHeading(tr("Measure"), this));
     m_definition->setWordWrap(true);
     m_definition->setProperty("role", "muted");
     m_definition->setTextInteractionFlags(Qt::TextSelectableByMouse);

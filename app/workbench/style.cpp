@@ -4,6 +4,7 @@
 #include "views/plot/plot_style.h"
 
 #include <QApplication>
+#include <QLabel>
 #include <QPalette>
 #include <QStyle>
 #include <QStyleFactory>
@@ -118,6 +119,13 @@ StyleChoice styleFromName(const QString& name)
     if (name == QLatin1String("light"))
         return StyleChoice::Light;
     return name == QLatin1String("dark") ? StyleChoice::Dark : StyleChoice::System;
+}
+
+QLabel* sectionHeading(const QString& title, QWidget* parent)
+{
+    auto* heading = new QLabel(title.toUpper(), parent);
+    heading->setProperty("role", "section");
+    return heading;
 }
 
 } // namespace rankscope::workbench

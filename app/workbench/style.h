@@ -4,6 +4,9 @@
 
 #include <QString>
 
+class QLabel;
+class QWidget;
+
 namespace rankscope::workbench
 {
 
@@ -14,5 +17,7 @@ void rememberSystemStyle();
 void applyStyle(StyleChoice choice);
 [[nodiscard]] QString styleName(StyleChoice choice); ///< "system", "light", "dark"
 [[nodiscard]] StyleChoice styleFromName(const QString& name);
+/// The heading of a part of a panel.
+QLabel* sectionHeading(const QString& title, QWidget* parent);
 
 } // namespace rankscope::workbench

@@ -5,6 +5,7 @@
 #include "app/workbench/job_editor/job_schema.h"
 #include "app/workbench/job_editor/settings_form.h"
 #include "app/workbench/job_editor/wheel_guard.h"
+#include "app/workbench/style.h"
 #include "core/base/paths.h"
 
 #include <QComboBox>
@@ -47,8 +48,7 @@ QLabel* errorLine(QWidget* parent)
 
 QVBoxLayout* JobEditor::addSection(QVBoxLayout* column, const QString& title)
 {
-    auto* heading = new QLabel(title.toUpper(), this);
-    heading->setProperty("role", "section");
+    auto* heading = sectionHeading(title, this);
     heading->setContentsMargins(0, 12, 0, 0);
     column->addWidget(heading);
     auto* frame = new QFrame(this);

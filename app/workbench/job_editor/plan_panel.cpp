@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/workbench/job_editor/plan_panel.h"
 
+#include "app/workbench/style.h"
 #include "views/plot/format.h"
 
 #include <QGraphicsOpacityEffect>
@@ -31,9 +32,7 @@ PlanPanel::PlanPanel(QWidget* parent)
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(16, 16, 16, 16);
     column->setSpacing(8);
-    auto* heading = new QLabel(tr("Plan").toUpper(), this);
-    heading->setProperty("role", "section");
-    column->addWidget(heading);
+    column->addWidget(sectionHeading(tr("Plan"), this));
     auto* numbers = new QVBoxLayout(m_numbers);
     numbers->setContentsMargins(0, 0, 0, 0);
     numbers->setSpacing(8);
