@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -32,6 +33,9 @@ Result<Json> readJsonFile(const std::filesystem::path& path, std::uintmax_t limi
 class ObjectReader
 {
 public:
+    /// A bound for numbers that have none.
+    static constexpr double anyNumber = std::numeric_limits<double>::max();
+
     /// `path` is the object's own name in messages; empty for the top.
     ObjectReader(const Json& object, std::string path);
 

@@ -12,8 +12,6 @@ namespace rankscope::protocol
 namespace
 {
 
-constexpr double anyNumber = std::numeric_limits<double>::max();
-
 std::string joined(const std::vector<std::string>& names)
 {
     std::string list;
@@ -95,14 +93,14 @@ Status readBounds(base::ObjectReader& reader, const base::Json& json, SettingSch
     const std::pair<const char*, bool> lower[] = {{"minimum", false}, {"exclusiveMinimum", true}};
     const std::pair<const char*, bool> upper[] = {{"maximum", false}, {"exclusiveMaximum", true}};
     for (const auto& [key, exclusive] : lower) {
-        reader.number(key, bound, -anyNumber, anyNumber);
+        reader.number(key, bound, -base::ObjectReader::anyNumber, base::ObjectReader::anyNumber);
         if (json.is_object() && json.contains(key)) {
             schema.minimum = bound;
             schema.exclusiveMinimum = exclusive;
         }
     }
     for (const auto& [key, exclusive] : upper) {
-        reader.number(key, bound, -anyNumber, anyNumber);
+        reader.number(key, bound, -base::ObjectReader::anyNumber, base::ObjectReader::anyNumber);
         if (json.is_object() && json.contains(key)) {
             schema.maximum = bound;
             schema.exclusiveMaximum = exclusive;

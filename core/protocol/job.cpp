@@ -15,7 +15,6 @@ namespace
 {
 
 constexpr std::int64_t anyCount = 1'000'000'000;
-constexpr double anyNumber = std::numeric_limits<double>::max();
 constexpr std::size_t longestName = 200; ///< bytes
 
 /// The task of a data file: its stem, or its folder's name where the stem only says which split it is.
@@ -154,7 +153,7 @@ Status TrainingSpec::read(const base::Json& json)
         .number("beta1", beta1, 0, 1)
         .number("beta2", beta2, 0, 1)
         .number("epsilon", epsilon, 0, 1)
-        .number("maxGradientNorm", maxGradientNorm, 0, anyNumber)
+        .number("maxGradientNorm", maxGradientNorm, 0, base::ObjectReader::anyNumber)
         .integer("seed", seed, 0, std::numeric_limits<std::int64_t>::max())
         .integer("checkpointEvery", checkpointEvery, 0, anyCount)
         .integer("threads", threads, 0, 4096);

@@ -18,8 +18,6 @@ namespace rankscope::conformance
 namespace
 {
 
-constexpr double rounding = 1e-10;
-
 TEST(Plugins, EveryOneLoads)
 {
     ASSERT_FALSE(plugins().empty()) << "no plugins in $RANKSCOPE_PLUGINS";

@@ -16,8 +16,6 @@ namespace rankscope::conformance
 namespace
 {
 
-constexpr double rounding = 1e-10;
-
 at::Tensor blockInput(const model::Pass& pass, std::uint64_t seed)
 {
     return randomLike(at::zeros({pass.tokens(), smallModel("llama").hidden}, at::TensorOptions(at::kDouble)),

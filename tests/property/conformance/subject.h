@@ -15,6 +15,9 @@
 namespace rankscope::conformance
 {
 
+/// Between two orders of the same float64 arithmetic, relative to the values.
+constexpr double rounding = 1e-10;
+
 struct Variant {
     std::string family;
     std::string architecture; ///< of the model: "llama", "qwen2", "qwen3", "phi3"

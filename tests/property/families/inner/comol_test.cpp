@@ -14,7 +14,7 @@ namespace
 
 const std::string down = "model.layers.0.mlp.down_proj";
 
-at::Tensor change(const Subject& subject, const base::Json& settings, const at::Tensor& x)
+at::Tensor comolChange(const Subject& subject, const base::Json& settings, const at::Tensor& x)
 {
     const at::Tensor xh = at::mv(tensorOf(subject, down, "lora_A.weight"), x);
     const at::Tensor router = tensorOf(subject, down, "router.weight");
@@ -41,7 +41,7 @@ TEST(Comol, IsItsFormulaOnBothPaths)
         disturb(*subject.adapter, 60);
         const at::Tensor x = tokens(*rc::gen::inRange(1, 6), 48, 4);
         const at::Tensor expected = byToken(subject, 0, "down_proj", x, [&](const at::Tensor& token) {
-            return change(subject, own.settings, token);
+            return comolChange(subject, own.settings, token);
         });
         RC_ASSERT(distance(adapted(subject, 0, "down_proj", x), expected) < rounding);
     }));

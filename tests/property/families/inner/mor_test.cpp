@@ -8,8 +8,8 @@ namespace
 {
 
 /// s sum_j G_j * lb_j * (B (la_j * (A x))) for one token.
-at::Tensor change(const Subject& subject, const std::string& path, const base::Json& settings,
-                  const at::Tensor& x)
+at::Tensor morChange(const Subject& subject, const std::string& path, const base::Json& settings,
+                     const at::Tensor& x)
 {
     const auto experts = settings.at("experts").get<std::int64_t>();
     const double scale = settings.at("alpha").get<double>() / settings.at("rank").get<double>();
@@ -40,7 +40,7 @@ TEST(Mor, IsItsFormula)
         disturb(*subject.adapter, 50);
         const at::Tensor x = tokens(*rc::gen::inRange(1, 6), 32, 4);
         const at::Tensor expected = byToken(subject, 1, "up_proj", x, [&](const at::Tensor& token) {
-            return change(subject, "model.layers.1.mlp.up_proj", own.settings, token);
+            return morChange(subject, "model.layers.1.mlp.up_proj", own.settings, token);
         });
         RC_ASSERT(distance(adapted(subject, 1, "up_proj", x), expected) < rounding);
     }));

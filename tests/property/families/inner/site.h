@@ -22,8 +22,6 @@
 namespace rankscope::conformance
 {
 
-constexpr double rounding = 1e-10;
-
 inline at::Tensor tokens(std::int64_t count, std::int64_t width, std::uint64_t seed)
 {
     return randomLike(at::zeros({count, width}, at::TensorOptions(at::kDouble)), seed);

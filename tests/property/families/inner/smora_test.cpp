@@ -44,7 +44,7 @@ std::vector<std::pair<std::int64_t, double>> chosen(const Subject& subject, cons
     return result;
 }
 
-at::Tensor change(const Subject& subject, const base::Json& settings, const at::Tensor& x)
+at::Tensor smoraChange(const Subject& subject, const base::Json& settings, const at::Tensor& x)
 {
     const double divisor = settings.at(settings.at("gate") == "released" ? "topK" : "rank").get<double>();
     const double scale = settings.at("alpha").get<double>() / divisor;
@@ -80,7 +80,7 @@ TEST(Smora, IsItsFormula)
             setBias(subject, 3);
         const at::Tensor x = tokens(*rc::gen::inRange(1, 6), 32, 4);
         const at::Tensor expected = byToken(subject, 1, "up_proj", x, [&](const at::Tensor& token) {
-            return change(subject, own.settings, token);
+            return smoraChange(subject, own.settings, token);
         });
         RC_ASSERT(distance(adapted(subject, 1, "up_proj", x), expected) < rounding);
         const auto traces = subject.adapter->routing();

@@ -28,8 +28,6 @@ namespace rankscope::conformance
 namespace
 {
 
-constexpr double rounding = 1e-10;
-
 void seed(std::uint64_t value)
 {
     at::Generator generator = at::globalContext().defaultGenerator(at::kCPU);

@@ -10,8 +10,6 @@ namespace rankscope::conformance
 namespace
 {
 
-constexpr double rounding = 1e-10;
-
 const base::Json sizes{{"rank", 4}, {"alpha", 12}, {"targets", {"all-linear"}}};
 
 base::Json with(base::Json settings, const base::Json& more)

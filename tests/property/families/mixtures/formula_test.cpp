@@ -25,8 +25,6 @@ namespace rankscope::conformance
 namespace
 {
 
-constexpr double rounding = 1e-10;
-
 std::int64_t between(std::int64_t low, std::int64_t high)
 {
     return *rc::gen::inRange<std::int64_t>(low, high + 1);
