@@ -53,7 +53,8 @@ MainWindow::MainWindow(const Options& options, QWidget* parent)
     m_palette = new CommandPalette(this);
     makeActions();
     connectRuns();
-    const QSize room = screen()->availableSize();
+    const int title = style()->pixelMetric(QStyle::PM_TitleBarHeight);
+    const QSize room = screen()->availableSize() - QSize(0, title); // the frame is known once it is shown
     resize(QSize(1440, 900).expandedTo(room * 0.8).boundedTo(room));
     arrangeViews();
     if (options.session)
@@ -152,6 +153,7 @@ void MainWindow::makePanels()
     scroll->setWidgetResizable(true);
     scroll->setFrameShape(QFrame::NoFrame);
     scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    scroll->setMinimumWidth(200);
     QDockWidget* left = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
     QDockWidget* right =
         dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
@@ -245,6 +247,8 @@ void MainWindow::say(const QString& message)
 void MainWindow::complain(const QString& message)
 {
     m_strip->add(message);
+    m_messageTimer.stop(); // what was said to happen did not
+    m_status->setText(m_statusText);
 }
 
 void MainWindow::showStatus(const QString& text)

@@ -8,6 +8,7 @@
 #include "app/workbench/message_strip.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
+#include "app/workbench/save_dialog.h"
 #include "app/workbench/step_bar.h"
 #include "core/base/files.h"
 #include "core/record/snapshot.h"
@@ -361,9 +362,9 @@ void MainWindow::saveSnapshotOf(OpenRun* run)
 {
     if (run == nullptr || !run->isLoaded())
         return;
-    const QString file = QFileDialog::getSaveFileName(
-        this, tr("Save snapshot"), QFileInfo(run->path()).completeBaseName() + QStringLiteral(".h5"),
-        tr("HDF5 (*.h5)"));
+    const QString file =
+        askWhereToSave(this, tr("Save snapshot"),
+                       QFileInfo(run->path()).completeBaseName() + QStringLiteral(".h5"), tr("HDF5 (*.h5)"));
     if (file.isEmpty())
         return;
     const Status status = record::writeSnapshot(run->record(), file.toStdString());
@@ -392,10 +393,20 @@ void MainWindow::endRun(const QString& path)
                         tr("End %1 at once? What it did since its last checkpoint is lost.").arg(row->name),
                         QMessageBox::Cancel, this);
     question->addButton(tr("End now"), QMessageBox::DestructiveRole);
+    question->setDefaultButton(QMessageBox::Cancel);
     question->setAttribute(Qt::WA_DeleteOnClose);
-    connect(question, &QMessageBox::buttonClicked, this, [this, question, id](QAbstractButton* button) {
-        if (question->buttonRole(button) == QMessageBox::DestructiveRole)
-            m_engine->stop(id, true);
+    connect(question, &QMessageBox::buttonClicked, this,
+            [this, question, id, name = row->name](QAbstractButton* button) {
+                if (question->buttonRole(button) != QMessageBox::DestructiveRole)
+                    return;
+                m_engine->stop(id, true);
+                say(tr("%1 is being ended").arg(name));
+            });
+    // A run that has come to its end by itself leaves nothing to ask.
+    connect(m_engine, &EngineLink::runsChanged, question, [this, question, id] {
+        for (const client::RunStatus& status : m_engine->runs())
+            if (QString::fromStdString(status.id) == id && status.state != "stopping")
+                question->reject();
     });
     question->open();
 }

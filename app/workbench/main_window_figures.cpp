@@ -2,13 +2,13 @@
 // Figures: described, shown again, exported and copied.
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
+#include "app/workbench/save_dialog.h"
 #include "core/base/files.h"
 #include "views/base/view.h"
 
 #include <QApplication>
 #include <QClipboard>
 #include <QDir>
-#include <QFileDialog>
 #include <QFileInfo>
 #include <QJsonArray>
 
@@ -114,14 +114,11 @@ void MainWindow::exportDialog(const QString& figure)
         return;
     }
     const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
-    QString filter;
-    QString file = QFileDialog::getSaveFileName(
-        this, tr("Export figure"), QStringLiteral("%1-%2.pdf").arg(view->key(), wanted),
-        tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"), &filter);
+    const QString file =
+        askWhereToSave(this, tr("Export figure"), QStringLiteral("%1-%2").arg(view->key(), wanted),
+                       tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"));
     if (file.isEmpty())
         return;
-    if (QFileInfo(file).suffix().isEmpty())
-        file += filter.mid(filter.indexOf(QLatin1String("*.")) + 1).remove(QLatin1Char(')'));
     const Status status = exportTo(view, wanted, file);
     if (status)
         say(tr("Exported %1").arg(file));

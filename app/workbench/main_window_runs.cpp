@@ -186,7 +186,8 @@ void MainWindow::setCurrent(OpenRun* run)
     }
     for (views::View* view : m_views)
         view->setRun(record);
-    m_selectionPanel->setRun(record);
+    if (record == nullptr)
+        m_selection->setSelectable(std::nullopt);
     if (currentView() != nullptr)
         m_selectionPanel->setDefinition(currentView()->definition());
     refreshRunList();

@@ -53,6 +53,9 @@ void MainWindow::restoreSession()
     setStyleChoice(styleFromName(settings.value(QStringLiteral("style")).toString()));
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
     restoreState(settings.value(QStringLiteral("panels")).toByteArray(), layoutVersion);
+    // It is hidden beside the page for new runs, which may be where the session ended.
+    if (auto* panel = findChild<QDockWidget*>(QStringLiteral("panel-selection")))
+        panel->setVisible(m_pages->currentIndex() == 0);
     m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
     m_export.preset = settings.value(QStringLiteral("preset"), m_export.preset).toString();
     m_export.transparent = settings.value(QStringLiteral("transparent"), false).toBool();

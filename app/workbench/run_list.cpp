@@ -133,7 +133,7 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     painter->setPen(stateColour);
     painter->drawText(first, Qt::AlignRight | Qt::AlignVCenter, state);
     const QPointF dot(first.right() - stateWidth + 6, first.center().y() + 0.5);
-    painter->setBrush(active ? stateColour : Qt::NoBrush);
+    painter->setBrush(active ? QBrush(stateColour) : QBrush());
     painter->setPen(QPen(stateColour, 1.4));
     if (bad) {
         painter->drawLine(dot + QPointF(-3, -3), dot + QPointF(3, 3));

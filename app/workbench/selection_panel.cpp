@@ -97,16 +97,16 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
         });
     };
     whenTyped(m_layers, [this](const QString& text) {
-        m_selection->setLayers(views::parseNumberSet(text, m_layerCount));
+        m_selection->setLayers(views::parseNumberSet(text, selectable().layers));
     });
     whenTyped(m_experts, [this](const QString& text) {
-        m_selection->setExperts(views::parseNumberSet(text, m_expertCount));
+        m_selection->setExperts(views::parseNumberSet(text, selectable().experts));
     });
     whenTyped(m_modules, [this](const QString& text) {
         static const QRegularExpression separators(QStringLiteral("[\\s,;]+"));
         QStringList chosen;
         for (const QString& module : text.split(separators, Qt::SkipEmptyParts))
-            if (m_knownModules.contains(module) && !chosen.contains(module))
+            if (selectable().modules.contains(module) && !chosen.contains(module))
                 chosen << module;
         m_selection->setModules(chosen);
     });
@@ -114,39 +114,34 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
             [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
     connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
     connect(m_selection, &views::Selection::changed, this, &SelectionPanel::showState);
+    connect(m_selection, &views::Selection::selectableChanged, this, &SelectionPanel::showSelectable);
     connect(m_selection, &views::Selection::stepChanged, this, &SelectionPanel::showStep);
     connect(m_selection, &views::Selection::hoverChanged, this, [this](const QString& lines) {
         m_values->setText(lines.isEmpty() ? tr("Point at a curve, a bar or a cell.") : lines);
     });
     m_values->setText(tr("Point at a curve, a bar or a cell."));
-    setRun(nullptr);
+    showSelectable();
 }
 
-void SelectionPanel::setRun(const record::RunRecord* run)
+views::Selectable SelectionPanel::selectable() const
 {
-    m_knownModules.clear();
-    m_layerCount = m_expertCount = 0;
-    QStringList tasks{tr("all")};
-    if (run != nullptr) {
-        for (const std::string& module : run->description.modules)
-            m_knownModules << QString::fromStdString(module);
-        for (const std::string& task : run->description.tasks)
-            tasks << QString::fromStdString(task);
-        m_layerCount = static_cast<int>(run->description.layers);
-        for (const auto& [name, measure] : run->measures())
-            if (const auto axis = measure.info().axis("expert"))
-                m_expertCount =
-                    std::max(m_expertCount, static_cast<int>(measure.info().axes[*axis].labels.size()));
-    }
+    return m_selection->selectable().value_or(views::Selectable());
+}
+
+void SelectionPanel::showSelectable()
+{
+    const views::Selectable known = selectable();
     {
         const QSignalBlocker blocker(m_task);
         m_task->clear();
-        m_task->addItems(tasks);
+        m_task->addItem(tr("all"));
+        m_task->addItems(known.tasks);
     }
-    for (QWidget* field : {static_cast<QWidget*>(m_step), static_cast<QWidget*>(m_layers),
-                           static_cast<QWidget*>(m_modules), static_cast<QWidget*>(m_task)})
-        field->setEnabled(run != nullptr);
-    m_experts->setEnabled(m_expertCount > 1);
+    m_step->setEnabled(m_selection->selectable().has_value());
+    m_layers->setEnabled(known.layers > 0);
+    m_modules->setEnabled(!known.modules.isEmpty());
+    m_task->setEnabled(!known.tasks.isEmpty());
+    m_experts->setEnabled(known.experts > 1);
     showState();
 }
 

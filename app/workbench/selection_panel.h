@@ -23,13 +23,15 @@ class SelectionPanel : public QWidget
 public:
     explicit SelectionPanel(views::Selection* selection, QWidget* parent = nullptr);
 
-    void setRun(const record::RunRecord* run);
     void setDefinition(const QString& text);
     [[nodiscard]] QLineEdit* layersField() const { return m_layers; }
     [[nodiscard]] QLineEdit* modulesField() const { return m_modules; }
     [[nodiscard]] QSpinBox* stepField() const { return m_step; }
 
 private:
+    /// Of the run; nothing without one.
+    [[nodiscard]] views::Selectable selectable() const;
+    void showSelectable();
     void showStep();
     void showState();
 
@@ -42,9 +44,6 @@ private:
     QPushButton* m_clear;
     QLabel* m_values;
     QLabel* m_definition;
-    QStringList m_knownModules;
-    int m_layerCount = 0;
-    int m_expertCount = 0;
 };
 
 } // namespace rankscope::workbench

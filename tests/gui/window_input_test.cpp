@@ -4,6 +4,7 @@
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
+#include "app/workbench/save_dialog.h"
 #include "app/workbench/selection_panel.h"
 #include "app/workbench/step_bar.h"
 #include "app/workbench/style.h"
@@ -15,14 +16,17 @@
 #include <QApplication>
 #include <QComboBox>
 #include <QDir>
+#include <QFileDialog>
 #include <QLineEdit>
 #include <QListView>
+#include <QMessageBox>
 #include <QSettings>
 #include <QSignalSpy>
 #include <QSlider>
 #include <QSpinBox>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QTimer>
 #include <QToolButton>
 
 using namespace rankscope;
@@ -41,6 +45,8 @@ private Q_SLOTS:
     void keysReachTheViewsFromOtherControls();
     void typedSelectionSurvivesLiveSteps();
     void modulesMayBeSeparatedByCommas();
+    void panelLearnsWhatALiveRunHas();
+    void savingAsksForTheFileThatIsWritten();
     void wideWindowShowsTwoViews();
     void searchIconFollowsTheStyle();
 
@@ -146,6 +152,56 @@ void WindowInputTest::modulesMayBeSeparatedByCommas()
     QCOMPARE(m_window->selection()->modules(),
              (QStringList{QStringLiteral("gate_proj"), QStringLiteral("down_proj"), QStringLiteral("up_proj"),
                           QStringLiteral("q_proj")}));
+}
+
+void WindowInputTest::panelLearnsWhatALiveRunHas()
+{
+    Selection* selection = m_window->selection();
+    selection->setSelectable(Selectable{}); // a run that has just begun
+    QLineEdit* layers = m_window->selectionPanel()->layersField();
+    QVERIFY(!layers->isEnabled());
+    Selectable known;
+    known.layers = 6;
+    known.modules = QStringList{QStringLiteral("q_proj")};
+    selection->setSelectable(known);
+    QVERIFY(layers->isEnabled());
+    layers->setFocus();
+    QTest::keyClicks(layers, QStringLiteral("3-7"));
+    QTest::keyClick(layers, Qt::Key_Return);
+    QCOMPARE(selection->layers(), (std::set<int>{3, 4, 5}));
+}
+
+void WindowInputTest::savingAsksForTheFileThatIsWritten()
+{
+    const auto save = [this](const QString& typed, bool& asked) {
+        QTimer::singleShot(0, this, [&asked, typed] {
+            auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
+            QVERIFY(dialog != nullptr);
+            auto* name = dialog->findChild<QLineEdit*>(QStringLiteral("fileNameEdit"));
+            name->setText(typed);
+            // Asked within the key's own event: whether to write over a file that is there.
+            QTimer::singleShot(0, dialog, [&asked] {
+                if (auto* question = qobject_cast<QMessageBox*>(QApplication::activeModalWidget())) {
+                    asked = true;
+                    question->button(QMessageBox::No)->click();
+                }
+            });
+            QTest::keyClick(name, Qt::Key_Return);
+            if (asked)
+                dialog->reject();
+        });
+        return askWhereToSave(m_window.get(), QStringLiteral("Export"), QStringLiteral("figure"),
+                              QStringLiteral("PDF (*.pdf);;SVG (*.svg)"));
+    };
+    QFile kept(m_folder.filePath(QStringLiteral("keep.pdf")));
+    QVERIFY(kept.open(QFile::WriteOnly));
+    bool asked = false;
+    QCOMPARE(save(m_folder.filePath(QStringLiteral("keep")), asked), QString());
+    QVERIFY(asked);
+    asked = false;
+    QCOMPARE(save(m_folder.filePath(QStringLiteral("new")), asked),
+             m_folder.filePath(QStringLiteral("new.pdf")));
+    QVERIFY(!asked);
 }
 
 void WindowInputTest::wideWindowShowsTwoViews()

@@ -90,6 +90,8 @@ void View::limitSelection()
         known.modules << axisLabels(&measure, "module");
         known.tasks << axisLabels(&measure, "task");
     }
+    known.modules.removeDuplicates();
+    known.tasks.removeDuplicates();
     m_selection->setSelectable(known);
 }
 

@@ -30,7 +30,10 @@ Selection::Selection(QObject* parent) : QObject(parent) {}
 
 void Selection::setSelectable(const std::optional<Selectable>& selectable)
 {
+    if (selectable == m_selectable)
+        return;
     m_selectable = selectable;
+    Q_EMIT selectableChanged();
     if (!selectable)
         return;
     for (auto* states : {&m_undo, &m_redo})

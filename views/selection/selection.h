@@ -35,6 +35,7 @@ struct Selectable {
     QStringList modules;
     QStringList tasks;
 
+    bool operator==(const Selectable&) const = default;
     /// What of a selection the run has: its name for something that it has not would mean "all".
     [[nodiscard]] SelectionState part(const SelectionState& state) const;
 };
@@ -69,6 +70,7 @@ public:
 
     /// Another run: drops what it does not have, from what can be undone too. Nothing: all may be selected.
     void setSelectable(const std::optional<Selectable>& selectable);
+    [[nodiscard]] const std::optional<Selectable>& selectable() const { return m_selectable; }
 
     /// Shows a moment of the past; leaves live.
     void setStep(std::int64_t step);
@@ -80,6 +82,7 @@ public:
 
 Q_SIGNALS:
     void changed();
+    void selectableChanged();
     void stepChanged(qint64 step);
     void liveChanged(bool live);
     void hoverChanged(const QString& lines);

@@ -5,11 +5,11 @@
 #include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/job_editor/plan_panel.h"
 #include "app/workbench/job_editor/settings_form.h"
+#include "app/workbench/save_dialog.h"
 #include "core/base/files.h"
 
 #include <QComboBox>
 #include <QDir>
-#include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
 #include <QLineEdit>
@@ -260,8 +260,8 @@ bool JobEditor::openJob(const QString& file)
 
 void JobEditor::saveJob()
 {
-    const QString file = QFileDialog::getSaveFileName(this, tr("Save job"), QStringLiteral("job.json"),
-                                                      tr("Job files (*.json)"));
+    const QString file =
+        askWhereToSave(this, tr("Save job"), QStringLiteral("job.json"), tr("Job files (*.json)"));
     if (file.isEmpty())
         return;
     const Status status = base::writeFileAtomically(file.toStdString(), job().dump(2) + "\n");
