@@ -27,6 +27,10 @@ add_library(rankscope_options INTERFACE)
 target_include_directories(rankscope_options INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(rankscope_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wno-unused-parameter -fno-omit-frame-pointer>)
+if(CMAKE_UNITY_BUILD)
+  # Files compiled together are included ones: their anonymous namespaces look like a header's.
+  target_compile_options(rankscope_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 if(RANKSCOPE_WERROR)
   target_compile_options(rankscope_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
