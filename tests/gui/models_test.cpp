@@ -31,6 +31,7 @@ private Q_SLOTS:
     void loadByTaskOverChosenLayers();
     void unknownTaskIsNotAllTasks();
     void valuesNameTheStepTheyWereMeasuredAt();
+    void firstModuleIsOneThatWasMeasured();
     void operatorsNameStepAndShare();
     void columnsAreNamedAlike();
     void loraHasNoRouting();
@@ -218,6 +219,27 @@ void ModelsTest::valuesNameTheStepTheyWereMeasuredAt()
              QStringLiteral("measured at step 5, 1 of 2 layers measured, mean of 1 of 2 experts"));
     QCOMPARE(turns.reading(1, 0, 9),
              QStringLiteral("model.layers.1.mlp.up_proj\nnot measured\nentropy: not measured"));
+}
+
+void ModelsTest::firstModuleIsOneThatWasMeasured()
+{
+    record::RunRecord run;
+    run.define(
+        {"rank/entropy",
+         "Entropy",
+         "",
+         "",
+         {{"layer", "", {"0", "1"}}, {"module", "", {"q_proj", "down_proj"}}, {"expert", "", {"0", "1"}}}});
+    const float none = std::numeric_limits<float>::quiet_NaN();
+    // q_proj has no experts, down_proj has two, of which one layer was looked at.
+    run.mutableMeasure("rank/entropy")->append(5, std::vector<float>{1, none, 2, 3, 4, none, none, none});
+    RankModel rank;
+    rank.setRun(&run);
+    QCOMPARE(rank.module(), QStringLiteral("q_proj"));
+    run.mutableMeasure("rank/entropy")->append(6, std::vector<float>{1, none, 2, 3, 4, none, 5, none});
+    RankModel later;
+    later.setRun(&run);
+    QCOMPARE(later.module(), QStringLiteral("down_proj"));
 }
 
 void ModelsTest::operatorsNameStepAndShare()

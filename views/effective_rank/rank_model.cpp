@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace rankscope::views
 {
@@ -42,11 +43,35 @@ void RankModel::setMeasure(const QString& name)
     m_measure = m_run == nullptr ? nullptr : m_run->measure(name.toStdString());
     const QStringList known = modules();
     if (!known.isEmpty() && !known.contains(m_module))
-        m_module = known.contains(QStringLiteral("down_proj")) ? QStringLiteral("down_proj") : known.first();
+        m_module = mostMeasuredModule();
     if (m_expert >= experts().size())
         m_expert = -1;
     m_range.clear();
     makeCurves();
+}
+
+QString RankModel::mostMeasuredModule() const
+{
+    const Latest latest = latestAt(m_measure, std::numeric_limits<std::int64_t>::max());
+    const auto layersMeasured = [&](const QString& module) {
+        int count = 0;
+        for (int layer = 0; layer < axisLabels(m_measure, "layer").size(); ++layer)
+            count += std::ranges::any_of(
+                positionsWhere(m_measure->info(),
+                               {{"layer", layer}, {"module", axisIndex(m_measure, "module", module)}}),
+                [&](std::size_t at) { return std::isfinite(latest.values[at]); });
+        return count;
+    };
+    const QStringList known = modules();
+    QString best = known.contains(QStringLiteral("down_proj")) ? QStringLiteral("down_proj") : known.first();
+    int most = layersMeasured(best);
+    for (const QString& module : known) {
+        if (const int count = layersMeasured(module); count > most) {
+            best = module;
+            most = count;
+        }
+    }
+    return best;
 }
 
 void RankModel::setModule(const QString& module)

@@ -50,6 +50,8 @@ public:
     [[nodiscard]] CsvTable mapTable(std::int64_t step) const;
 
 private:
+    /// With dear measures in pieces, other modules have curves of a few points.
+    [[nodiscard]] QString mostMeasuredModule() const;
     void makeCurves();
     void applyBand();
     [[nodiscard]] QString expertText() const;

@@ -38,7 +38,6 @@ FileListField::FileListField(const QString& name, const QString& toolTip, QWidge
     m_remove->setText(tr("Remove"));
     m_remove->setToolTip(tr("Take the chosen files out of the list (Delete)"));
     m_hint->setProperty("role", "muted");
-    m_hint->setWordWrap(true);
     m_hint->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     QSizePolicy kept = m_hint->sizePolicy(); // hidden, it still keeps the buttons at the left
     kept.setRetainSizeWhenHidden(true);
