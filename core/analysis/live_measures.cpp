@@ -14,6 +14,7 @@ namespace
 {
 
 constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut, at most
+constexpr const char* siteTurn = "weights"; ///< among the turns
 constexpr std::size_t batch = 32;           ///< updates looked at together at most
 
 class Stopwatch
@@ -320,7 +321,7 @@ void LiveMeasures::appendInside(double seconds, std::vector<Measured>& result)
         if (inside.pieces > 0) {
             // Its share of what is left, one piece in any case; the next record goes on where this one stops.
             const double until = watch.seconds() + (seconds - watch.seconds()) / static_cast<double>(dear--);
-            std::size_t& next = m_nextPiece[inside.name];
+            std::size_t& next = m_turns[inside.name];
             next %= inside.pieces; // a routed family may come with fewer than last time
             double pieceSeconds = 0;
             for (std::size_t done = 0;
@@ -350,23 +351,25 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
     // Half of it for the family's own measures, the rest for the weights.
     appendInside((m_budget * trainingSeconds - m_seconds) / 2, result);
     const double left = m_budget * trainingSeconds - m_seconds;
+    std::size_t& next = m_turns[siteTurn];
+    next = m_sites.empty() ? 0 : next % m_sites.size();
     // At least one weight each time, so that even a costly family shows something of every weight in the end.
     while (m_lastMeasured < m_sites.size() &&
            (m_lastMeasured == 0 ||
-            watch.seconds() + m_updateSeconds * static_cast<double>(updates(m_next)) < left)) {
+            watch.seconds() + m_updateSeconds * static_cast<double>(updates(next)) < left)) {
         const Stopwatch piece;
         // As many low-rank updates together as there is time for; one weight's while their cost is not known.
         const double affordable = m_updateSeconds > 0 ? (left - watch.seconds()) / m_updateSeconds : 0;
-        const bool lowRank = m_lowRank[m_next];
+        const bool lowRank = m_lowRank[next];
         std::vector<std::size_t> chosen;
         std::size_t queued = 0;
         do {
-            chosen.push_back(m_next);
-            queued += updates(m_next);
-            m_next = (m_next + 1) % m_sites.size();
+            chosen.push_back(next);
+            queued += updates(next);
+            next = (next + 1) % m_sites.size();
             ++m_lastMeasured;
-        } while (lowRank && m_lowRank[m_next] && m_lastMeasured < m_sites.size() && queued < batch &&
-                 static_cast<double>(queued + updates(m_next)) <= affordable);
+        } while (lowRank && m_lowRank[next] && m_lastMeasured < m_sites.size() && queued < batch &&
+                 static_cast<double>(queued + updates(next)) <= affordable);
         if (lowRank)
             measureLowRank(chosen, weights, grids);
         else

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rankscope::analysis
@@ -31,6 +32,12 @@ public:
     /// Weights the last measure() looked at, of how many.
     [[nodiscard]] std::size_t lastMeasured() const { return m_lastMeasured; }
     [[nodiscard]] std::size_t sites() const { return m_sites.size(); }
+
+    /// Where the turns stand, by what takes turns: saved with a checkpoint, so that a resumed run goes on
+    /// with what comes next instead of what it has measured.
+    using Turns = std::map<std::string, std::size_t>;
+    [[nodiscard]] const Turns& turns() const { return m_turns; }
+    void setTurns(Turns turns) { m_turns = std::move(turns); }
 
 private:
     struct Grids;
@@ -61,11 +68,10 @@ private:
     std::int64_t m_spectrum = 0; ///< singular values recorded of each update
     bool m_mixtures = false;     ///< is there a site with several experts?
     std::int64_t m_cores = 0;    ///< of MPO updates; 0: there are none
-    std::size_t m_next = 0;      ///< the site whose turn it is
     std::size_t m_lastMeasured = 0;
     double m_seconds = 0;
-    double m_updateSeconds = 0;                     ///< of one update, as measured last; 0: not known yet
-    std::map<std::string, std::size_t> m_nextPiece; ///< of the family's own dear measures, by name
+    double m_updateSeconds = 0; ///< of one update, as measured last; 0: not known yet
+    Turns m_turns;              ///< the next site, and the next piece of each dear measure of the family
 };
 
 } // namespace rankscope::analysis

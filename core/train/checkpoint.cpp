@@ -138,12 +138,12 @@ Result<at::Tensor> unhex(const std::string& text)
 
 } // namespace
 
-Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, const protocol::Job& job,
-                      const adapter::ParameterStore& parameters, const AdamW& optimizer,
-                      std::int64_t tokensSeen)
+Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& point,
+                      const protocol::Job& job, const adapter::ParameterStore& parameters,
+                      const AdamW& optimizer)
 {
     namespace fs = std::filesystem;
-    const fs::path target = directory.checkpoint(step);
+    const fs::path target = directory.checkpoint(point.step);
     const fs::path beside = target.parent_path() / ("." + target.filename().string() + ".part");
     std::error_code code;
     fs::remove_all(beside, code);
@@ -155,8 +155,9 @@ Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, 
     RANKSCOPE_CHECK(
         base::writeFileAtomically(beside / "adapter_config.json", adapterConfig(job).dump(2) + "\n"));
     base::OrderedJson state;
-    state["step"] = step;
-    state["tokensSeen"] = tokensSeen;
+    state["step"] = point.step;
+    state["tokensSeen"] = point.tokensSeen;
+    state["measureTurns"] = point.measureTurns;
     state["randomState"] = hex(at::globalContext().defaultGenerator(at::kCPU).get_state());
     for (const char* name : {"adapter_model.safetensors", "optimizer.safetensors"}) {
         RANKSCOPE_TRY(state["sha256"][name], base::sha256File(beside / name));
@@ -189,6 +190,10 @@ Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter:
     reader.require("step").integer("step", point.step, 0, INT64_MAX);
     reader.integer("tokensSeen", point.tokensSeen, 0, INT64_MAX);
     reader.require("randomState").text("randomState", random);
+    if (const base::Json* turns = reader.object("measureTurns"))
+        for (const auto& [name, turn] : turns->items())
+            if (turn.is_number_unsigned()) // whose turn it is decides nothing: no reason to refuse
+                point.measureTurns[name] = turn.get<std::size_t>();
     reader.require("sha256");
     const base::Json* hashes = reader.object("sha256");
     RANKSCOPE_CHECK(reader.finishLenient());

@@ -11,21 +11,24 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
 namespace rankscope::train
 {
 
-/// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (step,
-/// tokens seen, random state, SHA-256 of the tensor files).
-Status saveCheckpoint(const record::RunDirectory& directory, std::int64_t step, const protocol::Job& job,
-                      const adapter::ParameterStore& parameters, const AdamW& optimizer,
-                      std::int64_t tokensSeen);
-
+/// Where a run goes on from, beside its tensors and the random state.
 struct ResumePoint {
     std::int64_t step = 0;
     std::int64_t tokensSeen = 0;
+    std::map<std::string, std::size_t> measureTurns = {}; ///< LiveMeasures::turns
 };
+
+/// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (the
+/// resume point, random state, SHA-256 of the tensor files).
+Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& point,
+                      const protocol::Job& job, const adapter::ParameterStore& parameters,
+                      const AdamW& optimizer);
 
 /// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked),
 /// tensors that do not fit the job.

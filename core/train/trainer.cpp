@@ -268,8 +268,8 @@ Status Trainer::checkpoint(std::int64_t step)
 {
     if (m_saved == step)
         return {};
-    RANKSCOPE_CHECK(
-        saveCheckpoint(m_directory, step, m_job, m_session.adapter->parameters(), m_optimizer, m_tokensSeen));
+    RANKSCOPE_CHECK(saveCheckpoint(m_directory, {step, m_tokensSeen, m_measures.turns()}, m_job,
+                                   m_session.adapter->parameters(), m_optimizer));
     m_saved = step;
     RANKSCOPE_CHECK(
         m_log.checkpoint(step, "checkpoints/" + m_directory.checkpoint(step).filename().string()));
@@ -285,6 +285,7 @@ Result<std::int64_t> Trainer::loadNewestCheckpoint()
             loadCheckpoint(checkpoints.back().folder, m_session.adapter->parameters(), m_optimizer);
         if (point) {
             m_tokensSeen = point->tokensSeen;
+            m_measures.setTurns(point->measureTurns);
             m_saved = point->step;
             return point->step;
         }

@@ -54,6 +54,22 @@ TEST(LiveMeasures, WithoutABudgetRotateThroughAllWeights)
     }
 }
 
+TEST(LiveMeasures, GoOnWithWhoseTurnItIs)
+{
+    GivenAdapter adapter;
+    for (std::int64_t layer = 0; layer < 3; ++layer)
+        adapter.add(layer, "up_proj", {identity(2 + layer)});
+    LiveMeasures first(adapter, 3, {}, 0);
+    (void)first.measure(100);
+    (void)first.measure(100);
+    LiveMeasures resumed(adapter, 3, {}, 0);
+    resumed.setTurns(first.turns());
+    EXPECT_EQ(measuredCells(resumed.measure(100), "rank/entropy"), std::vector<std::size_t>{2});
+    LiveMeasures other(adapter, 3, {}, 0);
+    other.setTurns({{"weights", 3 * 1000 + 1}}); // of a checkpoint that somebody has edited
+    EXPECT_EQ(measuredCells(other.measure(100), "rank/entropy"), std::vector<std::size_t>{1});
+}
+
 TEST(LiveMeasures, WithinTheirBudgetMeasureEverything)
 {
     GivenAdapter adapter;

@@ -73,7 +73,8 @@ class CheckpointTest : public testing::Test
 protected:
     [[nodiscard]] Status save(const Training& training, std::int64_t step) const
     {
-        return saveCheckpoint(m_run, step, m_job, training.store, training.optimizer, 1234);
+        return saveCheckpoint(m_run, {step, 1234, {{"weights", 5}, {"gates/scores", 2}}}, m_job,
+                              training.store, training.optimizer);
     }
     void expectRefused(Training& into, const std::string& sentence) const
     {
@@ -106,6 +107,7 @@ TEST_F(CheckpointTest, GivesBackTensorsMomentsAndTheRandomState)
     ASSERT_TRUE(point) << point.error().message;
     EXPECT_EQ(point->step, 3);
     EXPECT_EQ(point->tokensSeen, 1234);
+    EXPECT_EQ(point->measureTurns, (std::map<std::string, std::size_t>{{"weights", 5}, {"gates/scores", 2}}));
     EXPECT_TRUE(first.equals(second));
     EXPECT_TRUE(drawn.equal(at::rand({50}))) << "the random draws do not continue";
     first.step(0.7);
@@ -204,7 +206,7 @@ TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
     const auto adapter = (*lora)->family->attach(*decoder, adapter::Settings(m_job.adapter.settings), {});
     ASSERT_TRUE(adapter) << adapter.error().message;
     const AdamW optimizer((*adapter)->parameters(), {});
-    ASSERT_TRUE(saveCheckpoint(m_run, 1, m_job, (*adapter)->parameters(), optimizer, 0));
+    ASSERT_TRUE(saveCheckpoint(m_run, {1, 0}, m_job, (*adapter)->parameters(), optimizer));
 
     const auto saved = checkpoint::PeftAdapter::open(m_run.checkpoint(1));
     ASSERT_TRUE(saved) << saved.error().message;
