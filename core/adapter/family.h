@@ -35,6 +35,9 @@ struct Plan {
     /// Elements that a pass makes of the tensors, whatever its tokens, and keeps for the backward pass: mixed
     /// or joined factors.
     std::int64_t composed = 0;
+    /// Elements that are kept on the CPU while the model answers and given back when training goes on: merged
+    /// weights.
+    std::int64_t answering = 0;
 };
 
 /// Live measures beyond ranks and routing: a family's own look inside. Appended at each analysis.

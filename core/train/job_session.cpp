@@ -80,9 +80,10 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     // and the live measures hold for a moment. Within an eighth of what each family was measured to take
     // (tests/benchmarks/README.md).
     constexpr std::int64_t trained = 24;
+    const std::int64_t training = plan.composed * 4 + tokens * perToken * bytes + 128 * config.vocabulary * 8;
+    const bool answers = !job.data.test.empty() && (!device || device->is_cpu());
     result.memoryBytes = program + result.baseParameters * bytes + plan.trainable * trained +
-                         (plan.buffers + plan.composed) * 4 + tokens * perToken * bytes +
-                         128 * config.vocabulary * 8;
+                         plan.buffers * 4 + std::max(training, answers ? plan.answering * 4 : 0);
     return result;
 }
 

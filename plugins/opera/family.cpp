@@ -30,6 +30,14 @@ struct Projection {
     /// the few tokens that meet it.
     Derived<at::Tensor> merged;
 
+    [[nodiscard]] at::Tensor merge() const
+    {
+        const std::size_t centre = legs.centre();
+        return kernels::mpoExpertMatrices(weight, leftBlock(cores, centre), rightBlock(cores, centre),
+                                          leftBlock(initial, centre), rightBlock(initial, centre),
+                                          legs.grouping(transposed));
+    }
+
     [[nodiscard]] std::vector<at::Tensor> trained() const
     {
         std::vector<at::Tensor> sides = cores;
@@ -55,18 +63,14 @@ public:
                        const kernels::ExpertGroups& groups, const model::Pass&) override
     {
         Projection& p = m_projections.at(linear.shape.module);
+        if (m_keepsMerged && !at::GradMode::is_enabled())
+            return kernels::mpoMergedExperts(base, x, p.merged.get(p.trained(), [&p] { return p.merge(); }),
+                                             groups.offsets);
+        p.merged.forget(); // training wants the room
         const std::size_t centre = p.legs.centre();
-        const auto grouping = p.legs.grouping(p.transposed);
-        const at::Tensor left0 = leftBlock(p.initial, centre);
-        const at::Tensor right0 = rightBlock(p.initial, centre);
-        if (!m_keepsMerged || at::GradMode::is_enabled())
-            return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre),
-                                       rightBlock(p.cores, centre), left0, right0, grouping, groups.offsets);
-        const auto merge = [&] {
-            return kernels::mpoExpertMatrices(p.weight, leftBlock(p.cores, centre),
-                                              rightBlock(p.cores, centre), left0, right0, grouping);
-        };
-        return kernels::mpoMergedExperts(base, x, p.merged.get(p.trained(), merge), groups.offsets);
+        return kernels::mpoExperts(base, x, p.weight, leftBlock(p.cores, centre), rightBlock(p.cores, centre),
+                                   leftBlock(p.initial, centre), rightBlock(p.initial, centre),
+                                   p.legs.grouping(p.transposed), groups.offsets);
     }
 
     [[nodiscard]] Delta delta(const std::string& module, std::int64_t expert) const override
@@ -174,13 +178,19 @@ Result<std::map<std::string, MpoLegs>> readLegs(const checkpoint::ModelConfig& m
 }
 
 /// Of every expert's matrix of every projection.
-std::uint64_t mergedBytes(const std::vector<checkpoint::LinearShape>& mlp, std::int64_t experts,
-                          at::ScalarType type)
+std::int64_t mergedElements(const std::vector<checkpoint::LinearShape>& mlp, std::int64_t experts)
 {
-    std::uint64_t elements = 0;
+    std::int64_t elements = 0;
     for (const auto& shape : mlp)
-        elements += static_cast<std::uint64_t>(shape.in * shape.out);
-    return elements * static_cast<std::uint64_t>(experts) * c10::elementSize(type);
+        elements += shape.in * shape.out;
+    return elements * experts;
+}
+
+/// May all of them be kept while the model answers?
+bool fitsMerged(const std::vector<checkpoint::LinearShape>& mlp, std::int64_t experts, at::ScalarType type)
+{
+    return static_cast<std::uint64_t>(mergedElements(mlp, experts)) * c10::elementSize(type) <=
+           base::availableMemory() / 4;
 }
 
 class OperaFamily : public Family
@@ -202,6 +212,8 @@ public:
         plan.trainable += LowRankSite::count(shapes.attention, settings.integer("rank"));
         plan.trainable += model.layers * routing.experts * model.hidden;
         plan.activationsPerToken = routing.activationsPerToken(model);
+        if (fitsMerged(shapes.mlp, routing.experts, at::kFloat))
+            plan.answering = mergedElements(shapes.mlp, routing.experts);
         return plan;
     }
 
@@ -215,8 +227,7 @@ public:
         const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
                                    settings.number("dropout")};
         const bool keepsMerged =
-            model.device().is_cpu() &&
-            mergedBytes(shapes.mlp, routing.experts, options.dtype) <= base::availableMemory() / 4;
+            model.device().is_cpu() && fitsMerged(shapes.mlp, routing.experts, options.dtype);
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
             [&](ParameterStore& store,
