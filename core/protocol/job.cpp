@@ -26,18 +26,6 @@ std::string taskOf(const std::string& file)
     return (stem == "train" || stem == "test") && !folder.empty() ? folder : stem;
 }
 
-/// No longer than a job file may say it, so that the job can be read again; no character is cut apart.
-std::string defaultName(const Job& job)
-{
-    std::string name = job.data.train.empty() ? job.adapter.family
-                                              : job.adapter.family + " on " + taskOf(job.data.train.front());
-    std::size_t end = std::min(name.size(), longestName);
-    while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80)
-        --end;
-    name.resize(end);
-    return name;
-}
-
 Status checkDevice(const std::string& device)
 {
     const bool known = device == "auto" || device == "cpu" || device == "cuda";
@@ -198,8 +186,23 @@ Result<Job> Job::fromJson(const base::Json& json)
         return fail("name is " + std::to_string(job.name.size()) + " bytes long; at most " +
                     std::to_string(longestName) + " are allowed");
     if (job.name.empty())
-        job.name = defaultName(job);
+        job.name = job.defaultName();
     return job;
+}
+
+std::string Job::defaultName() const
+{
+    std::string name = adapter.family;
+    if (!data.train.empty())
+        name += " on " + taskOf(data.train.front());
+    if (data.train.size() > 1)
+        name += " and " + std::to_string(data.train.size() - 1) + " more";
+    // No longer than a job file may say it, so that the job can be read again; no character is cut apart.
+    std::size_t end = std::min(name.size(), longestName);
+    while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80)
+        --end;
+    name.resize(end);
+    return name;
 }
 
 Result<Job> Job::read(const fs::path& file)

@@ -81,6 +81,9 @@ struct Job {
     /// ...").
     static Result<Job> fromJson(const base::Json& json);
     static Result<Job> read(const std::filesystem::path& file);
+    /// What a job without a name is called, "mixlora on arithmetic and 7 more": after its family and the tasks
+    /// it trains on.
+    [[nodiscard]] std::string defaultName() const;
     /// Complete, in the order of the documentation.
     [[nodiscard]] base::OrderedJson toJson() const;
     /// Makes every path absolute; relative ones start at `folder`. Models are also looked up by name.

@@ -32,7 +32,7 @@ TEST(Job, ReadsTheShortestForm)
     EXPECT_EQ(job->name, "lora");
 }
 
-TEST(Job, NamesItselfAfterFamilyAndFirstTask)
+TEST(Job, NamesItselfAfterFamilyAndTasks)
 {
     const auto nameOf = [](const std::string& file) {
         const auto job = parse(R"({"data":{"train":[")" + file + R"("]},"adapter":{"family":"mixlora"}})");
@@ -40,6 +40,7 @@ TEST(Job, NamesItselfAfterFamilyAndFirstTask)
     };
     EXPECT_EQ(nameOf("sample-data/arithmetic/train.jsonl"), "mixlora on arithmetic");
     EXPECT_EQ(nameOf("boolq.json"), "mixlora on boolq");
+    EXPECT_EQ(nameOf(R"(math/train.json","boolq.json","ARC-Easy/train.json)"), "mixlora on math and 2 more");
 }
 
 TEST(Job, WritesEveryDefaultAndReadsItBack)
