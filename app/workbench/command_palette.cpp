@@ -49,6 +49,7 @@ CommandPalette::CommandPalette(QWidget* window)
     m_list->setAccessibleName(tr("Commands"));
     m_list->setFrameShape(QFrame::NoFrame);
     m_list->setFocusPolicy(Qt::NoFocus);
+    m_list->setUniformItemSizes(true); // with an icon or without
     column->addWidget(m_field);
     column->addWidget(m_list);
     m_field->installEventFilter(this);

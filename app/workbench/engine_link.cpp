@@ -151,25 +151,31 @@ void EngineLink::plan(quint64 ticket, const QString& jobJson, const QString& bas
     });
 }
 
-void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)> call)
+void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)> call,
+                         std::function<void(const QString&)> accepted)
 {
-    m_commands.start([this, call = std::move(call)] {
+    m_commands.start([this, call = std::move(call), accepted = std::move(accepted)] {
         const auto client = startIfNeeded();
         const auto status = client ? call(*client) : tl::unexpected<Error>(client.error());
-        if (!status)
-            onWindowThread(
-                [this, message = QString::fromStdString(status.error().message)] { Q_EMIT failed(message); });
+        onWindowThread([this, status, accepted] {
+            if (status)
+                accepted(QString::fromStdString(status->name.empty() ? status->id : status->name));
+            else
+                Q_EMIT failed(QString::fromStdString(status.error().message));
+        });
     });
 }
 
 void EngineLink::stop(const QString& run, bool now)
 {
-    request([id = run.toStdString(), now](const Client& client) { return client.stop(id, now); });
+    request([id = run.toStdString(), now](const Client& client) { return client.stop(id, now); },
+            [this, now](const QString& name) { Q_EMIT stopAccepted(name, now); });
 }
 
 void EngineLink::resume(const QString& run)
 {
-    request([id = run.toStdString()](const Client& client) { return client.resume(id); });
+    request([id = run.toStdString()](const Client& client) { return client.resume(id); },
+            [this](const QString& name) { Q_EMIT resumeAccepted(name); });
 }
 
 } // namespace rankscope::workbench

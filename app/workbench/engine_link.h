@@ -45,6 +45,9 @@ Q_SIGNALS:
     void submitted(const QString& runPath);
     void planned(quint64 ticket, const QString& json, const QString& error);
     void submitRefused(const QString& message);
+    /// The engine has taken the request.
+    void stopAccepted(const QString& name, bool now);
+    void resumeAccepted(const QString& name);
     /// A start, stop or resume that failed.
     void failed(const QString& message);
 
@@ -56,7 +59,9 @@ private:
     void take(const Client& client);
     void lost();
     void onWindowThread(std::function<void()> work);
-    void request(std::function<Result<client::RunStatus>(const Client&)> call);
+    /// `accepted` is called on the window's thread with the run's name.
+    void request(std::function<Result<client::RunStatus>(const Client&)> call,
+                 std::function<void(const QString&)> accepted);
 
     client::EngineClient::StartOptions m_options;
     std::mutex m_mutex; ///< guards m_client

@@ -376,10 +376,8 @@ void MainWindow::saveSnapshotOf(OpenRun* run)
 
 void MainWindow::stopRun(const QString& path)
 {
-    if (const RunRow* row = m_runs->row(path); row != nullptr && !row->id.isEmpty()) {
+    if (const RunRow* row = m_runs->row(path); row != nullptr && !row->id.isEmpty())
         m_engine->stop(row->id);
-        say(tr("%1 finishes its step, writes a checkpoint and stops").arg(row->name));
-    }
 }
 
 void MainWindow::endRun(const QString& path)
@@ -395,13 +393,10 @@ void MainWindow::endRun(const QString& path)
     question->addButton(tr("End now"), QMessageBox::DestructiveRole);
     question->setDefaultButton(QMessageBox::Cancel);
     question->setAttribute(Qt::WA_DeleteOnClose);
-    connect(question, &QMessageBox::buttonClicked, this,
-            [this, question, id, name = row->name](QAbstractButton* button) {
-                if (question->buttonRole(button) != QMessageBox::DestructiveRole)
-                    return;
-                m_engine->stop(id, true);
-                say(tr("%1 is being ended").arg(name));
-            });
+    connect(question, &QMessageBox::buttonClicked, this, [this, question, id](QAbstractButton* button) {
+        if (question->buttonRole(button) == QMessageBox::DestructiveRole)
+            m_engine->stop(id, true);
+    });
     // A run that has come to its end by itself leaves nothing to ask.
     connect(m_engine, &EngineLink::runsChanged, question, [this, question, id] {
         for (const client::RunStatus& status : m_engine->runs())
@@ -413,10 +408,8 @@ void MainWindow::endRun(const QString& path)
 
 void MainWindow::resumeRun(const QString& path)
 {
-    if (const RunRow* row = m_runs->row(path); row != nullptr && !row->id.isEmpty()) {
+    if (const RunRow* row = m_runs->row(path); row != nullptr && !row->id.isEmpty())
         m_engine->resume(row->id);
-        say(tr("%1 goes on from its last checkpoint").arg(row->name));
-    }
 }
 
 void MainWindow::copyJob(const QString& path)

@@ -109,6 +109,12 @@ void MainWindow::connectRuns()
         if (m_pages->currentWidget() != m_editor)
             complain(message);
     });
+    connect(m_engine, &EngineLink::stopAccepted, this, [this](const QString& name, bool now) {
+        say(now ? tr("%1 is being ended").arg(name)
+                : tr("%1 finishes its step, writes a checkpoint and stops").arg(name));
+    });
+    connect(m_engine, &EngineLink::resumeAccepted, this,
+            [this](const QString& name) { say(tr("%1 goes on from its last checkpoint").arg(name)); });
     connect(m_engine, &EngineLink::failed, this, &MainWindow::complain);
     connect(m_runPanel, &RunPanel::runActivated, this, [this](const QString& path) {
         m_pages->setCurrentIndex(0);
@@ -184,10 +190,9 @@ void MainWindow::setCurrent(OpenRun* run)
     } else {
         m_stepBar->setExtent(0, 0);
     }
+    m_selection->setSelectable(std::nullopt); // the views say what this run has, once it has anything
     for (views::View* view : m_views)
         view->setRun(record);
-    if (record == nullptr)
-        m_selection->setSelectable(std::nullopt);
     if (currentView() != nullptr)
         m_selectionPanel->setDefinition(currentView()->definition());
     refreshRunList();
@@ -274,8 +279,11 @@ void MainWindow::refreshStatus()
     m_startEngine->setEnabled(!m_engine->isConnected());
     m_startButton->setVisible(m_options.engine && !m_engine->isConnected());
     m_runPanel->setMachineState(engine, m_engine->isConnected());
+    const RunRow* row = m_current == nullptr ? nullptr : m_runs->row(m_current->path());
+    // A run that waits has written nothing yet: the list knows its name.
+    const QString title = row != nullptr ? row->name : m_current != nullptr ? m_current->title() : QString();
     setWindowTitle(m_current == nullptr ? QStringLiteral("Rankscope")
-                                        : m_current->title() + QStringLiteral(" - Rankscope"));
+                                        : title + QStringLiteral(" - Rankscope"));
     if (m_current == nullptr || !m_current->isLoaded())
         for (views::View* view : m_views)
             view->setNotice({});
@@ -290,7 +298,6 @@ void MainWindow::refreshStatus()
         return;
     }
     const record::RunRecord& run = m_current->record();
-    const RunRow* row = m_runs->row(m_current->path());
     // A job that was killed could not write its last state: the supervisor knows it.
     const std::string state = row != nullptr && !row->id.isEmpty() ? row->state.toStdString() : run.state();
     const bool running = state == "running";
@@ -300,7 +307,9 @@ void MainWindow::refreshStatus()
         parts << QString::fromStdString(state);
     else if (!phase.isEmpty() && run.progress.phase != "training")
         parts << phase;
-    if (run.lastStep() > 0 || parts.isEmpty() || !running) // "step 0" says nothing of a run that prepares
+    const bool begun = run.lastStep() > 0 || run.description.totalSteps > 0;
+    // "step 0" says nothing of a run that prepares
+    if (begun && (run.lastStep() > 0 || parts.isEmpty() || !running))
         parts << tr("step %1 of %2")
                      .arg(run.lastStep())
                      .arg(std::max(run.lastStep(), run.description.totalSteps));
@@ -319,7 +328,7 @@ void MainWindow::refreshStatus()
         reason = QString::fromStdString(run.states.back().reason);
     if (!reason.isEmpty())
         parts << reason;
-    showStatus(m_current->title() + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
+    showStatus(title + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
     QString notice = state.empty() ? QString() : tr("The run is %1").arg(QString::fromStdString(state));
     if (!phase.isEmpty())
         notice = tr("The run is %1").arg(phase);

@@ -148,7 +148,8 @@ void RunDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option, c
     }
 
     const QRect second(inner.left(), first.bottom() + 5, inner.width(), lineHeight);
-    const QString right = active && row.remainingSeconds >= 0 ? views::formatDuration(row.remainingSeconds)
+    const QString right = row.state == QLatin1String("running") && row.remainingSeconds >= 0
+                              ? views::formatDuration(row.remainingSeconds)
                           : row.totalSteps > 0 ? QStringLiteral("%1 / %2").arg(row.step).arg(row.totalSteps)
                                                : QString();
     painter->setPen(muted);

@@ -2,6 +2,7 @@
 #include "app/workbench/selection_panel.h"
 
 #include "app/workbench/style.h"
+
 #include <QComboBox>
 #include <QFormLayout>
 #include <QLabel>
@@ -104,9 +105,10 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     });
     whenTyped(m_modules, [this](const QString& text) {
         static const QRegularExpression separators(QStringLiteral("[\\s,;]+"));
+        const QStringList known = selectable().modules;
         QStringList chosen;
         for (const QString& module : text.split(separators, Qt::SkipEmptyParts))
-            if (selectable().modules.contains(module) && !chosen.contains(module))
+            if (known.contains(module) && !chosen.contains(module))
                 chosen << module;
         m_selection->setModules(chosen);
     });

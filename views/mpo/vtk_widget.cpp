@@ -17,6 +17,8 @@
 #include <vtkOpenGLState.h>
 #include <vtkRenderer.h>
 
+#include <cmath>
+
 namespace rankscope::views
 {
 
@@ -82,6 +84,8 @@ void VtkWidget::resizeGL(int width, int height)
     const int pixelWidth = static_cast<int>(width * ratio);
     const int pixelHeight = static_cast<int>(height * ratio);
     m_vtk->window->SetSize(pixelWidth, pixelHeight);
+    m_vtk->window->SetDPI(
+        static_cast<int>(std::lround(72 * ratio))); // labels: a point is a pixel of the window
     m_vtk->interactor->UpdateSize(pixelWidth, pixelHeight);
 }
 

@@ -25,9 +25,9 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     auto* column = new QVBoxLayout(content);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
-    auto* split = new QSplitter(Qt::Horizontal, content);
-    split->setChildrenCollapsible(false);
-    m_left = new QWidget(split);
+    m_split = new QSplitter(Qt::Horizontal, content);
+    m_split->setChildrenCollapsible(false);
+    m_left = new QWidget(m_split);
     m_grid = new QGridLayout(m_left);
     m_grid->setContentsMargins(8, 8, 4, 0);
     m_grid->setSpacing(8);
@@ -46,16 +46,20 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
         m_selection->setTask(task == m_selection->task() ? QString() : task);
     });
 
-    auto* right = new QSplitter(Qt::Vertical, split);
-    right->setChildrenCollapsible(false);
-    m_bars = new BarWidget(right);
+    auto* evaluationFrame = new QWidget(m_split);
+    auto* evaluationLayout = new QVBoxLayout(evaluationFrame);
+    evaluationLayout->setContentsMargins(4, 8, 8, 0);
+    m_evaluation = new QSplitter(Qt::Vertical, evaluationFrame);
+    m_evaluation->setChildrenCollapsible(false);
+    evaluationLayout->addWidget(m_evaluation);
+    m_bars = new BarWidget(m_evaluation);
     addPanel(m_bars, QStringLiteral("evaluation"));
     connect(m_bars, &BarWidget::hovered, m_selection, &Selection::setHover);
     connect(m_bars, &BarWidget::groupChosen, this, [this](int group) {
         const QString task = group < 0 ? QString() : m_bars->plot().groups[group];
         m_selection->setTask(task == m_selection->task() ? QString() : task);
     });
-    m_table = new QTableWidget(0, 5, right);
+    m_table = new QTableWidget(0, 5, m_evaluation);
     m_table->setAccessibleName(tr("Evaluation by task"));
     m_table->setHorizontalHeaderLabels({tr("Task"), tr("Before"), tr("Now"), tr("Change"), tr("Loss")});
     m_table->horizontalHeaderItem(1)->setToolTip(
@@ -78,20 +82,16 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
         const QString task = m_table->item(row, 0)->text();
         m_selection->setTask(task == m_selection->task() ? QString() : task);
     });
-    auto* rightFrame = new QWidget(split);
-    auto* rightLayout = new QVBoxLayout(rightFrame);
-    rightLayout->setContentsMargins(4, 8, 8, 0);
-    rightLayout->addWidget(right);
-    right->addWidget(m_bars);
-    right->addWidget(m_table);
-    right->setStretchFactor(0, 3);
-    right->setStretchFactor(1, 2);
-    split->addWidget(m_left);
-    split->addWidget(rightFrame);
-    split->setStretchFactor(0, 5);
-    split->setStretchFactor(1, 2);
-    split->setSizes({640, 300});
-    column->addWidget(split, 1);
+    m_evaluation->addWidget(m_bars);
+    m_evaluation->addWidget(m_table);
+    m_evaluation->setStretchFactor(0, 3);
+    m_evaluation->setStretchFactor(1, 2);
+    m_split->addWidget(m_left);
+    m_split->addWidget(evaluationFrame);
+    m_split->setStretchFactor(0, 5);
+    m_split->setStretchFactor(1, 2);
+    m_split->setSizes({640, 300});
+    column->addWidget(m_split, 1);
 
     auto* controls = new ControlRow(content);
     m_smoothing =
@@ -113,6 +113,20 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     setEmptyText(tr("Training"),
                  tr("Loss, learning rate, gradient norm, throughput and memory over steps, and each "
                     "task's accuracy before and after, as a run goes on or of one that is done."));
+}
+
+/// The evaluation stands beside the curves or, where the view is taller than wide, below them.
+void TrainingView::arrange()
+{
+    const bool below = height() > width();
+    const auto outer = below ? Qt::Vertical : Qt::Horizontal;
+    if (outer != m_split->orientation()) {
+        m_split->setOrientation(outer);
+        m_evaluation->setOrientation(below ? Qt::Horizontal : Qt::Vertical);
+        m_split->setSizes(below ? QList<int>{640, 260} : QList<int>{640, 300});
+        m_evaluation->setSizes({300, 200});
+    }
+    arrangeSmallCharts();
 }
 
 void TrainingView::arrangeSmallCharts()
@@ -156,7 +170,7 @@ void TrainingView::arrangeSmallCharts()
 void TrainingView::resizeEvent(QResizeEvent* event)
 {
     View::resizeEvent(event);
-    arrangeSmallCharts();
+    arrange();
     // The losses go first where there is no room for all.
     m_table->setColumnHidden(4, m_table->width() < fontMetrics().averageCharWidth() * 48);
 }

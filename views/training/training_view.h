@@ -7,6 +7,7 @@
 
 class QGridLayout;
 class QSlider;
+class QSplitter;
 class QTableWidget;
 
 namespace rankscope::views
@@ -41,10 +42,13 @@ protected:
 private:
     void refreshCharts();
     void refreshEvaluation();
+    void arrange();
     void arrangeSmallCharts();
 
     TrainingModel m_model;
     std::vector<CurveChart*> m_charts;
+    QSplitter* m_split = nullptr;
+    QSplitter* m_evaluation = nullptr;
     QWidget* m_left = nullptr;
     QGridLayout* m_grid = nullptr;
     BarWidget* m_bars = nullptr;

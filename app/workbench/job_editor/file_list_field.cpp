@@ -50,6 +50,7 @@ FileListField::FileListField(const QString& name, const QString& toolTip, QWidge
     m_list->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_list->setTextElideMode(Qt::ElideLeft);
     m_list->installEventFilter(this);
+    setFocusProxy(add);
     m_error->setProperty("role", "error");
     m_error->setWordWrap(true);
     m_error->hide();

@@ -354,8 +354,11 @@ void JobEditor::reveal(QWidget* at)
     QMetaObject::invokeMethod(
         this,
         [this, at = QPointer<QWidget>(at)] {
-            if (at != nullptr)
-                m_scroll->ensureWidgetVisible(at, 0, 40);
+            if (at == nullptr)
+                return;
+            m_scroll->ensureWidgetVisible(at, 0, 40);
+            const auto* field = qobject_cast<SettingField*>(at);
+            (field != nullptr ? field->editor() : at.data())->setFocus(Qt::OtherFocusReason);
         },
         Qt::QueuedConnection);
 }

@@ -177,7 +177,10 @@ bool JobEditor::takeJob(const QString& text, const QString& folder, const QStrin
     file.unknown(job, {}, {},
                  {parts::name, parts::model, parts::data, parts::adapter, parts::training, parts::evaluation,
                   parts::analysis, parts::device});
-    m_name->setText(file.text(job, parts::name, "name", parts::name, {}));
+    // A name that the job would have been given anyway goes on following family and data.
+    const QString name = file.text(job, parts::name, "name", parts::name, {});
+    const auto whole = protocol::Job::fromJson(job);
+    m_name->setText(whole && name.toStdString() == whole->defaultName() ? QString() : name);
 
     const Json model = file.object(job, parts::model, "model", parts::model);
     file.unknown(model, parts::model, QStringLiteral("model."),
