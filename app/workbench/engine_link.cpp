@@ -23,6 +23,7 @@ EngineLink::EngineLink(const QString& socket, const QString& runsFolder, const Q
         if (const auto standard = base::defaultSocket())
             m_options.socket = *standard;
     m_commands.setMaxThreadCount(1);
+    m_stops.setMaxThreadCount(1);
     m_plans.setMaxThreadCount(1);
     m_retry.setInterval(retryInterval);
     connect(&m_retry, &QTimer::timeout, this, &EngineLink::attach);
@@ -32,6 +33,7 @@ EngineLink::~EngineLink()
 {
     m_watch.cancel();
     m_commands.waitForDone();
+    m_stops.waitForDone();
     m_plans.waitForDone();
 }
 
@@ -151,10 +153,10 @@ void EngineLink::plan(quint64 ticket, const QString& jobJson, const QString& bas
     });
 }
 
-void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)> call,
+void EngineLink::request(QThreadPool& pool, std::function<Result<client::RunStatus>(const Client&)> call,
                          std::function<void(const QString&)> accepted)
 {
-    m_commands.start([this, call = std::move(call), accepted = std::move(accepted)] {
+    pool.start([this, call = std::move(call), accepted = std::move(accepted)] {
         const auto client = startIfNeeded();
         const auto status = client ? call(*client) : tl::unexpected<Error>(client.error());
         onWindowThread([this, status, accepted] {
@@ -168,14 +170,16 @@ void EngineLink::request(std::function<Result<client::RunStatus>(const Client&)>
 
 void EngineLink::stop(const QString& run, bool now)
 {
-    request([id = run.toStdString(), now](const Client& client) { return client.stop(id, now); },
-            [this, now](const QString& name) { Q_EMIT stopAccepted(name, now); });
+    request(
+        m_stops, [id = run.toStdString(), now](const Client& client) { return client.stop(id, now); },
+        [this, now](const QString& name) { Q_EMIT stopAccepted(name, now); });
 }
 
 void EngineLink::resume(const QString& run)
 {
-    request([id = run.toStdString()](const Client& client) { return client.resume(id); },
-            [this](const QString& name) { Q_EMIT resumeAccepted(name); });
+    request(
+        m_commands, [id = run.toStdString()](const Client& client) { return client.resume(id); },
+        [this](const QString& name) { Q_EMIT resumeAccepted(name); });
 }
 
 } // namespace rankscope::workbench

@@ -60,7 +60,7 @@ private:
     void lost();
     void onWindowThread(std::function<void()> work);
     /// `accepted` is called on the window's thread with the run's name.
-    void request(std::function<Result<client::RunStatus>(const Client&)> call,
+    void request(QThreadPool& pool, std::function<Result<client::RunStatus>(const Client&)> call,
                  std::function<void(const QString&)> accepted);
 
     client::EngineClient::StartOptions m_options;
@@ -69,6 +69,7 @@ private:
     client::Watch m_watch;
     std::vector<client::RunStatus> m_runs;
     QThreadPool m_commands;
+    QThreadPool m_stops; ///< a stop waits for no job that is being checked
     QThreadPool m_plans;
     QTimer m_retry;
     bool m_connected = false;

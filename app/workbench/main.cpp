@@ -124,6 +124,12 @@ int main(int argc, char** argv)
         window.setStyleChoice(styleFromName(line->style));
     if (line->size)
         window.resize(*line->size);
+    if (!line->view.isEmpty() && line->view != QLatin1String("new_run") &&
+        window.view(line->view) == nullptr) {
+        tell("there is no view " + line->view.toStdString() +
+             "; there are training, effective_rank, routing, mpo, inside and new_run");
+        return wrongRequest;
+    }
     if (!line->newJob.isEmpty())
         window.jobEditor()->openJob(line->newJob);
     if (!line->figures.isEmpty())
@@ -134,6 +140,10 @@ int main(int argc, char** argv)
     window.show();
     for (const QString& run : line->runs)
         window.open(run);
+    if (const OpenRun* run = window.currentRun(); run != nullptr && line->step)
+        QObject::connect(
+            run, &OpenRun::loaded, &window, [&window, &line] { window.selection()->setStep(*line->step); },
+            Qt::SingleShotConnection);
     if (!line->view.isEmpty() && line->view != QLatin1String("new_run"))
         window.showView(line->view);
     if (!line->newJob.isEmpty() || line->view == QLatin1String("new_run"))

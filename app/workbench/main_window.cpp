@@ -116,9 +116,12 @@ void MainWindow::makeViews()
         connect(dock, &QDockWidget::dockLocationChanged, this, &MainWindow::updateTitleBars);
         connect(view, &views::View::newRunRequested, this, &MainWindow::showNewRun);
         connect(view, &views::View::openRequested, this, &MainWindow::openDialog);
-        connect(view, &views::View::exportRequested, this, &MainWindow::exportDialog);
-        connect(view, &views::View::copyFigureRequested, this, &MainWindow::copyFigure);
-        connect(view, &views::View::copyDataRequested, this, &MainWindow::copyData);
+        connect(view, &views::View::exportRequested, this,
+                [this, view](const QString& key) { exportDialog(view, key); });
+        connect(view, &views::View::copyFigureRequested, this,
+                [this, view](const QString& key) { copyFigure(view, key); });
+        connect(view, &views::View::copyDataRequested, this,
+                [this, view](const QString& key) { copyData(view, key); });
         connect(view, &views::View::definitionChanged, this, [this, view] {
             if (view == currentView() && m_selectionPanel != nullptr)
                 m_selectionPanel->setDefinition(view->definition());
@@ -143,6 +146,8 @@ void MainWindow::makePanels()
         widget->setWidget(content);
         widget->setTitleBarWidget(new QWidget(widget)); // the panel has its own headings
         widget->setFeatures(QDockWidget::DockWidgetClosable);
+        widget->toggleViewAction()->setText(tr("%1 panel").arg(title));
+        widget->toggleViewAction()->setToolTip(tr("Show or hide the panel %1").arg(title));
         addDockWidget(area, widget);
         return widget;
     };
@@ -158,8 +163,18 @@ void MainWindow::makePanels()
     QDockWidget* right =
         dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
     resizeDocks({left, right}, {240, 232}, Qt::Horizontal);
-    connect(m_pages, &QStackedWidget::currentChanged, right,
-            [right](int page) { right->setVisible(page == 0); });
+    m_panels = {left->toggleViewAction(), right->toggleViewAction()};
+    // Beside the page for new runs there is nothing to select; afterwards it is as the user left it.
+    connect(m_pages, &QStackedWidget::currentChanged, this, &MainWindow::showSelectionPanel);
+    connect(right->toggleViewAction(), &QAction::triggered, this,
+            [this](bool shown) { m_selectionPanelWanted = shown; });
+}
+
+void MainWindow::showSelectionPanel()
+{
+    const bool viewing = m_pages->currentIndex() == 0;
+    m_panels.back()->setEnabled(viewing);
+    findChild<QDockWidget*>(QStringLiteral("panel-selection"))->setVisible(viewing && m_selectionPanelWanted);
 }
 
 void MainWindow::makeStatus()
@@ -175,6 +190,9 @@ void MainWindow::makeStatus()
     m_warnings->setAutoRaise(true);
     m_warnings->setPopupMode(QToolButton::InstantPopup);
     m_warnings->setToolTip(tr("What the run wanted to be known"));
+    m_warnings->setMenu(new QMenu(m_warnings));
+    m_warnings->menu()->setToolTipsVisible(true);
+    connect(m_warnings->menu(), &QMenu::aboutToShow, this, &MainWindow::fillWarnings);
     m_startButton = new QToolButton(this);
     m_startButton->setAutoRaise(true);
     m_engineState = new QLabel(this);
@@ -210,8 +228,10 @@ views::View* MainWindow::view(const QString& key) const
 
 views::View* MainWindow::currentView() const
 {
+    // A view that was torn off has the focus in a window of its own.
+    const QWidget* focused = QApplication::focusWidget();
     for (views::View* view : m_views)
-        if (view->isShown() && view->isAncestorOf(focusWidget()))
+        if (view->isShown() && view->isAncestorOf(focused))
             return view;
     return view(m_lastView);
 }

@@ -101,6 +101,7 @@ private:
     // main_window.cpp
     void makeViews();
     void makePanels();
+    void showSelectionPanel();
     void makeStatus();
     void updateTitleBars();
     /// For a while in the place of the run's status.
@@ -115,6 +116,8 @@ private:
     void refreshRunList();
     void refreshAdapters();
     void refreshStatus();
+    /// When it is opened: a live run would change it under the cursor.
+    void fillWarnings();
     // main_window_actions.cpp
     void makeActions();
     void makeViewActions(QMenu* viewMenu);
@@ -133,9 +136,13 @@ private:
     void refreshActions();
     void showAbout();
     // main_window_figures.cpp
-    void exportDialog(const QString& figure);
-    void copyFigure(const QString& key);
-    void copyData(const QString& key);
+    /// An empty key means the view's current panel.
+    /// Layers, experts, modules and task, and the step unless it follows a live run.
+    [[nodiscard]] QJsonObject selected() const;
+    void select(const QJsonObject& selected);
+    void exportDialog(views::View* view, const QString& key);
+    void copyFigure(const views::View* view, const QString& key);
+    void copyData(const views::View* view, const QString& key);
     // main_window_session.cpp
     void restoreSession();
     void saveSession();
@@ -158,6 +165,8 @@ private:
     JobEditor* m_editor = nullptr;
     RunPanel* m_runPanel = nullptr;
     SelectionPanel* m_selectionPanel = nullptr;
+    QList<QAction*> m_panels; ///< that show and hide them: runs, selection
+    bool m_selectionPanelWanted = true;
     CommandPalette* m_palette = nullptr;
     MessageStrip* m_strip = nullptr;
     QLabel* m_status = nullptr;

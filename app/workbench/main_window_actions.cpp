@@ -98,6 +98,8 @@ void MainWindow::makeActions()
     QMenu* viewMenu = menuBar()->addMenu(tr("&View"));
     QMenu* figure = menuBar()->addMenu(tr("Fi&gure"));
     QMenu* help = menuBar()->addMenu(tr("&Help"));
+    for (QMenu* menu : {file, run, viewMenu, figure, help})
+        menu->setToolTipsVisible(true);
 
     m_newRun = action(tr("New run"), QStringLiteral("new_run"), QKeySequence::New,
                       tr("Set up and launch a fine-tune"));
@@ -255,6 +257,7 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
         style->addAction(item);
         connect(item, &QAction::triggered, this, [this, choice = choice] { setStyleChoice(choice); });
     }
+    viewMenu->addActions(m_panels);
     auto* arrange = action(tr("Arrange views anew"), {}, {},
                            tr("Put every view back into the window, as at the first start"));
     connect(arrange, &QAction::triggered, this, &MainWindow::arrangeViews);
@@ -266,13 +269,13 @@ void MainWindow::makeFigureActions(QMenu* figureMenu)
 {
     auto* exporting = action(tr("Export figure…"), QStringLiteral("export"), QKeySequence(tr("Ctrl+E")),
                              tr("Save the panel last touched as PNG, SVG, PDF or CSV"));
-    connect(exporting, &QAction::triggered, this, [this] { exportDialog({}); });
+    connect(exporting, &QAction::triggered, this, [this] { exportDialog(currentView(), {}); });
     auto* copy = action(tr("Copy figure"), QStringLiteral("copy"), QKeySequence(tr("Ctrl+Shift+C")),
                         tr("Copy the panel last touched as a picture"));
-    connect(copy, &QAction::triggered, this, [this] { copyFigure({}); });
+    connect(copy, &QAction::triggered, this, [this] { copyFigure(currentView(), {}); });
     auto* data = action(tr("Copy data"), {}, QKeySequence(tr("Ctrl+Shift+D")),
                         tr("Copy the panel's numbers, tab-separated"));
-    connect(data, &QAction::triggered, this, [this] { copyData({}); });
+    connect(data, &QAction::triggered, this, [this] { copyData(currentView(), {}); });
     figureMenu->addActions({exporting, copy, data});
     figureMenu->addSeparator();
     m_presets = new QActionGroup(this);
@@ -415,7 +418,7 @@ void MainWindow::resumeRun(const QString& path)
 void MainWindow::copyJob(const QString& path)
 {
     for (const OpenRun* run : m_open)
-        if (run->path() == path && run->isLoaded()) {
+        if (run->path() == path && !run->record().description.jobJson.empty()) {
             m_editor->setJobText(QString::fromStdString(run->record().description.jobJson), {});
             showNewRun();
             return;

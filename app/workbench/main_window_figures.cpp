@@ -33,7 +33,7 @@ std::optional<views::Figure> figureOf(const views::View* view, const QString& ke
 
 } // namespace
 
-QJsonObject MainWindow::describe(const views::View* view) const
+QJsonObject MainWindow::selected() const
 {
     QJsonArray layers;
     for (const int layer : m_selection->layers())
@@ -41,15 +41,39 @@ QJsonObject MainWindow::describe(const views::View* view) const
     QJsonArray experts;
     for (const int expert : m_selection->experts())
         experts.append(expert);
-    return {{QStringLiteral("program"), QStringLiteral("Rankscope " RANKSCOPE_VERSION)},
-            {QStringLiteral("run"), m_current == nullptr ? QString() : m_current->path()},
-            {QStringLiteral("view"), view->key()},
-            {QStringLiteral("step"), static_cast<qint64>(m_selection->step())},
-            {QStringLiteral("layers"), layers},
-            {QStringLiteral("experts"), experts},
-            {QStringLiteral("modules"), QJsonArray::fromStringList(m_selection->modules())},
-            {QStringLiteral("task"), m_selection->task()},
-            {QStringLiteral("controls"), view->controls()}};
+    QJsonObject object{{QStringLiteral("layers"), layers},
+                       {QStringLiteral("experts"), experts},
+                       {QStringLiteral("modules"), QJsonArray::fromStringList(m_selection->modules())},
+                       {QStringLiteral("task"), m_selection->task()}};
+    if (!m_selection->live())
+        object.insert(QStringLiteral("step"), static_cast<qint64>(m_selection->step()));
+    return object;
+}
+
+void MainWindow::select(const QJsonObject& selected)
+{
+    views::SelectionState state;
+    for (const QJsonValue layer : selected.value(QStringLiteral("layers")).toArray())
+        state.layers.insert(layer.toInt());
+    for (const QJsonValue expert : selected.value(QStringLiteral("experts")).toArray())
+        state.experts.insert(expert.toInt());
+    for (const QJsonValue module : selected.value(QStringLiteral("modules")).toArray())
+        state.modules << module.toString();
+    state.task = selected.value(QStringLiteral("task")).toString();
+    m_selection->setState(state);
+    if (const QJsonValue step = selected.value(QStringLiteral("step")); step.isDouble())
+        m_selection->setStep(step.toInteger());
+}
+
+QJsonObject MainWindow::describe(const views::View* view) const
+{
+    QJsonObject description = selected();
+    description.insert(QStringLiteral("program"), QStringLiteral("Rankscope " RANKSCOPE_VERSION));
+    description.insert(QStringLiteral("run"), m_current == nullptr ? QString() : m_current->path());
+    description.insert(QStringLiteral("view"), view->key());
+    description.insert(QStringLiteral("step"), static_cast<qint64>(m_selection->step()));
+    description.insert(QStringLiteral("controls"), view->controls());
+    return description;
 }
 
 Status MainWindow::showDescribed(const QJsonObject& description)
@@ -58,24 +82,18 @@ Status MainWindow::showDescribed(const QJsonObject& description)
     views::View* shown = view(key);
     if (shown == nullptr)
         return fail("the figure's view \"" + key.toStdString() + "\" is not one of this program's views");
+    // A run named beside the figure is the figure's where it is now.
     const QString path = description.value(QStringLiteral("run")).toString();
-    if (!QFileInfo::exists(path))
+    if (m_current == nullptr && !QFileInfo::exists(path))
         return fail("the figure's run " + path.toStdString() +
-                    " does not exist any more: open the run where it is now");
-    OpenRun* run = openRun(path);
-    const auto apply = [this, shown, description, key] {
-        views::SelectionState state;
-        for (const QJsonValue layer : description.value(QStringLiteral("layers")).toArray())
-            state.layers.insert(layer.toInt());
-        for (const QJsonValue expert : description.value(QStringLiteral("experts")).toArray())
-            state.experts.insert(expert.toInt());
-        for (const QJsonValue module : description.value(QStringLiteral("modules")).toArray())
-            state.modules << module.toString();
-        state.task = description.value(QStringLiteral("task")).toString();
+                    " does not exist any more: name the run where it is now beside --figure");
+    OpenRun* run = QFileInfo::exists(path) ? openRun(path) : m_current;
+    const auto apply = [this, run, shown, description, key] {
+        if (run != m_current)
+            return; // another one has been opened since
         showView(key);
-        m_selection->setState(state);
+        select(description);
         shown->setControls(description.value(QStringLiteral("controls")).toObject());
-        m_selection->setStep(description.value(QStringLiteral("step")).toInteger());
     };
     if (run->isLoaded())
         apply();
@@ -106,14 +124,13 @@ Result<QStringList> MainWindow::exportAll(const QString& folder)
     return files;
 }
 
-void MainWindow::exportDialog(const QString& figure)
+void MainWindow::exportDialog(views::View* view, const QString& key)
 {
-    views::View* view = currentView();
     if (view == nullptr || !view->hasData()) {
         say(tr("There is no figure to export yet: open a run first"));
         return;
     }
-    const QString wanted = figure.isEmpty() ? view->currentFigure() : figure;
+    const QString wanted = key.isEmpty() ? view->currentFigure() : key;
     const QString file =
         askWhereToSave(this, tr("Export figure"), QStringLiteral("%1-%2").arg(view->key(), wanted),
                        tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"));
@@ -126,17 +143,17 @@ void MainWindow::exportDialog(const QString& figure)
         complain(QString::fromStdString(status.error().message));
 }
 
-void MainWindow::copyFigure(const QString& key)
+void MainWindow::copyFigure(const views::View* view, const QString& key)
 {
-    if (const auto chosen = figureOf(currentView(), key)) {
+    if (const auto chosen = figureOf(view, key)) {
         QApplication::clipboard()->setImage(views::figureImage(*chosen, m_export));
         say(tr("Copied: %1").arg(chosen->title));
     }
 }
 
-void MainWindow::copyData(const QString& key)
+void MainWindow::copyData(const views::View* view, const QString& key)
 {
-    if (const auto chosen = figureOf(currentView(), key)) {
+    if (const auto chosen = figureOf(view, key)) {
         QApplication::clipboard()->setText(chosen->table().toTabs());
         say(tr("Copied the numbers of: %1").arg(chosen->title));
     }

@@ -12,7 +12,9 @@
 #include "views/plot/format.h"
 
 #include <QAction>
+#include <QClipboard>
 #include <QFileInfo>
+#include <QGuiApplication>
 #include <QLabel>
 #include <QMenu>
 #include <QStackedWidget>
@@ -105,8 +107,10 @@ void MainWindow::connectRuns()
         showView(QStringLiteral("training"));
     });
     connect(m_engine, &EngineLink::submitRefused, this, [this](const QString& message) {
-        m_editor->showRefusal(message);
-        if (m_pages->currentWidget() != m_editor)
+        const bool fromThePage = m_editor->isLaunching(); // or from the command line
+        if (fromThePage)
+            m_editor->showRefusal(message);
+        if (!fromThePage || m_pages->currentWidget() != m_editor)
             complain(message);
     });
     connect(m_engine, &EngineLink::stopAccepted, this, [this](const QString& name, bool now) {
@@ -181,6 +185,8 @@ void MainWindow::setCurrent(OpenRun* run)
 {
     const bool other = run != m_current;
     m_current = run;
+    if (other)
+        m_selection->setHover({}); // the values under the cursor were another run's
     const record::RunRecord* record = run != nullptr && run->isLoaded() ? &run->record() : nullptr;
     // The step first: views made anew then show the right moment at once.
     if (record != nullptr) {
@@ -245,9 +251,12 @@ void MainWindow::refreshRunList()
             row.state = QString::fromStdString(run->record().state());
             if (!run->record().states.empty())
                 row.reason = QString::fromStdString(run->record().states.back().reason);
-            found = rows.insert(rows.begin(), row);
+            found = rows.insert(run->isGone() ? rows.end() : rows.begin(), row);
         }
-        if (run->isLoaded()) {
+        if (run->isGone()) {
+            found->state = QStringLiteral("gone");
+            found->reason = run->error();
+        } else if (!run->family().isEmpty()) { // a run that waits has written nothing yet
             found->family = run->family();
             found->step = run->record().lastStep();
             found->totalSteps = run->record().description.totalSteps;
@@ -349,15 +358,22 @@ void MainWindow::refreshStatus()
         std::count_if(run.notices.begin(), run.notices.end(),
                       [](const record::NoticeEntry& notice) { return notice.severity != "info"; });
     m_warnings->setVisible(warnings > 0);
-    if (warnings > 0) {
-        m_warnings->setText(counted(warnings, tr("1 warning"), tr("%1 warnings")));
-        if (m_warnings->menu() == nullptr)
-            m_warnings->setMenu(new QMenu(m_warnings));
-        m_warnings->menu()->clear();
-        for (const record::NoticeEntry& notice : run.notices)
-            if (notice.severity != "info")
-                m_warnings->menu()->addAction(QString::fromStdString(notice.text));
-    }
+    m_warnings->setText(counted(warnings, tr("1 warning"), tr("%1 warnings")));
+}
+
+void MainWindow::fillWarnings()
+{
+    QMenu* menu = m_warnings->menu();
+    menu->clear();
+    if (m_current == nullptr)
+        return;
+    for (const record::NoticeEntry& notice : m_current->record().notices)
+        if (notice.severity != "info")
+            menu->addAction(QString::fromStdString(notice.text), this,
+                            [text = QString::fromStdString(notice.text)] {
+                                QGuiApplication::clipboard()->setText(text);
+                            })
+                ->setToolTip(tr("Copies the text"));
 }
 
 } // namespace rankscope::workbench

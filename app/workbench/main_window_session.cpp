@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What is remembered between two starts: place and size, docks, open runs, view, style, figure preset.
+#include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
 #include "views/base/view.h"
@@ -53,9 +54,8 @@ void MainWindow::restoreSession()
     setStyleChoice(styleFromName(settings.value(QStringLiteral("style")).toString()));
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
     restoreState(settings.value(QStringLiteral("panels")).toByteArray(), layoutVersion);
-    // It is hidden beside the page for new runs, which may be where the session ended.
-    if (auto* panel = findChild<QDockWidget*>(QStringLiteral("panel-selection")))
-        panel->setVisible(m_pages->currentIndex() == 0);
+    m_selectionPanelWanted = settings.value(QStringLiteral("selectionPanel"), true).toBool();
+    showSelectionPanel();
     m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
     m_export.preset = settings.value(QStringLiteral("preset"), m_export.preset).toString();
     m_export.transparent = settings.value(QStringLiteral("transparent"), false).toBool();
@@ -63,6 +63,8 @@ void MainWindow::restoreSession()
         preset->setChecked(preset->data().toString() == m_export.preset);
     m_transparent->setChecked(m_export.transparent);
     const QJsonObject controls = settings.value(QStringLiteral("controls")).toJsonObject();
+    const QJsonObject selected = settings.value(QStringLiteral("selected")).toJsonObject();
+    m_editor->restoreDraft(settings.value(QStringLiteral("newRun")).toString());
     const QStringList runs = settings.value(QStringLiteral("runs")).toStringList();
     const QString current = settings.value(QStringLiteral("current")).toString();
     const QString shown = settings.value(QStringLiteral("view")).toString();
@@ -72,13 +74,16 @@ void MainWindow::restoreSession()
             openRun(run);
     if (runs.contains(current) && QFileInfo::exists(current)) {
         OpenRun* run = openRun(current);
-        // The controls' choices exist once the run is read.
+        // The controls' choices and what can be selected exist once the run is read.
         connect(
             run, &OpenRun::loaded, this,
-            [this, controls] {
+            [this, run, controls, selected] {
+                if (run != m_current)
+                    return; // another one has been opened since
                 for (views::View* view : m_views)
                     if (controls.contains(view->key()))
                         view->setControls(controls.value(view->key()).toObject());
+                select(selected);
             },
             Qt::SingleShotConnection);
     }
@@ -93,6 +98,7 @@ void MainWindow::saveSession()
     settings.beginGroup(QStringLiteral("window"));
     settings.setValue(QStringLiteral("geometry"), saveGeometry());
     settings.setValue(QStringLiteral("panels"), saveState(layoutVersion));
+    settings.setValue(QStringLiteral("selectionPanel"), m_selectionPanelWanted);
     settings.setValue(QStringLiteral("views"), m_dockArea->saveState(layoutVersion));
     settings.setValue(QStringLiteral("style"), styleName(m_style));
     settings.setValue(QStringLiteral("preset"), m_export.preset);
@@ -102,6 +108,8 @@ void MainWindow::saveSession()
     for (const views::View* view : m_views)
         controls.insert(view->key(), view->controls());
     settings.setValue(QStringLiteral("controls"), controls);
+    settings.setValue(QStringLiteral("selected"), selected());
+    settings.setValue(QStringLiteral("newRun"), m_editor->draft());
     settings.endGroup();
     saveRuns();
 }

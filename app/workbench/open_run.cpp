@@ -157,6 +157,12 @@ QString OpenRun::title() const
 
 void OpenRun::poll()
 {
+    if (!QFileInfo::exists(m_path)) {
+        m_gone = true;
+        stop(tr("the run directory is not there any more; what was read of it stays open, and File > Save "
+                "snapshot keeps it"));
+        return;
+    }
     const CaughtUp news = catchUp(*m_record, *m_follower, m_reader);
     if (news.changed) {
         readDescription();

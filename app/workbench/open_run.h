@@ -33,6 +33,8 @@ public:
     /// True for a snapshot: it does not grow.
     [[nodiscard]] bool isSnapshot() const { return m_snapshot; }
     [[nodiscard]] const QString& error() const { return m_error; }
+    /// Its directory was removed or renamed; what was read of it stays.
+    [[nodiscard]] bool isGone() const { return m_gone; }
     [[nodiscard]] QString family() const { return m_family; }
 
     /// Takes what is new in the journal; called by a timer while the run is open.
@@ -63,6 +65,7 @@ private:
     QTimer m_timer;
     bool m_loaded = false;
     bool m_snapshot = false;
+    bool m_gone = false;
 };
 
 } // namespace rankscope::workbench

@@ -37,6 +37,7 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
       m_modules(new QLineEdit(this)),
       m_experts(new QLineEdit(this)),
       m_task(new QComboBox(this)),
+      m_problem(new QLabel(this)),
       m_clear(new QPushButton(tr("Clear"), this)),
       m_values(new QLabel(this)),
       m_definition(new QLabel(this))
@@ -54,6 +55,10 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     form->addRow(tr("Experts"), m_experts);
     form->addRow(tr("Task"), m_task);
     column->addLayout(form);
+    m_problem->setProperty("role", "error");
+    m_problem->setWordWrap(true);
+    m_problem->hide();
+    column->addWidget(m_problem);
     column->addWidget(m_clear, 0, Qt::AlignRight);
     m_step->setMaximum(std::numeric_limits<int>::max());
     m_step->setToolTip(tr("Optimizer step that every view shows"));
@@ -92,16 +97,33 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     connect(m_step, &QSpinBox::valueChanged, m_selection, &views::Selection::setStep);
     const auto whenTyped = [this](QLineEdit* field, auto take) {
         connect(field, &QLineEdit::editingFinished, this, [this, field, take] {
-            take(field->text());
+            const QString text = field->text().trimmed();
+            const QString problem = take(text);
+            m_problem->setText(problem);
+            m_problem->setVisible(!problem.isEmpty());
+            if (!problem.isEmpty())
+                return;                // what was typed stays, to be corrected, and so does the selection
             field->setModified(false); // from here on the selection may write what it made of it
             showState();
         });
     };
-    whenTyped(m_layers, [this](const QString& text) {
-        m_selection->setLayers(views::parseNumberSet(text, selectable().layers));
+    // Nothing that the run has is no selection of everything.
+    const auto outside = [this](const QString& text, const QString& what, int count) {
+        return tr("%1: the run has %2 0 to %3").arg(text, what).arg(count - 1);
+    };
+    whenTyped(m_layers, [this, outside](const QString& text) {
+        const auto layers = views::parseNumberSet(text, selectable().layers);
+        if (layers.empty() && !text.isEmpty())
+            return outside(text, tr("layers"), selectable().layers);
+        m_selection->setLayers(layers);
+        return QString();
     });
-    whenTyped(m_experts, [this](const QString& text) {
-        m_selection->setExperts(views::parseNumberSet(text, selectable().experts));
+    whenTyped(m_experts, [this, outside](const QString& text) {
+        const auto experts = views::parseNumberSet(text, selectable().experts);
+        if (experts.empty() && !text.isEmpty())
+            return outside(text, tr("experts"), selectable().experts);
+        m_selection->setExperts(experts);
+        return QString();
     });
     whenTyped(m_modules, [this](const QString& text) {
         static const QRegularExpression separators(QStringLiteral("[\\s,;]+"));
@@ -110,12 +132,21 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
         for (const QString& module : text.split(separators, Qt::SkipEmptyParts))
             if (known.contains(module) && !chosen.contains(module))
                 chosen << module;
+        if (chosen.isEmpty() && !text.isEmpty())
+            return tr("%1: the run has %2").arg(text, known.join(QStringLiteral(", ")));
         m_selection->setModules(chosen);
+        return QString();
     });
     connect(m_task, &QComboBox::activated, this,
             [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
     connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
-    connect(m_selection, &views::Selection::changed, this, &SelectionPanel::showState);
+    connect(m_selection, &views::Selection::changed, this, [this] {
+        m_problem->hide();
+        for (QLineEdit* field : {m_layers, m_experts, m_modules})
+            if (!field->hasFocus())
+                field->setModified(false);
+        showState();
+    });
     connect(m_selection, &views::Selection::selectableChanged, this, &SelectionPanel::showSelectable);
     connect(m_selection, &views::Selection::stepChanged, this, &SelectionPanel::showStep);
     connect(m_selection, &views::Selection::hoverChanged, this, [this](const QString& lines) {

@@ -27,6 +27,7 @@ public:
     [[nodiscard]] QLineEdit* layersField() const { return m_layers; }
     [[nodiscard]] QLineEdit* modulesField() const { return m_modules; }
     [[nodiscard]] QSpinBox* stepField() const { return m_step; }
+    [[nodiscard]] QLabel* problemLabel() const { return m_problem; }
 
 private:
     /// Of the run; nothing without one.
@@ -41,6 +42,7 @@ private:
     QLineEdit* m_modules;
     QLineEdit* m_experts;
     QComboBox* m_task;
+    QLabel* m_problem; ///< of what was typed last
     QPushButton* m_clear;
     QLabel* m_values;
     QLabel* m_definition;

@@ -37,7 +37,7 @@ Result<MixtureShapes> MixtureShapes::read(const checkpoint::ModelConfig& model, 
     MixtureShapes shapes;
     RANKSCOPE_TRY(shapes.mlp, resolveTargets(model, {"mlp"}));
     if (const auto names = settings.texts("attentionTargets"); !names.empty()) {
-        RANKSCOPE_TRY(shapes.attention, resolveTargets(model, names));
+        RANKSCOPE_TRY(shapes.attention, resolveTargets(model, names, "attentionTargets"));
         for (const auto& linear : shapes.attention) {
             if (isMlpModule(linear.module))
                 return fail("attentionTargets names " + linear.module +

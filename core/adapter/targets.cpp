@@ -24,7 +24,8 @@ std::vector<std::string> modulesOf(const std::vector<checkpoint::LinearShape>& l
 }
 
 Result<std::vector<checkpoint::LinearShape>> resolveTargets(const checkpoint::ModelConfig& model,
-                                                            const std::vector<std::string>& names)
+                                                            const std::vector<std::string>& names,
+                                                            const std::string& setting)
 {
     const auto linears = model.linears();
     const auto modules = modulesOf(linears);
@@ -46,13 +47,13 @@ Result<std::vector<checkpoint::LinearShape>> resolveTargets(const checkpoint::Mo
             std::string known;
             for (const auto& have : modules)
                 known += (known.empty() ? "" : ", ") + have;
-            return fail("the model has no linear named '" + name + "'; it has " + known +
-                        ", and the presets attention, mlp, all-linear");
+            return fail(setting + " names '" + name + "', but the model's linears are " + known +
+                        ", and there are the presets attention, mlp, all-linear");
         }
         wanted.insert(module);
     }
     if (wanted.empty())
-        return fail("no target modules are chosen; name at least one, or a preset such as all-linear");
+        return fail(setting + " is empty, but must name at least one linear, or a preset such as all-linear");
     std::vector<checkpoint::LinearShape> chosen;
     for (const auto& linear : linears) {
         if (wanted.contains(linear.module))

@@ -14,9 +14,10 @@ namespace rankscope::adapter
 /// The linears of the named modules, in the order of the forward pass. `names` may be module names or the
 /// presets "attention", "mlp" and "all-linear". On a model with fused projections q, k and v mean qkv_proj,
 /// gate and up mean gate_up_proj. Errors: a name that the model does not have (its own are named), no name at
-/// all.
+/// all, said of `setting`.
 Result<std::vector<checkpoint::LinearShape>> resolveTargets(const checkpoint::ModelConfig& model,
-                                                            const std::vector<std::string>& names);
+                                                            const std::vector<std::string>& names,
+                                                            const std::string& setting = "targets");
 
 /// Distinct module names of these linears, in order.
 std::vector<std::string> modulesOf(const std::vector<checkpoint::LinearShape>& linears);

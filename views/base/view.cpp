@@ -118,11 +118,14 @@ void View::setNotice(const QString& text)
 
 void View::setRun(const record::RunRecord* run)
 {
+    const bool other = run != m_run;
     m_run = run;
     m_structure = structure();
     m_stale = m_staleAll = false;
     limitSelection();
     rebuild();
+    if (other)
+        fit(); // a part of one run's steps is nothing to another
     showContentOrEmpty();
     Q_EMIT definitionChanged();
 }
@@ -229,7 +232,7 @@ QString View::valueAt(const QWidget* panel, const QPoint& place)
     }
     if (const auto* chart = qobject_cast<const CurveChart*>(panel))
         if (const auto point = chart->pointAt(place))
-            return exactNumber(static_cast<float>(point->y()));
+            return exactNumber(static_cast<float>(point->y() * chart->plot()->unitFactor));
     return {};
 }
 

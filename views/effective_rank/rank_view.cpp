@@ -131,7 +131,6 @@ void RankView::rebuild()
     m_model.setSelection(m_selection->state());
     fillControls();
     followSelection();
-    m_chart->fit();
     refreshChart();
     refreshMap();
 }

@@ -179,11 +179,13 @@ Status exportFigure(const Figure& figure, const QJsonObject& description, const 
 Result<QJsonObject> readFigureDescription(const QString& file)
 {
     const QString ending = QFileInfo(file).suffix().toLower();
+    RANKSCOPE_TRY(const std::string bytes, base::readFile(file.toStdString(), std::uintmax_t{1} << 28));
     if (ending == QLatin1String("png")) {
-        QImageReader reader(file);
+        QByteArray content = QByteArray::fromStdString(bytes);
+        QBuffer buffer(&content);
+        QImageReader reader(&buffer, "PNG");
         return parsed(reader.text(descriptionKey).toUtf8(), file);
     }
-    RANKSCOPE_TRY(const std::string bytes, base::readFile(file.toStdString(), std::uintmax_t{1} << 28));
     if (ending == QLatin1String("svg")) {
         QXmlStreamReader xml(QByteArray::fromStdString(bytes));
         while (!xml.atEnd())

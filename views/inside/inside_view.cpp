@@ -265,7 +265,6 @@ void InsideView::rebuild()
     followSelection();
     fillMeasures();
     fillAxes();
-    m_chart->fit();
     refreshChart();
     refreshMap();
 }

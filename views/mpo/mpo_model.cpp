@@ -129,14 +129,15 @@ TensorTrain MpoModel::train(std::int64_t step) const
     TensorTrain train;
     train.title = placeName() + QStringLiteral(", step %1").arg(step);
     train.largestDrift = m_driftRange.known() ? m_driftRange.maximum() : 0;
-    const auto count = static_cast<int>(axisLabels(m_shapes, "core").size());
-    for (int c = 0; c < count; ++c) {
+    const QStringList names = axisLabels(m_shapes, "core");
+    for (int c = 0; c < names.size(); ++c) {
         // The shape does not change; it is known even before the first measured step.
         const std::vector<float> shape = values(m_shapes, "core", c, anyStep);
         if (shape.size() != 4 ||
             !std::all_of(shape.begin(), shape.end(), [](float v) { return std::isfinite(v); }))
             return {train.title, {}, 0};
-        TensorTrainCore core{static_cast<int>(shape[0]),
+        TensorTrainCore core{names[c],
+                             static_cast<int>(shape[0]),
                              static_cast<int>(shape[1]),
                              static_cast<int>(shape[2]),
                              static_cast<int>(shape[3]),
@@ -170,7 +171,7 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
     Coverage coverage;
     for (int cut = 0; cut < cuts.size(); ++cut) {
         Curve curve;
-        curve.label = QStringLiteral("cut %1").arg(cut);
+        curve.label = QStringLiteral("cut %1").arg(cuts[cut]);
         curve.category = cut;
         const Latest singular = latest(m_spectrum, "cut", cut, step);
         coverage.add(singular);
@@ -195,17 +196,19 @@ void MpoModel::makeDrift()
     m_driftPlot.title = QStringLiteral("Drift of the cores");
     m_driftPlot.yTitle = QStringLiteral("drift (%)");
     m_driftPlot.yFactor = 100;
+    m_driftPlot.unit = QStringLiteral("%");
+    m_driftPlot.unitFactor = 100;
     m_driftPlot.fromZero = true;
     m_driftPlot.curveNoun = QStringLiteral("core");
     m_driftPlot.legend = CurveLegend::Categories;
     m_driftPlot.emptyText = QStringLiteral("No drift of %1 has been measured yet").arg(placeName());
     std::vector<std::vector<std::size_t>> groups;
-    const auto cores = static_cast<int>(axisLabels(m_drift, "core").size());
-    for (int core = 0; core < cores; ++core) {
+    const QStringList cores = axisLabels(m_drift, "core");
+    for (int core = 0; core < cores.size(); ++core) {
         groups.push_back(positions(m_drift, "core", core));
         Curve curve;
-        curve.label = QStringLiteral("core %1").arg(core);
-        curve.name = placeName() + QStringLiteral(", core %1").arg(core);
+        curve.label = QStringLiteral("core %1").arg(cores[core]);
+        curve.name = placeName() + QStringLiteral(", ") + curve.label;
         curve.category = core;
         m_driftPlot.curves.push_back(std::move(curve));
     }
@@ -228,12 +231,10 @@ CsvTable MpoModel::trainTable(std::int64_t step) const
                     QStringLiteral("right bond"), QStringLiteral("elements"),
                     QStringLiteral("drift"),      QStringLiteral("drift measured at step")};
     const TensorTrain shown = train(step);
-    for (std::size_t c = 0; c < shown.cores.size(); ++c) {
-        const TensorTrainCore& core = shown.cores[c];
-        table.rows.push_back({QString::number(c), QString::number(core.leftBond),
-                              QString::number(core.rowLeg), QString::number(core.columnLeg),
-                              QString::number(core.rightBond), QString::number(core.elements, 'f', 0),
-                              exactNumber(core.drift),
+    for (const TensorTrainCore& core : shown.cores) {
+        table.rows.push_back({core.name, QString::number(core.leftBond), QString::number(core.rowLeg),
+                              QString::number(core.columnLeg), QString::number(core.rightBond),
+                              QString::number(core.elements, 'f', 0), exactNumber(core.drift),
                               core.driftStep < 0 ? QString() : QString::number(core.driftStep)});
     }
     return table;
@@ -249,7 +250,7 @@ CsvTable MpoModel::spectraTable(std::int64_t step) const
     const QStringList cuts = axisLabels(m_spectrum, "cut");
     std::vector<std::vector<float>> columns;
     for (int cut = 0; cut < cuts.size(); ++cut) {
-        table.header << columnName(QStringLiteral("cut %1").arg(cut),
+        table.header << columnName(QStringLiteral("cut %1").arg(cuts[cut]),
                                    QString::fromStdString(m_spectrum->info().unit));
         columns.push_back(values(m_spectrum, "cut", cut, step));
     }
@@ -270,8 +271,9 @@ CsvTable MpoModel::driftTable() const
     table.measure = QString::fromStdString(m_drift->info().name);
     table.header << QStringLiteral("step");
     std::vector<std::vector<std::size_t>> where;
-    for (int core = 0; core < axisLabels(m_drift, "core").size(); ++core) {
-        table.header << columnName(QStringLiteral("core %1").arg(core),
+    const QStringList cores = axisLabels(m_drift, "core");
+    for (int core = 0; core < cores.size(); ++core) {
+        table.header << columnName(QStringLiteral("core %1").arg(cores[core]),
                                    QString::fromStdString(m_drift->info().unit));
         where.push_back({positions(m_drift, "core", core).front()});
     }

@@ -151,7 +151,6 @@ void MpoView::rebuild()
     m_model.setRun(run());
     takeSelection();
     fillControls();
-    m_driftChart->fit();
     refreshDiagram();
     refreshCharts();
 }

@@ -11,6 +11,7 @@ namespace rankscope::views
 {
 
 struct TensorTrainCore {
+    QString name; ///< its label in the record: "1" is the first
     int leftBond = 1, rowLeg = 1, columnLeg = 1, rightBond = 1;
     double elements = 0;
     float drift = 0;             ///< relative change since the start; NaN: not measured

@@ -31,7 +31,7 @@ QString coreText(const TensorTrain& train, std::size_t core)
     const TensorTrainCore& c = train.cores[core];
     return QStringLiteral(
                "core %1 of %2\n%3 × %4 × %5 × %6 (left bond, row, column, right bond)\n%7 elements\ndrift %8")
-        .arg(core)
+        .arg(c.name)
         .arg(train.cores.size())
         .arg(c.leftBond)
         .arg(c.rowLeg)
@@ -233,6 +233,12 @@ void TensorTrainWidget::mouseMoveEvent(QMouseEvent* event)
     const QString lines = coreText(m_train, core);
     Q_EMIT hovered(lines);
     QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
+}
+
+void TensorTrainWidget::leaveEvent(QEvent* event)
+{
+    Q_EMIT hovered({});
+    QWidget::leaveEvent(event);
 }
 
 } // namespace rankscope::views

@@ -104,6 +104,8 @@ void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, cons
             train.largestDrift > 0 && std::isfinite(core.drift) ? core.drift / train.largestDrift : 0.0;
         addBox(renderer, {x, 0, 0}, side,
                std::isfinite(core.drift) ? colourAt(ColourMap::Viridis, share) : style.muted);
+        if (!std::isfinite(core.drift)) // missing is not told by colour alone
+            addLabel(renderer, {x, 0, side}, QStringLiteral("?"), style.text, size + 2, true);
         const double end = side / 2 + legLength * 0.7;
         addTube(renderer, {x, 0, 0}, {x, end, 0}, bondRadius(core.rowLeg), rowLeg);
         addTube(renderer, {x, 0, 0}, {x, -end, 0}, bondRadius(core.columnLeg), columnLeg);

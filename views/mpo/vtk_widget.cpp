@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/mpo/vtk_widget.h"
 
+#include <QCoreApplication>
 #include <QKeyEvent>
 #include <QMouseEvent>
 #include <QOpenGLContext>
@@ -41,6 +42,8 @@ void VtkWidget::setDefaultSurfaceFormat()
     format.setDepthBufferSize(24);
     format.setSamples(0);
     QSurfaceFormat::setDefaultFormat(format);
+    // Keeps the context, and with it what VTK has put there, when the view is torn off into another window.
+    QCoreApplication::setAttribute(Qt::AA_ShareOpenGLContexts);
 }
 
 VtkWidget::VtkWidget(QWidget* parent) : QOpenGLWidget(parent), m_vtk(std::make_unique<Vtk>())

@@ -19,7 +19,8 @@ public:
     explicit VtkWidget(QWidget* parent = nullptr);
     ~VtkWidget() override;
 
-    /// Call before the application object is made: the surface format that VTK needs.
+    /// Call before the application object is made: the surface format that VTK needs, contexts that outlive a
+    /// change of window.
     static void setDefaultSurfaceFormat();
 
     [[nodiscard]] vtkRenderer* renderer() const;

@@ -7,6 +7,7 @@
 #include "views/plot/ticks.h"
 
 #include <QFontMetricsF>
+#include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
 #include <QToolTip>
@@ -174,6 +175,7 @@ int barGroupAt(const QPointF& place, const QRectF& area, const BarPlot& plot, co
 BarWidget::BarWidget(QWidget* parent) : QWidget(parent)
 {
     setMouseTracking(true);
+    setFocusPolicy(Qt::StrongFocus);
     setContextMenuPolicy(Qt::CustomContextMenu);
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
 }
@@ -189,21 +191,52 @@ void BarWidget::paintEvent(QPaintEvent* /*event*/)
 {
     QPainter painter(this);
     paintBarPlot(painter, rect(), m_plot, style());
+    if (!hasFocus() || !m_plot.hasValues() || m_cursor >= m_plot.groups.size())
+        return;
+    const Geometry geometry = layOutBars(rect(), m_plot, style());
+    painter.setPen(QPen(style().accent, 2));
+    painter.drawRect(QRectF(geometry.plot.left() + geometry.groupWidth * m_cursor, geometry.plot.top(),
+                            geometry.groupWidth, geometry.plot.height()));
+}
+
+QString BarWidget::readingOf(int group) const
+{
+    QString lines = m_plot.groups.value(group);
+    for (const BarSeries& series : m_plot.series)
+        if (group >= 0)
+            lines += QStringLiteral("\n%1: %2")
+                         .arg(series.label,
+                              formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
+    return lines;
 }
 
 void BarWidget::mouseMoveEvent(QMouseEvent* event)
 {
     const int group = barGroupAt(event->position(), rect(), m_plot, style());
-    QString lines;
-    if (group >= 0) {
-        lines = m_plot.groups[group];
-        for (const BarSeries& series : m_plot.series)
-            lines += QStringLiteral("\n%1: %2")
-                         .arg(series.label,
-                              formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
+    const QString lines = readingOf(group);
+    if (group >= 0)
         QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
-    }
     Q_EMIT hovered(lines);
+}
+
+void BarWidget::keyPressEvent(QKeyEvent* event)
+{
+    // Shift with arrows, as in a heat map: the bare arrows step through the run.
+    const int by = !event->modifiers().testFlag(Qt::ShiftModifier) ? 0
+                   : event->key() == Qt::Key_Left                  ? -1
+                   : event->key() == Qt::Key_Right                 ? 1
+                                                                   : 0;
+    const bool enter = event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter;
+    if ((by == 0 && !enter) || !m_plot.hasValues()) {
+        QWidget::keyPressEvent(event);
+        return;
+    }
+    m_cursor = std::clamp(m_cursor + by, 0, static_cast<int>(m_plot.groups.size()) - 1);
+    update();
+    if (enter)
+        Q_EMIT groupChosen(m_cursor);
+    else
+        Q_EMIT hovered(readingOf(m_cursor));
 }
 
 void BarWidget::mouseReleaseEvent(QMouseEvent* event)

@@ -57,11 +57,15 @@ protected:
     void paintEvent(QPaintEvent* event) override;
     void mouseMoveEvent(QMouseEvent* event) override;
     void mouseReleaseEvent(QMouseEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
     void leaveEvent(QEvent* event) override;
 
 private:
     [[nodiscard]] PlotStyle style() const { return PlotStyle::screen(palette(), font()); }
+    [[nodiscard]] QString readingOf(int group) const;
+
     BarPlot m_plot;
+    int m_cursor = 0; ///< of the keyboard
 };
 
 } // namespace rankscope::views

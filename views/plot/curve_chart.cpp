@@ -35,7 +35,6 @@ CurveChart::CurveChart(bool logarithmic, QWidget* parent)
 void CurveChart::setPlot(const CurvePlot* plot)
 {
     m_plot = plot;
-    setAccessibleName(plot == nullptr ? QString() : plot->title);
     refresh();
 }
 
@@ -48,6 +47,7 @@ void CurveChart::refresh()
 {
     if (m_plot == nullptr)
         return;
+    setAccessibleName(m_plot->title);
     const PlotStyle style = PlotStyle::screen(palette(), font());
     setBackgroundBrush(style.background);
     m_chart->show(*m_plot, style, m_zoom, m_marker);
@@ -101,10 +101,10 @@ QString CurveChart::bandReadingAt(const QPoint& place) const
     const CurveBand& band = m_chart->band(*m_plot);
     const double x = m_chart->xAt(place);
     const QPointF median = band.median.nearest(x);
+    const auto read = [this](double value) { return formatValue(value * m_plot->unitFactor, m_plot->unit); };
     return QStringLiteral("step %1\nmedian %2\n10-90 %: %3 to %4\n%5 of %6 %7 measured")
         .arg(median.x(), 0, 'f', 0)
-        .arg(formatValue(median.y(), m_plot->unit), formatValue(band.low.nearest(x).y(), m_plot->unit),
-             formatValue(band.high.nearest(x).y(), m_plot->unit))
+        .arg(read(median.y()), read(band.low.nearest(x).y()), read(band.high.nearest(x).y()))
         .arg(band.known.nearest(x).y(), 0, 'f', 0)
         .arg(m_plot->curves.size())
         .arg(pluralOf(m_plot->curveNoun.isEmpty() ? QStringLiteral("curve") : m_plot->curveNoun));
@@ -124,7 +124,7 @@ QString CurveChart::readingAt(const QPoint& place) const
     QString lines = QStringLiteral("%1\n%2 %3\n%4")
                         .arg(name.isEmpty() ? m_plot->title : name, where)
                         .arg(point.x(), 0, 'f', 0)
-                        .arg(formatValue(point.y(), m_plot->unit));
+                        .arg(formatValue(point.y() * m_plot->unitFactor, m_plot->unit));
     if (!m_plot->note.isEmpty()) // of one step, which is not on the axis
         lines += QLatin1Char('\n') + m_plot->note;
     return lines;

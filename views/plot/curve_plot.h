@@ -48,9 +48,10 @@ struct CurvePlot {
     QString title;
     QString note; ///< under the title: when the values were measured
     QString xTitle = QStringLiteral("optimizer step");
-    QString yTitle;     ///< with the unit, after yFactor: "memory (GB)"
-    QString unit;       ///< of the values as recorded, for the cursor
-    double yFactor = 1; ///< recorded value times this is drawn
+    QString yTitle;        ///< with the unit, after yFactor: "memory (GB)"
+    QString unit;          ///< of the values at the cursor
+    double unitFactor = 1; ///< recorded value times this has that unit
+    double yFactor = 1;    ///< recorded value times this is drawn
     bool logarithmic = false;
     bool fromZero = false;
     std::vector<Curve> curves;

@@ -26,8 +26,8 @@ QString formatValue(double value, const QString& unit)
     if (!std::isfinite(value))
         return QStringLiteral("not measured");
     if (unit == QLatin1String("B"))
-        return formatBytes(value);
-    const QString number = QString::number(value, 'g', 4);
+        return QStringLiteral("%1 B (%2)").arg(value, 0, 'f', 0).arg(formatBytes(value));
+    const QString number = exactNumber(static_cast<float>(value));
     return unit.isEmpty() ? number : number + QLatin1Char(' ') + unit;
 }
 

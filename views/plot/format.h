@@ -9,7 +9,7 @@
 namespace rankscope::views
 {
 
-/// Four significant digits with the unit; bytes in GB or MB; "not measured" for NaN.
+/// At the cursor: the exact value with its unit, bytes also in GB or MB; "not measured" for NaN.
 QString formatValue(double value, const QString& unit = {});
 /// "1.23 M", "135 k".
 QString formatCount(double count);

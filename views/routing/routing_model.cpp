@@ -252,8 +252,7 @@ QString RoutingModel::reading(int expert, int layer, std::int64_t step) const
         const double share = measuredMean(latest.values);
         shares += QStringLiteral("\n%1: %2")
                       .arg(names.value(task, QStringLiteral("load")),
-                           std::isfinite(share) ? QString::number(share * 100, 'f', 1) + QStringLiteral(" %")
-                                                : formatValue(share));
+                           formatValue(share * 100, QStringLiteral("%")));
     }
     return lines + QLatin1Char('\n') + coverage.when() + shares;
 }
@@ -271,7 +270,7 @@ QString RoutingModel::readingByTask(int expert, int task, std::int64_t step) con
                         .arg(experts().value(expert), tasks().value(task), coverage.when());
     if (!std::isfinite(load))
         return lines;
-    lines += QStringLiteral("\nload %1 %").arg(load * 100, 0, 'f', 1);
+    lines += QStringLiteral("\nload ") + formatValue(load * 100, QStringLiteral("%"));
     if (const QString share = coverage.share(QStringLiteral("layers")); !share.isEmpty())
         lines += QStringLiteral("\nmean of ") + share;
     return lines;

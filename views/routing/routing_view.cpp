@@ -151,8 +151,6 @@ void RoutingView::rebuild()
     m_model.setRun(run());
     fillControls();
     followSelection();
-    m_imbalance->fit();
-    m_entropy->fit();
     refreshCharts();
     refreshMaps();
 }

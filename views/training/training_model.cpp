@@ -157,13 +157,12 @@ std::vector<EvaluationRow> TrainingModel::evaluation(std::int64_t step) const
     const record::Measure* loss = m_run == nullptr ? nullptr : m_run->measure("eval/loss");
     const QStringList tasks = axisLabels(accuracy, "task");
     constexpr float none = std::numeric_limits<float>::quiet_NaN();
-    const auto at = [&](const record::Measure* measure, std::size_t position, bool first) {
-        if (measure == nullptr || measure->empty() || position >= measure->info().size())
+    // Before is step 0, the untouched base model: a run that did not evaluate it has no before.
+    const auto at = [&](const record::Measure* measure, std::size_t position, bool before) {
+        if (measure == nullptr || position >= measure->info().size())
             return none;
-        if (first)
-            return measure->row(0)[position];
-        const auto row = measure->rowAt(step);
-        return row && *row > 0 ? measure->row(*row)[position] : none;
+        const auto row = measure->rowAt(before ? 0 : step);
+        return row && (before || measure->steps()[*row] > 0) ? measure->row(*row)[position] : none;
     };
     for (int task = 0; task < tasks.size(); ++task) {
         const auto position = static_cast<std::size_t>(task);
@@ -187,9 +186,8 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
     const record::Measure* accuracy = m_run == nullptr ? nullptr : m_run->measure("eval/accuracy");
     if (rows.empty() || accuracy->empty())
         return bars;
-    const std::int64_t first = accuracy->steps()[0];
-    BarSeries before{
-        first == 0 ? QStringLiteral("before (base model)") : QStringLiteral("step %1").arg(first), {}};
+    const bool hasBefore = accuracy->steps()[0] == 0;
+    BarSeries before{QStringLiteral("before (base model)"), {}};
     const std::int64_t now = evaluationStep(step);
     BarSeries after{QStringLiteral("step %1").arg(now), {}};
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -199,8 +197,9 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
         if (!m_task.isEmpty() && rows[i].task == m_task)
             bars.selectedGroup = static_cast<int>(i);
     }
-    bars.series.push_back(before);
-    if (now > first)
+    if (hasBefore)
+        bars.series.push_back(before);
+    if (now > 0)
         bars.series.push_back(after);
     return bars;
 }

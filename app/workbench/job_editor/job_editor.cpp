@@ -79,6 +79,8 @@ JobEditor::JobEditor(EngineLink* engine, QWidget* parent)
                     return; // a newer plan is on its way
                 if (error.isEmpty()) {
                     m_modelRefusal.clear();
+                    for (SettingsForm* form : forms())
+                        form->check(); // what the engine had against a field holds no more
                     showErrors();
                     m_plan->showPlan(json);
                 } else {
@@ -90,6 +92,12 @@ JobEditor::JobEditor(EngineLink* engine, QWidget* parent)
         m_plan->launchButton()->setEnabled(true);
     });
     chooseFamily(m_family->currentIndex());
+    m_pristine = QString::fromStdString(job().dump());
+}
+
+std::array<SettingsForm*, 5> JobEditor::forms() const
+{
+    return {m_dataForm, m_familyForm, m_trainingForm, m_evaluationForm, m_analysisForm};
 }
 
 void JobEditor::chooseFamily(int index)
@@ -195,8 +203,7 @@ JobEditor::Wrong JobEditor::firstWrong() const
         return {model, m_model};
     if (const QString family = familyProblem(); !family.isEmpty())
         return {family, m_family};
-    for (const SettingsForm* form :
-         {m_dataForm, m_familyForm, m_trainingForm, m_evaluationForm, m_analysisForm})
+    for (const SettingsForm* form : forms())
         if (SettingField* field = form->firstWrong())
             return {tr("Correct the field %1").arg(field->title()), field};
     const auto parsed = protocol::Job::fromJson(Json(job()));
@@ -295,7 +302,8 @@ void JobEditor::showWrong(Wrong wrong, bool goThere)
 JobEditor::Wrong JobEditor::placed(const QString& message)
 {
     QString said = message;
-    if (said.startsWith(QLatin1String("adapter.settings of ")))
+    const bool aboutSettings = said.startsWith(QLatin1String("adapter.settings of "));
+    if (aboutSettings)
         said = said.section(QStringLiteral(": "), 1);
     // "training.steps is 0, ..." or "rank is 0, ...": the first word names the field.
     const QString name = said.section(QLatin1Char(' '), 0, 0);
@@ -311,8 +319,9 @@ JobEditor::Wrong JobEditor::placed(const QString& message)
         return atFiles(m_test);
     const bool aboutModel =
         !model.isEmpty() && said.contains(model) && !said.startsWith(QLatin1String("the adapter family "));
-    if (aboutModel || name.startsWith(QLatin1String("model.")) ||
-        said.startsWith(QLatin1String("the model ")) || said.startsWith(QLatin1String("the base model "))) {
+    if (!aboutSettings &&
+        (aboutModel || name.startsWith(QLatin1String("model.")) ||
+         said.startsWith(QLatin1String("the model ")) || said.startsWith(QLatin1String("the base model ")))) {
         m_refusedModel = model;
         m_modelRefusal = said;
         m_modelError->setText(said);
@@ -342,7 +351,7 @@ void JobEditor::unfold(QWidget* at)
     const auto* field = qobject_cast<SettingField*>(at);
     if (field == nullptr)
         return;
-    for (SettingsForm* form : {m_dataForm, m_familyForm, m_trainingForm, m_evaluationForm, m_analysisForm})
+    for (SettingsForm* form : forms())
         if (form->isAncestorOf(at))
             form->unfold(field);
 }

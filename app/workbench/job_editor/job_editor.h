@@ -8,6 +8,7 @@
 #include <QTimer>
 #include <QWidget>
 
+#include <array>
 #include <map>
 #include <set>
 #include <string>
@@ -18,6 +19,7 @@ class QFormLayout;
 class QLabel;
 class QLineEdit;
 class QScrollArea;
+class QToolButton;
 class QVBoxLayout;
 
 namespace rankscope::workbench
@@ -59,6 +61,11 @@ public:
     /// The first thing that is wrong, or nothing.
     [[nodiscard]] QString problem() const;
     void launch();
+    /// Is a job of this page on its way to the engine?
+    [[nodiscard]] bool isLaunching() const { return m_launching; }
+    /// What the user made of the page, for the next session; empty where nothing was changed.
+    [[nodiscard]] QString draft() const;
+    void restoreDraft(const QString& draft);
     /// Shows at its field, or beside the plan, why the engine refused the job.
     void showRefusal(const QString& message);
 
@@ -71,6 +78,7 @@ public:
     [[nodiscard]] QComboBox* modelField() const { return m_model; }
     [[nodiscard]] FileListField* trainFiles() const { return m_train; }
     [[nodiscard]] FileListField* testFiles() const { return m_test; }
+    [[nodiscard]] QToolButton* undoButton() const { return m_undo; }
 
 Q_SIGNALS:
     void closeRequested();
@@ -108,7 +116,11 @@ private:
     bool takeJob(const QString& text, const QString& folder, const QString& source);
     void showFileProblems();
     void saveJob();
+    /// Keeps what stands in the fields, for the undo of what comes over them.
+    void keepForUndo();
+    void undo();
     // job_editor.cpp
+    [[nodiscard]] std::array<SettingsForm*, 5> forms() const;
     void chooseFamily(int index);
     bool takeFamily(const QString& name, const base::Json& settings);
     void changed(const QString& part);
@@ -135,6 +147,9 @@ private:
     std::vector<FileProblem> m_fileProblems;
     QString m_refusedModel; ///< the model that the engine refused, and why
     QString m_modelRefusal;
+    QString m_pristine; ///< the job as the page begins
+    QString m_before;   ///< the job before a file, a run or a preset came over it
+    QToolButton* m_undo = nullptr;
     QScrollArea* m_scroll = nullptr;
     QLabel* m_fileError = nullptr;
     QLineEdit* m_name = nullptr;

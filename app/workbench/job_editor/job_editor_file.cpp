@@ -155,6 +155,33 @@ OrderedJson JobEditor::job() const
     return job;
 }
 
+QString JobEditor::draft() const
+{
+    const QString text = QString::fromStdString(job().dump());
+    return text == m_pristine ? QString() : text;
+}
+
+void JobEditor::restoreDraft(const QString& draft)
+{
+    if (draft.isEmpty())
+        return;
+    takeJob(draft, {}, tr("The last session"));
+    m_before.clear(); // what stood there was nobody's
+    m_undo->setEnabled(false);
+}
+
+void JobEditor::keepForUndo()
+{
+    m_before = QString::fromStdString(job().dump());
+    m_undo->setEnabled(true);
+}
+
+void JobEditor::undo()
+{
+    const QString before = m_before;
+    takeJob(before, {}, tr("What stood here before"));
+}
+
 bool JobEditor::setJobText(const QString& text, const QString& folder)
 {
     return takeJob(text, folder, tr("The job"));
@@ -162,6 +189,7 @@ bool JobEditor::setJobText(const QString& text, const QString& folder)
 
 bool JobEditor::takeJob(const QString& text, const QString& folder, const QString& source)
 {
+    keepForUndo();
     m_fileSource = source;
     m_fileProblems.clear();
     const auto parsed = base::parseJson(text.toStdString());

@@ -94,6 +94,7 @@ QWidget* JobEditor::makeForm()
     menu->setToolTipsVisible(true);
     for (const JobPreset& preset : jobPresets()) {
         QAction* item = menu->addAction(preset.title, this, [this, preset] {
+            keepForUndo();
             Json training = m_trainingForm->values();
             training.update(preset.training);
             m_trainingForm->setValues(training);
@@ -105,6 +106,10 @@ QWidget* JobEditor::makeForm()
     }
     presets->setMenu(menu);
     presets->setPopupMode(QToolButton::InstantPopup);
+    m_undo = button(tr("Undo"), tr("Bring back what stood in the fields before the job file, the run or the "
+                                   "preset came over them; once more takes it again"));
+    m_undo->setEnabled(false);
+    connect(m_undo, &QToolButton::clicked, this, &JobEditor::undo);
     auto* load = button(tr("Open job…"), tr("Fill the fields from a job file"));
     auto* save = button(tr("Save job…"), tr("Write the job as a file for rankscope-engine run"));
     auto* close = button(tr("Back to views"), tr("Leave this page; its fields stay as they are (Esc)"));

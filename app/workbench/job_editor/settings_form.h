@@ -83,11 +83,13 @@ public:
     void unfold(const SettingField* field);
     [[nodiscard]] SettingField* field(const QString& name) const;
 
+    /// Shows what is wrong with each field by itself, and nothing that was said of it before.
+    void check();
+
 Q_SIGNALS:
     void edited();
 
 private:
-    void check();
     void followDefaults();
 
     QVBoxLayout* m_column;
