@@ -157,7 +157,9 @@ OpenRun* MainWindow::openRun(const QString& path)
     connect(run, &OpenRun::grew, this, [this, run](bool rewound) { runChanged(run, rewound); });
     connect(run, &OpenRun::failed, this, [this, run](const QString& message) {
         complain(message);
-        if (!run->isLoaded())
+        if (run->isLoaded())
+            refreshRunList();
+        else
             closeRun(run->path());
     });
     setCurrent(run);

@@ -15,6 +15,7 @@
 #include <QScrollBar>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QToolButton>
 #include <QWheelEvent>
 
 using namespace rankscope;
@@ -49,6 +50,9 @@ private Q_SLOTS:
     void planOfOtherSettingsLooksStale();
     void refusedModelIsSaidAtItsField();
     void foldedErrorIsUnfolded();
+    void wrongTargetIsNotTheModelsFault();
+    void madeNameFollowsItsFamily();
+    void openedJobCanBeUndone();
 
 private:
     void choose(const char* family);
@@ -452,6 +456,46 @@ void JobEditorTest::foldedErrorIsUnfolded()
     m_editor->launch();
     QTRY_VERIFY(page->viewport()->rect().contains(beta->mapTo(page->viewport(), QPoint(0, 0))));
     QCOMPARE(m_editor->planPanel()->problemLabel()->text(), QStringLiteral("Correct the field Beta 1"));
+    QTRY_COMPARE(m_editor->focusWidget(), beta->editor());
+}
+
+void JobEditorTest::wrongTargetIsNotTheModelsFault()
+{
+    show();
+    choose("lora");
+    m_editor->showRefusal(QStringLiteral("adapter.settings of lora: targets names 'qproj', but the model's "
+                                         "linears are q_proj, and there are the presets attention"));
+    QVERIFY(!m_editor->modelError()->isVisible());
+    SettingField* targets = m_editor->familyForm()->field(QStringLiteral("targets"));
+    QVERIFY2(targets->shownError().contains(QStringLiteral("qproj")), qPrintable(targets->shownError()));
+    Q_EMIT m_engine->planned(0, QStringLiteral("{}"), {}); // what the engine had against it holds no more
+    QVERIFY(targets->shownError().isEmpty());
+}
+
+void JobEditorTest::madeNameFollowsItsFamily()
+{
+    const auto named = [this] { return m_editor->job().contains("name"); };
+    QVERIFY(m_editor->setJobText(
+        QStringLiteral(R"({"name":"lora on boolq and 1 more","data":{"train":["boolq.json","x.json"]}})"),
+        m_folder.path()));
+    QVERIFY(!named());
+    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"name":"mine","data":{"train":["boolq.json"]}})"),
+                                 m_folder.path()));
+    QVERIFY(named());
+}
+
+void JobEditorTest::openedJobCanBeUndone()
+{
+    choose("mixlora");
+    type(m_editor->familyForm(), "experts", QStringLiteral("5"));
+    QVERIFY(!m_editor->undoButton()->isEnabled());
+    QVERIFY(m_editor->setJobText(QStringLiteral(R"({"adapter":{"family":"lora"}})"), {}));
+    QCOMPARE(m_editor->job()["adapter"]["family"].get<std::string>(), std::string("lora"));
+    QTest::mouseClick(m_editor->undoButton(), Qt::LeftButton);
+    QCOMPARE(m_editor->job()["adapter"]["family"].get<std::string>(), std::string("mixlora"));
+    QCOMPARE(m_editor->job()["adapter"]["settings"]["experts"].get<int>(), 5);
+    QTest::mouseClick(m_editor->undoButton(), Qt::LeftButton);
+    QCOMPARE(m_editor->job()["adapter"]["family"].get<std::string>(), std::string("lora"));
 }
 
 QTEST_MAIN(JobEditorTest)

@@ -25,6 +25,7 @@ private Q_SLOTS:
     void lossIsTheRecords();
     void appendingEqualsLoadingAtOnce();
     void evaluationBeforeAndNow();
+    void beforeIsTheBaseModelOnly();
     void rankMapAndCurves();
     void attentionHasOneExpert();
     void loadIsTheMeanOverTasks();
@@ -102,6 +103,26 @@ void ModelsTest::evaluationBeforeAndNow()
     QCOMPARE(bars.series.size(), std::size_t(2));
     QCOMPARE(bars.series[1].label, QStringLiteral("step 200"));
     QCOMPARE(bars.series[0].values[2], 52.0F);
+}
+
+void ModelsTest::beforeIsTheBaseModelOnly()
+{
+    record::RunRecord run;
+    run.define({"eval/accuracy", "Accuracy", "", "", {{"task", "", {"a"}}}});
+    const auto add = [&run](std::int64_t step, float value) {
+        run.mutableMeasure("eval/accuracy")->append(step, {&value, 1});
+    };
+    add(50, 0.25F); // evaluation.before was off
+    add(100, 0.5F);
+    TrainingModel model;
+    model.setRun(&run);
+    QVERIFY(std::isnan(model.evaluation(100)[0].accuracyBefore));
+    QCOMPARE(model.evaluation(60)[0].accuracyNow, 0.25F);
+    QVERIFY(std::isnan(model.evaluation(40)[0].accuracyNow));
+    const BarPlot bars = model.evaluationBars(100);
+    QCOMPARE(bars.series.size(), std::size_t(1));
+    QCOMPARE(bars.series[0].label, QStringLiteral("step 100"));
+    QVERIFY(!model.evaluationBars(40).hasValues());
 }
 
 void ModelsTest::rankMapAndCurves()
@@ -251,8 +272,8 @@ void ModelsTest::operatorsNameStepAndShare()
     model.setRun(&run);
     const CurvePlot at = model.spectra(200);
     QCOMPARE(at.note, QString());
-    QCOMPARE(at.curves[0].label, QStringLiteral("cut 0"));
-    QCOMPARE(at.curves[1].label, QStringLiteral("cut 1 (16 of 192)"));
+    QCOMPARE(at.curves[0].label, QStringLiteral("cut 1"));
+    QCOMPARE(at.curves[1].label, QStringLiteral("cut 2 (16 of 192)"));
     QCOMPARE(model.spectra(47).note, QStringLiteral("measured at step 40"));
     QCOMPARE(model.train(47).driftStep(), std::int64_t(40));
     QCOMPARE(model.train(3).driftStep(), std::int64_t(-1));

@@ -33,11 +33,11 @@ double noise(std::uint64_t seed)
     return static_cast<double>((z ^ (z >> 31U)) >> 11U) / 9007199254740992.0;
 }
 
-std::vector<std::string> counted(int count)
+std::vector<std::string> counted(int count, int first = 0)
 {
     std::vector<std::string> labels;
     for (int i = 0; i < count; ++i)
-        labels.push_back(std::to_string(i));
+        labels.push_back(std::to_string(first + i));
     return labels;
 }
 
@@ -118,8 +118,8 @@ void defineMeasures(record::RunRecord& run, const SampleOptions& options)
         {"routing/maxvio_difference", "MaxVio, difference", "", "max load - mean load", {layer, router}});
     if (options.family != "opera")
         return;
-    const Axis cut = axis("cut", counted(cuts));
-    const Axis core = axis("core", counted(cuts + 1));
+    const Axis cut = axis("cut", counted(cuts, 1));
+    const Axis core = axis("core", counted(cuts + 1, 1));
     run.define(
         {"mpo/bond_dimension", "Bond dimension", "", "d_k between core k and k+1", {layer, module, cut}});
     run.define({"mpo/core_size", "Core size", "elements", "elements of core k", {layer, module, core}});

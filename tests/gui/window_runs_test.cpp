@@ -49,6 +49,8 @@ private Q_SLOTS:
     void jobFilesGoToTheNewRunPage();
     void paletteFindsRuns();
     void evaluationSaysItsProgress();
+    void waitingRunIsCalledByItsName();
+    void runThatIsGoneSaysSo();
     void stoppingRunCanBeEndedNow();
 
 private:
@@ -267,6 +269,45 @@ void WindowRunsTest::evaluationSaysItsProgress()
     const OpenRun* run = window.openRun(runs() + QStringLiteral("/evaluating"));
     QTRY_VERIFY(run->isLoaded());
     QTRY_COMPARE(window.statusLabel()->text(), QStringLiteral("evaluating: evaluating 24 of 60"));
+}
+
+void WindowRunsTest::waitingRunIsCalledByItsName()
+{
+    // Queued: its folder holds the job, its journal nothing yet.
+    const QString folder = runs() + QStringLiteral("/2026-11-22T10-31-waiting");
+    QVERIFY(QDir().mkpath(folder));
+    (void)write(QStringLiteral("runs/2026-11-22T10-31-waiting/job.json"),
+                R"({"name":"my patient run","adapter":{"family":"dora"},"training":{"steps":40}})");
+    (void)write(QStringLiteral("runs/2026-11-22T10-31-waiting/journal.rec"), {});
+    MainWindow window({runs(), {}, false, false});
+    window.show();
+    OpenRun* run = window.openRun(folder);
+    QTRY_VERIFY(run->isLoaded());
+    QVERIFY2(!window.statusLabel()->text().contains(QStringLiteral("of 0")),
+             qPrintable(window.statusLabel()->text()));
+    for (QAction* action : window.actions())
+        if (action->text() == QLatin1String("New run from this one"))
+            action->trigger();
+    QVERIFY2(window.messageStrip()->messages().isEmpty(),
+             qPrintable(window.messageStrip()->messages().join(QLatin1Char('\n'))));
+    QCOMPARE(window.jobEditor()->familyChoice()->currentData().toString(), QStringLiteral("dora"));
+    QCOMPARE(QString::fromStdString(window.jobEditor()->job()["name"].get<std::string>()),
+             QStringLiteral("my patient run"));
+}
+
+void WindowRunsTest::runThatIsGoneSaysSo()
+{
+    writeRun(QStringLiteral("moved"), "done");
+    MainWindow window({runs(), {}, false, false});
+    window.show();
+    OpenRun* run = window.openRun(runs() + QStringLiteral("/moved"));
+    QTRY_VERIFY(run->isLoaded());
+    QVERIFY(QDir(runs()).rename(QStringLiteral("moved"), QStringLiteral("elsewhere now")));
+    QTRY_VERIFY_WITH_TIMEOUT(run->isGone(), 20'000);
+    QTRY_COMPARE(stateOf(window, QStringLiteral("moved")), QStringLiteral("gone"));
+    QCOMPARE(window.messageStrip()->messages().size(), 1);
+    QCOMPARE(window.currentRun(), run); // what was read stays
+    QVERIFY(QDir(runs() + QStringLiteral("/elsewhere now")).removeRecursively());
 }
 
 void WindowRunsTest::stoppingRunCanBeEndedNow()

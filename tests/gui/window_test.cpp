@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The whole window, driven as a user drives it.
 #include "app/workbench/command_palette.h"
+#include "app/workbench/job_editor/file_list_field.h"
+#include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
+#include "app/workbench/selection_panel.h"
 #include "app/workbench/step_bar.h"
 #include "app/workbench/style.h"
 #include "core/record/journal.h"
@@ -14,8 +17,12 @@
 #include "views/plot/heat_map_widget.h"
 #include "views/routing/routing_view.h"
 
+#include <QAction>
 #include <QApplication>
+#include <QClipboard>
 #include <QDir>
+#include <QDockWidget>
+#include <QLabel>
 #include <QLineEdit>
 #include <QPointer>
 #include <QSettings>
@@ -26,6 +33,7 @@
 #include <QTest>
 #include <QToolButton>
 #include <QToolTip>
+#include <QWheelEvent>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -54,6 +62,11 @@ private Q_SLOTS:
     void commandPaletteFindsCommands();
     void everyViewSurvivesBothStyles();
     void sessionComesBack();
+    void draftAndSelectionComeBack();
+    void tornOffViewGivesItsOwnFigure();
+    void hiddenPanelStaysHidden();
+    void zoomBelongsToItsRun();
+    void typedNonsenseSelectsNothing();
     void openRunsSurviveAKilledWindow();
 
 private:
@@ -414,6 +427,113 @@ void WindowTest::sessionComesBack()
         QStringLiteral("v_proj"));
     QVERIFY(isDark(QApplication::palette()));
     applyStyle(StyleChoice::Light);
+}
+
+void WindowTest::draftAndSelectionComeBack()
+{
+    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
+    {
+        MainWindow first({{}, {}, true, false});
+        first.show();
+        OpenRun* opened = first.openRun(run);
+        QTRY_VERIFY(opened->isLoaded());
+        first.selection()->setLayers({3, 4});
+        first.selection()->setTask(QStringLiteral("boolq"));
+        first.selection()->setStep(120);
+        QVERIFY(first.jobEditor()->draft().isEmpty()); // nothing was typed yet
+        first.jobEditor()->trainFiles()->addFiles({run});
+        first.close();
+    }
+    MainWindow second({{}, {}, true, false});
+    second.show();
+    QTRY_COMPARE(second.selection()->layers(), (std::set<int>{3, 4}));
+    QCOMPARE(second.selection()->task(), QStringLiteral("boolq"));
+    QCOMPARE(second.selection()->step(), std::int64_t(120));
+    QVERIFY(!second.selection()->live());
+    QCOMPARE(second.jobEditor()->trainFiles()->files(), QStringList{run});
+}
+
+void WindowTest::tornOffViewGivesItsOwnFigure()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("inside"));
+    View* inside = m_window->view(QStringLiteral("inside"));
+    QTRY_VERIFY(inside->isShown());
+    auto* dock = qobject_cast<QDockWidget*>(inside->parentWidget());
+    QVERIFY(dock != nullptr);
+    dock->setFloating(true);
+    m_window->showView(QStringLiteral("effective_rank"));
+    QTRY_VERIFY(inside->isShown());
+    view<RankView>(QStringLiteral("effective_rank"))->heatMap()->setFocus();
+    QApplication::clipboard()->clear();
+    Q_EMIT inside->copyDataRequested(QStringLiteral("map"));
+    const QString copied = QApplication::clipboard()->text();
+    const auto figures = inside->figures();
+    const auto map = std::ranges::find(figures, QStringLiteral("map"), &Figure::key);
+    QVERIFY(map != figures.end());
+    QCOMPARE(copied, map->table().toTabs());
+    dock->setFloating(false);
+}
+
+void WindowTest::hiddenPanelStaysHidden()
+{
+    QAction* toggle = nullptr;
+    for (QAction* action : m_window->findChildren<QAction*>())
+        if (action->text() == QLatin1String("Selection panel"))
+            toggle = action;
+    QVERIFY(toggle != nullptr);
+    auto* panel = m_window->findChild<QDockWidget*>(QStringLiteral("panel-selection"));
+    QVERIFY(panel->isVisible());
+    m_window->showNewRun();
+    QVERIFY(!panel->isVisible());
+    m_window->showView(QStringLiteral("training"));
+    QVERIFY(panel->isVisible());
+    toggle->trigger();
+    QVERIFY(!panel->isVisible());
+    m_window->showNewRun();
+    m_window->showView(QStringLiteral("training"));
+    QVERIFY(!panel->isVisible());
+}
+
+void WindowTest::zoomBelongsToItsRun()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->showView(QStringLiteral("training"));
+    auto* loss = m_window->view(QStringLiteral("training"))->findChild<CurveChart*>(QStringLiteral("loss"));
+    QVERIFY(loss != nullptr);
+    QTRY_VERIFY(loss->isVisible());
+    const QPointF middle = loss->rect().center();
+    QWheelEvent wheel(middle, loss->mapToGlobal(middle), {}, QPoint(0, 480), Qt::NoButton, Qt::NoModifier,
+                      Qt::NoScrollPhase, false);
+    QApplication::sendEvent(loss->viewport(), &wheel);
+    QVERIFY(loss->zoom().has_value());
+    open(QStringLiteral("lora.h5"));
+    QVERIFY(!loss->zoom().has_value());
+}
+
+void WindowTest::typedNonsenseSelectsNothing()
+{
+    open(QStringLiteral("mixlora.h5"));
+    m_window->selection()->setLayers({2});
+    SelectionPanel* panel = m_window->selectionPanel();
+    const auto type = [](QLineEdit* field, const QString& text) {
+        field->setFocus();
+        field->selectAll();
+        QTest::keyClicks(field, text);
+        QTest::keyClick(field, Qt::Key_Return);
+    };
+    type(panel->layersField(), QStringLiteral("400-500"));
+    QCOMPARE(m_window->selection()->layers(), std::set<int>{2});
+    QCOMPARE(panel->layersField()->text(), QStringLiteral("400-500")); // to be corrected
+    QVERIFY2(panel->problemLabel()->text().contains(QStringLiteral("layers 0 to")),
+             qPrintable(panel->problemLabel()->text()));
+    QVERIFY(panel->problemLabel()->isVisible());
+    type(panel->modulesField(), QStringLiteral("gate"));
+    QVERIFY(m_window->selection()->modules().isEmpty());
+    QVERIFY(panel->problemLabel()->text().contains(QStringLiteral("gate_proj")));
+    type(panel->layersField(), QStringLiteral("4-5"));
+    QCOMPARE(m_window->selection()->layers(), (std::set<int>{4, 5}));
+    QVERIFY(!panel->problemLabel()->isVisible());
 }
 
 void WindowTest::openRunsSurviveAKilledWindow()
