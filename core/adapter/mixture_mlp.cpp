@@ -7,6 +7,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
 
@@ -72,15 +73,24 @@ Routing MixtureMlp::route(const at::Tensor& logits, const model::Pass& pass) con
     Routing routing = routeTopK(logits, 1, /*renormalise=*/false);
     if (m_routing.capacity > 0) {
         // Switch (Fedus et al. 2022, section 2.2): what exceeds an expert's capacity in a row passes the
-        // block by.
+        // block by. Behind a cache a row counts on from its earlier passes.
         const at::Tensor chosen =
             at::zeros_like(routing.probabilities, at::kBool).scatter_(-1, routing.choice, true);
         at::Tensor kept = chosen.clone();
+        at::Tensor taken = pass.cache ? pass.cache->adapterState[this] : at::Tensor();
+        if (!taken.defined())
+            taken = at::zeros({pass.rows(), m_routing.experts}, chosen.options().dtype(at::kLong));
         for (std::int64_t row = 0; row < pass.rows(); ++row) {
             const std::int64_t count = pass.starts[row + 1] - pass.starts[row];
-            const at::Tensor order = chosen.narrow(0, pass.starts[row], count).to(at::kLong).cumsum(0);
+            if (count == 0)
+                continue;
+            const at::Tensor order =
+                chosen.narrow(0, pass.starts[row], count).to(at::kLong).cumsum(0) + taken[row];
             kept.narrow(0, pass.starts[row], count).logical_and_(order <= m_routing.capacity);
+            taken[row].copy_(order[count - 1]);
         }
+        if (pass.cache)
+            pass.cache->adapterState[this] = taken;
         routing.weights = routing.probabilities * kept.to(routing.probabilities.scalar_type());
         routing.choice = at::Tensor();
         routing.kept = kept;

@@ -30,7 +30,7 @@ public:
     void select(const std::vector<std::int64_t>& rows);
 
     /// What an adapter wants to remember of each row between the passes of one decoding (SMEAR's pooled
-    /// routing).
+    /// routing, what each of Switch's experts has taken).
     std::unordered_map<const void*, at::Tensor> adapterState;
 
 private:

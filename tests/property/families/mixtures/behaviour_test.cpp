@@ -300,6 +300,50 @@ TEST(Smear, PoolsAllTokensSoFarWhileDecoding)
               rounding);
 }
 
+/// What an expert takes of a row does not depend on how many passes the row comes in.
+TEST(Switch, CountsTheCapacityOfAWholeRowWhileDecoding)
+{
+    const at::NoGradGuard guard;
+    for (const char* family : {"mixlora", "sharedlora", "opera"}) {
+        const Subject subject =
+            attach(variant(family, {{"router", "switch"}, {"experts", 2}, {"capacity", 1}, {"jitter", 0}}));
+        disturb(*subject.adapter, 100);
+        const auto& config = subject.model->config();
+        const Rows rows{{5, 9, 2, 31, 7}, {11, 3, 28, 39, 1}};
+        const std::size_t length = rows[0].size();
+        const at::Tensor whole = subject.model->forward(model::makePass(rows, false));
+        // Five tokens and two experts that take one each: some of every row's tokens are turned away.
+        const auto dropped = (subject.adapter->routing().front().routing.dense().sum(-1) == 0).sum();
+        EXPECT_GE(dropped.item<std::int64_t>(), 6) << family;
+        // The first row held twice and the second once, as the candidates of a choice are.
+        model::KvCache cache(config.layers, 2, 16, config.kvHeads, config.headDim, at::kDouble, at::kCPU);
+        auto prompt = model::makePass({{rows[0][0]}, {rows[1][0], rows[1][1]}}, false);
+        prompt.cache = &cache;
+        static_cast<void>(subject.model->forward(prompt));
+        const std::vector<std::size_t> rowOf{0, 1, 0};
+        cache.select({0, 1, 0});
+        std::vector<std::size_t> held{1, 2, 1};
+        while (held[0] < length) {
+            Rows next;
+            for (std::size_t i = 0; i < held.size(); ++i) {
+                next.emplace_back();
+                if (held[i] < length)
+                    next.back().push_back(rows[rowOf[i]][held[i]]);
+            }
+            auto step = model::makePass(next, false);
+            step.cache = &cache;
+            const at::Tensor hidden = subject.model->forward(step);
+            for (std::size_t i = 0; i < held.size(); ++i) {
+                if (next[i].empty())
+                    continue;
+                const auto at = static_cast<std::int64_t>(rowOf[i] * length + held[i]++);
+                EXPECT_LT(distance(hidden[step.starts[i]], whole[at]), rounding)
+                    << family << ", row " << i << ", token " << held[i];
+            }
+        }
+    }
+}
+
 TEST(FlyLora, ProjectsSparselyAndNeverTrainsIt)
 {
     const Subject subject = attach(variant("flylora", {{"rank", 5}, {"k", 2}}));
