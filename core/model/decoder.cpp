@@ -109,6 +109,15 @@ bool isEmpty(const KvCache& cache)
     return true;
 }
 
+bool isOneTokenEach(const Pass& pass)
+{
+    for (std::int64_t row = 0; row < pass.rows(); ++row) {
+        if (pass.starts[row + 1] - pass.starts[row] != 1)
+            return false; // the number of tokens alone does not tell: one row may wait while another goes two
+    }
+    return true;
+}
+
 } // namespace
 
 at::Tensor Decoder::attention(const DecoderLayer& layer, const at::Tensor& normed, const Pass& pass,
@@ -149,7 +158,7 @@ at::Tensor Decoder::attention(const DecoderLayer& layer, const at::Tensor& norme
         pass.cache->store(layer.index, pass, k, v);
         if (fresh)
             mixed = causalAttention(q, k, v, pass);
-        else if (tokens == pass.rows())
+        else if (isOneTokenEach(pass))
             mixed = stepAttention(q, *pass.cache, layer.index, pass);
         else
             mixed = extendAttention(q, *pass.cache, layer.index, pass);

@@ -99,6 +99,26 @@ TEST_P(TinyModel, LogitsThroughTheCacheInPieces)
     EXPECT_LT(difference(m_rows.size() - 1, at::cat(hidden)), tolerance);
 }
 
+/// A row that waits while another goes on by two: as many new tokens as rows, but not one in each.
+TEST_P(TinyModel, LogitsThroughTheCacheWhileARowWaits)
+{
+    const auto& config = m_model->config();
+    const auto& row = m_rows.back();
+    const auto piece = [&](std::ptrdiff_t from, std::ptrdiff_t to) {
+        return std::vector<std::int32_t>(row.begin() + from, row.begin() + to);
+    };
+    KvCache cache(config.layers, 2, 16, config.kvHeads, config.headDim, at::kFloat, at::kCPU);
+    Pass first = makePass({piece(0, 7), piece(0, 4)}, false);
+    first.cache = &cache;
+    static_cast<void>(m_model->forward(first));
+    Pass second = makePass({{}, piece(4, 6)}, false);
+    second.cache = &cache;
+    const at::Tensor behind = m_model->forward(second);
+    const at::Tensor whole = m_model->forward(makePass({piece(0, 6)}, false));
+    ASSERT_EQ(behind.size(0), 2);
+    EXPECT_LT((behind - whole.slice(0, 4)).abs().max().item<double>(), tolerance);
+}
+
 INSTANTIATE_TEST_SUITE_P(Architectures, TinyModel,
                          testing::Values("llama", "llama3-scaled-rope", "qwen2", "qwen3", "phi3"),
                          [](const auto& info) {
