@@ -94,6 +94,10 @@ Result<Row> readRow(const Json& json)
     if (json.contains("choices")) {
         if (row.choices.size() < 2)
             return fail("choices must list at least two outputs");
+        for (auto choice = row.choices.begin(); choice != row.choices.end(); ++choice) {
+            if (std::find(row.choices.begin(), choice, *choice) != choice)
+                return fail("choices lists '" + *choice + "' twice; each must be there once");
+        }
         if (std::find(row.choices.begin(), row.choices.end(), row.output) == row.choices.end())
             return fail("the row's output is not among its choices");
     }

@@ -190,8 +190,8 @@ std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, 
             text::Row candidate = row;
             candidate.output = choices[c];
             examples.push_back(example(candidate, task));
-            if (choices[c] == row.output)
-                right = c;
+            if (right == choices.size() && choices[c] == row.output)
+                right = c; // of equal candidates the first, which is also the one chosen
         }
         if (right == choices.size())
             examples.push_back(

@@ -100,6 +100,10 @@ TEST_F(Dataset, NamesFileAndLineOfEveryFault)
     EXPECT_TRUE(
         errorOf("x.jsonl", good + "\n" + R"({"instruction": "a", "output": "b", "choices": ["c", "d"]})")
             .starts_with(path + ":2: "));
+    const std::string twice = errorOf(
+        "x.jsonl", good + "\n" + R"({"instruction": "a", "output": "b", "choices": ["b", "no", "c", "no"]})");
+    EXPECT_TRUE(twice.starts_with(path + ":2: ")) << twice;
+    EXPECT_NE(twice.find("'no' twice"), std::string::npos) << twice;
     EXPECT_TRUE(errorOf("x.jsonl", "").starts_with(path + ":1: "));
 
     const std::string list = (m_folder / "x.json").string();

@@ -130,6 +130,14 @@ TEST_F(EvaluatorTest, ARowsOwnChoicesGoBeforeTheTasks)
     EXPECT_DOUBLE_EQ(score.accuracy, 1);
 }
 
+/// Equal candidates are one answer, whichever of them is taken.
+TEST_F(EvaluatorTest, OfEqualChoicesEachIsTheRightOne)
+{
+    text::TaskFile file;
+    file.rows = {row("Name a colour.", "blue", {"blue", "xq zzvk 83", "blue"})};
+    EXPECT_DOUBLE_EQ(evaluate(file).accuracy, 1);
+}
+
 TEST_F(EvaluatorTest, GreedyDecodingIsTheArgmaxOfEachStep)
 {
     std::vector<std::vector<text::TokenId>> prompts;
