@@ -222,20 +222,12 @@ Result<std::vector<Row>> readLines(std::string_view text, const std::string& fil
     return rows;
 }
 
-/// The task's choices: those its rows list, in order of appearance; else the distinct outputs, if they are
-/// few and each one recurs.
+/// The choices of all the task's rows: the distinct outputs, if they are few and each one recurs. None where
+/// rows list their own: a row beside them that lists none is an open one, not a choice among all of theirs.
 std::vector<std::string> choicesOf(const std::vector<Row>& rows)
 {
-    std::vector<std::string> listed;
-    std::map<std::string, int> seen;
-    for (const Row& row : rows) {
-        for (const std::string& choice : row.choices) {
-            if (seen[choice]++ == 0)
-                listed.push_back(choice);
-        }
-    }
-    if (!listed.empty())
-        return listed;
+    if (std::any_of(rows.begin(), rows.end(), [](const Row& row) { return !row.choices.empty(); }))
+        return {};
     std::map<std::string, std::size_t> outputs;
     for (const Row& row : rows) {
         ++outputs[row.output];

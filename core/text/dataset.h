@@ -27,9 +27,9 @@ struct TaskFile {
     std::filesystem::path path;
     std::string task; ///< the file's stem, or its folder's name where the stem is train or test
     std::vector<Row> rows;
-    /// The outputs to compare by likelihood where the task is a choice: those its rows list, or all
-    /// distinct outputs if there are 2 to 8 and each occurs at least twice (of many rows, one in a hundred
-    /// may have an output of its own). Empty: an open answer, decoded greedily.
+    /// The outputs to compare by likelihood for rows that list none of their own: all distinct outputs if no
+    /// row lists any, there are 2 to 8 and each occurs at least twice (of many rows, one in a hundred may
+    /// have an output of its own). Empty: such rows are open answers, decoded greedily.
     std::vector<std::string> choices;
 };
 

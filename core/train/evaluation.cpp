@@ -74,10 +74,16 @@ std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const P
                                              std::int64_t task) const
 {
     const at::NoGradGuard guard;
-    const bool listed = std::any_of(file.rows.begin(), file.rows.end(),
-                                    [](const text::Row& row) { return !row.choices.empty(); });
-    return !file.choices.empty() || listed ? evaluateChoices(file, progress, task)
-                                           : evaluateOpen(file, progress, task);
+    std::vector<const text::Row*> compared;
+    std::vector<const text::Row*> open;
+    for (const auto& row : file.rows)
+        (row.choices.empty() && file.choices.empty() ? open : compared).push_back(&row);
+    Sum sum;
+    if (!compareChoices(compared, file.choices, sum, progress, task) ||
+        !answerOpen(open, sum, progress, task))
+        return std::nullopt;
+    return TaskScore{static_cast<double>(sum.right) / static_cast<double>(sum.rows),
+                     sum.loss / static_cast<double>(sum.tokens), sum.rows};
 }
 
 std::vector<double> Evaluator::scoreWhole(const std::vector<std::vector<text::Example>>& examples) const
@@ -177,32 +183,31 @@ Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>
     return result;
 }
 
-std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, const Progress& progress,
-                                                    std::int64_t task) const
+bool Evaluator::compareChoices(const std::vector<const text::Row*>& rows,
+                               const std::vector<std::string>& choices, Sum& sum, const Progress& progress,
+                               std::int64_t task) const
 {
     std::vector<std::vector<text::Example>> candidates;
     std::vector<std::size_t> gold;
-    for (const auto& row : file.rows) {
-        const auto& choices = row.choices.empty() ? file.choices : row.choices;
+    for (const auto* row : rows) {
+        const auto& outputs = row->choices.empty() ? choices : row->choices;
         std::vector<text::Example> examples;
-        std::size_t right = choices.size();
-        for (std::size_t c = 0; c < choices.size(); ++c) {
-            text::Row candidate = row;
-            candidate.output = choices[c];
+        std::size_t right = outputs.size();
+        for (std::size_t c = 0; c < outputs.size(); ++c) {
+            text::Row candidate = *row;
+            candidate.output = outputs[c];
             examples.push_back(example(candidate, task));
-            if (right == choices.size() && choices[c] == row.output)
+            if (right == outputs.size() && outputs[c] == row->output)
                 right = c; // of equal candidates the first, which is also the one chosen
         }
-        if (right == choices.size())
+        if (right == outputs.size())
             examples.push_back(
-                example(row, task)); // an output that the list forgot is a candidate all the same
+                example(*row, task)); // an output that the list forgot is a candidate all the same
         gold.push_back(right);
         candidates.push_back(std::move(examples));
     }
     const auto order =
         byLength(candidates.size(), [&](std::size_t i) { return candidates[i].front().promptLength; });
-    TaskScore score;
-    std::int64_t tokens = 0;
     const auto batch = static_cast<std::size_t>(m_job.evaluation.batchSize);
     for (std::size_t start = 0; start < order.size(); start += batch) {
         const std::size_t end = std::min(order.size(), start + batch);
@@ -214,16 +219,14 @@ std::optional<TaskScore> Evaluator::evaluateChoices(const text::TaskFile& file, 
         }
         const Choice choice = choose(examples, right);
         for (std::size_t i = 0; i < right.size(); ++i)
-            score.accuracy += choice.chosen[i] == right[i] ? 1 : 0;
-        score.loss += choice.loss;
-        tokens += choice.tokens;
-        score.rows += static_cast<std::int64_t>(right.size());
-        if (!progress(score.rows))
-            return std::nullopt;
+            sum.right += choice.chosen[i] == right[i] ? 1 : 0;
+        sum.loss += choice.loss;
+        sum.tokens += choice.tokens;
+        sum.rows += static_cast<std::int64_t>(right.size());
+        if (!progress(sum.rows))
+            return false;
     }
-    score.accuracy /= static_cast<double>(score.rows);
-    score.loss /= static_cast<double>(tokens);
-    return score;
+    return true;
 }
 
 std::pair<at::Tensor, at::Tensor> Evaluator::answerLosses(const std::vector<const text::Example*>& rows) const
@@ -233,38 +236,34 @@ std::pair<at::Tensor, at::Tensor> Evaluator::answerLosses(const std::vector<cons
     return kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels);
 }
 
-std::optional<TaskScore> Evaluator::evaluateOpen(const text::TaskFile& file, const Progress& progress,
-                                                 std::int64_t task) const
+bool Evaluator::answerOpen(const std::vector<const text::Row*>& rows, Sum& sum, const Progress& progress,
+                           std::int64_t task) const
 {
     std::vector<text::Example> examples;
-    for (const auto& row : file.rows)
-        examples.push_back(example(row, task));
+    for (const auto* row : rows)
+        examples.push_back(example(*row, task));
     const auto order = byLength(examples.size(), [&](std::size_t i) { return examples[i].promptLength; });
-    TaskScore score;
-    std::int64_t tokens = 0;
     const auto batch = static_cast<std::size_t>(m_job.evaluation.batchSize);
     for (std::size_t start = 0; start < order.size(); start += batch) {
         const std::size_t end = std::min(order.size(), start + batch);
         std::vector<std::vector<text::TokenId>> prompts;
-        std::vector<const text::Example*> rows;
+        std::vector<const text::Example*> asked;
         for (std::size_t i = start; i < end; ++i) {
-            const auto& row = examples[order[i]];
-            prompts.emplace_back(row.ids.begin(), row.ids.begin() + row.promptLength);
-            rows.push_back(&row);
+            const auto& one = examples[order[i]];
+            prompts.emplace_back(one.ids.begin(), one.ids.begin() + one.promptLength);
+            asked.push_back(&one);
         }
-        const auto [sum, each] = answerLosses(rows);
-        score.loss += sum.item<double>();
-        tokens += each.size(0);
+        const auto [loss, each] = answerLosses(asked);
+        sum.loss += loss.item<double>();
+        sum.tokens += each.size(0);
         const auto texts = generate(prompts, task);
         for (std::size_t i = 0; i < texts.size(); ++i)
-            score.accuracy += text::answers(texts[i], file.rows[order[start + i]]) ? 1 : 0;
-        score.rows += static_cast<std::int64_t>(texts.size());
-        if (!progress(score.rows))
-            return std::nullopt;
+            sum.right += text::answers(texts[i], *rows[order[start + i]]) ? 1 : 0;
+        sum.rows += static_cast<std::int64_t>(texts.size());
+        if (!progress(sum.rows))
+            return false;
     }
-    score.accuracy /= static_cast<double>(score.rows);
-    score.loss /= static_cast<double>(tokens);
-    return score;
+    return true;
 }
 
 std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text::TokenId>>& prompts,

@@ -71,10 +71,19 @@ private:
     /// The loss of the answers' tokens in one pass over whole rows: summed, and of each token.
     [[nodiscard]] std::pair<at::Tensor, at::Tensor>
     answerLosses(const std::vector<const text::Example*>& rows) const;
-    [[nodiscard]] std::optional<TaskScore> evaluateChoices(const text::TaskFile& file,
-                                                           const Progress& progress, std::int64_t task) const;
-    [[nodiscard]] std::optional<TaskScore> evaluateOpen(const text::TaskFile& file, const Progress& progress,
-                                                        std::int64_t task) const;
+    /// What a task's rows add up to.
+    struct Sum {
+        std::int64_t right = 0;
+        double loss = 0;
+        std::int64_t tokens = 0;
+        std::int64_t rows = 0;
+    };
+    /// Both add to `sum` and return false if `progress` ended them. `choices`: of rows that list none.
+    [[nodiscard]] bool compareChoices(const std::vector<const text::Row*>& rows,
+                                      const std::vector<std::string>& choices, Sum& sum,
+                                      const Progress& progress, std::int64_t task) const;
+    [[nodiscard]] bool answerOpen(const std::vector<const text::Row*>& rows, Sum& sum,
+                                  const Progress& progress, std::int64_t task) const;
     [[nodiscard]] text::Example example(const text::Row& row, std::int64_t task) const;
 
     const model::Decoder& m_model;

@@ -145,9 +145,13 @@ TEST_F(Dataset, TellsChoicesFromOpenAnswers)
     straggler.insert(straggler.end(), 100, "no");
     straggler.push_back("perhaps");
     EXPECT_EQ(read("a.jsonl", rows(straggler))->choices.size(), 3U);
-    const auto listed = read("a.jsonl", R"({"instruction": "q", "output": "x", "choices": ["z", "x"]})");
+    // What a row lists is its own alone: the others are open.
+    const auto listed = read("a.jsonl", R"({"instruction": "q", "output": "x", "choices": ["z", "x"]})"
+                                        "\n" +
+                                            rows({"yes", "no", "no", "yes"}));
     ASSERT_TRUE(listed) << listed.error().message;
-    EXPECT_EQ(listed->choices, (std::vector<std::string>{"z", "x"}));
+    EXPECT_EQ(listed->rows[0].choices, (std::vector<std::string>{"z", "x"}));
+    EXPECT_TRUE(listed->choices.empty());
 }
 
 TEST_F(Dataset, StopsAtTheRequestedNumberOfRows)

@@ -130,6 +130,40 @@ TEST_F(EvaluatorTest, ARowsOwnChoicesGoBeforeTheTasks)
     EXPECT_DOUBLE_EQ(score.accuracy, 1);
 }
 
+/// A row that lists nothing beside rows that do is decoded: it is no choice among what they list.
+TEST_F(EvaluatorTest, ARowWithoutChoicesAmongOthersIsAnOpenOne)
+{
+    const auto asked = example(row("What is the capital of France?", "x"), "x");
+    const std::string said = naiveDecode({asked.ids.begin(), asked.ids.begin() + asked.promptLength},
+                                         m_job.evaluation.maxNewTokens);
+    text::TaskFile file;
+    file.rows = {row("Say hi.", "xq zzvk 83"), row("Name a colour.", "blue", {"blue", "seven hundred"}),
+                 row("What is the capital of France?", said)};
+    double loss = 0;
+    std::size_t tokens = 0;
+    for (const auto& each : file.rows) {
+        const auto made = example(each, each.output);
+        loss -= logLikelihood(made);
+        tokens += made.ids.size() - static_cast<std::size_t>(made.promptLength);
+    }
+    std::vector<std::int64_t> seen;
+    const Evaluator evaluator(*decoder, *tokenizer, chat, m_job);
+    const auto score = evaluator.evaluate(file, [&](std::int64_t rows) {
+        seen.push_back(rows);
+        return true;
+    });
+    ASSERT_TRUE(score);
+    EXPECT_EQ(seen, (std::vector<std::int64_t>{1, 3})) << "one count over both kinds";
+    EXPECT_EQ(score->rows, 3);
+    EXPECT_DOUBLE_EQ(score->accuracy, 2.0 / 3);
+    EXPECT_NEAR(score->loss, loss / static_cast<double>(tokens), 1e-4);
+
+    // Compared with nothing but its own output it would always be right.
+    file.rows = {row("Name a colour.", "blue", {"blue", "xq zzvk 83"}),
+                 row("What is the capital of France?", "seven hundred")};
+    EXPECT_DOUBLE_EQ(evaluate(file).accuracy, 0.5);
+}
+
 /// Equal candidates are one answer, whichever of them is taken.
 TEST_F(EvaluatorTest, OfEqualChoicesEachIsTheRightOne)
 {
