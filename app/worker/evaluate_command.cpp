@@ -31,6 +31,8 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
         return report("there is nothing to evaluate on: name files with --data", 2);
     if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
         return report(status.error().message, 1);
+    for (const auto& sentence : session->data.losses(located->job.data.maxLength))
+        std::cerr << sentence << '\n';
     const train::Evaluator evaluator = session->evaluator();
     base::OrderedJson result{{"checkpoint", located->folder.string()},
                              {"tasks", base::OrderedJson::object()}};

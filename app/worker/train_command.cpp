@@ -99,16 +99,8 @@ Status introduce(const train::JobSession& session, const protocol::RunDescribed&
                  train::RunLog& log)
 {
     RANKSCOPE_CHECK(log.describe(description));
-    const text::Omissions& omissions = session.data.omissions;
-    if (omissions.bytes > 0)
-        RANKSCOPE_CHECK(log.notice(
-            "warning", std::to_string(omissions.bytes) +
-                           " bytes of the data have no token in the model's vocabulary and are left out"));
-    if (omissions.rows > 0)
-        RANKSCOPE_CHECK(log.notice(
-            "warning", std::to_string(omissions.rows) + " of " + std::to_string(session.data.train.size()) +
-                           " training rows are longer than " + std::to_string(session.job.data.maxLength) +
-                           " tokens and are cut; raise data.maxLength to keep them whole"));
+    for (const auto& sentence : session.data.losses(session.job.data.maxLength))
+        RANKSCOPE_CHECK(log.notice("warning", sentence));
     return {};
 }
 

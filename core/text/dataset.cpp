@@ -287,10 +287,10 @@ struct Encoded {
     std::size_t droppedBytes = 0;
 };
 
-Encoded encode(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat)
+Tokenizer::Encoding encodeAnswer(const std::string& output, const Tokenizer& tokenizer,
+                                 const ChatTemplate& chat)
 {
-    auto prompt = tokenizer.encode(chat.prompt(row.prompt));
-    auto answer = tokenizer.encode(row.output);
+    auto answer = tokenizer.encode(output);
     const std::string end = chat.endOfTurn();
     if (!end.empty()) {
         const auto ids = tokenizer.encode(end).ids;
@@ -298,6 +298,13 @@ Encoded encode(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& c
     } else if (tokenizer.endOfText() >= 0) {
         answer.ids.push_back(tokenizer.endOfText());
     }
+    return answer;
+}
+
+Encoded encode(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat)
+{
+    auto prompt = tokenizer.encode(chat.prompt(row.prompt));
+    auto answer = encodeAnswer(row.output, tokenizer, chat);
     return {std::move(prompt.ids), std::move(answer.ids), prompt.droppedBytes + answer.droppedBytes};
 }
 
@@ -331,10 +338,23 @@ Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTempla
 }
 
 Example makeTestExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                        std::int64_t maxLength)
+                        std::int64_t maxLength, Omissions* omissions)
 {
+    const Encoded encoded = encode(row, tokenizer, chat);
     const std::size_t limit = maxLength > 0 ? static_cast<std::size_t>(maxLength) : SIZE_MAX;
-    return join(encode(row, tokenizer, chat), limit, limit);
+    if (omissions) {
+        bool cut = encoded.prompt.size() > limit || encoded.answer.size() > limit;
+        omissions->bytes += encoded.droppedBytes;
+        for (const std::string& choice : row.choices) {
+            if (choice == row.output)
+                continue;
+            const auto other = encodeAnswer(choice, tokenizer, chat);
+            omissions->bytes += other.droppedBytes;
+            cut = cut || other.ids.size() > limit;
+        }
+        omissions->rows += cut ? 1 : 0;
+    }
+    return join(encoded, limit, limit);
 }
 
 } // namespace rankscope::text

@@ -61,9 +61,10 @@ Example makeExample(const Row& row, const Tokenizer& tokenizer, const ChatTempla
                     std::int64_t maxLength, Omissions* omissions = nullptr);
 
 /// The same to test with: how much of the prompt the model sees does not depend on the answer it should give.
-/// Prompt and answer are each cut by themselves, the prompt at its front, the answer at its end.
+/// Prompt and answer are each cut by themselves, the prompt at its front, the answer at its end. `omissions`
+/// adds up, with those of the other outputs that the row lists.
 Example makeTestExample(const Row& row, const Tokenizer& tokenizer, const ChatTemplate& chat,
-                        std::int64_t maxLength);
+                        std::int64_t maxLength, Omissions* omissions = nullptr);
 
 /// Does a decoded text answer the row? Equal to output or answer after trimming and folding case and space;
 /// where the answer is a number, the last number in the text equals it; where the answer is one word, the

@@ -52,10 +52,34 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
                             ", whose accuracy is one number; join them, or rename one or its folder");
         }
         RANKSCOPE_CHECK(note(file, "test"));
+        for (const auto& row : file.rows)
+            text::makeTestExample(row, tokenizer, chat, job.data.maxLength, &data.testOmissions);
         data.testTask.push_back(taskIndex(file.task));
         data.test.push_back(std::move(file));
     }
     return data;
+}
+
+std::vector<std::string> TaskData::losses(std::int64_t maxLength) const
+{
+    std::vector<std::string> sentences;
+    const std::string limit = std::to_string(maxLength) + " tokens";
+    if (const std::size_t bytes = omissions.bytes + testOmissions.bytes; bytes > 0)
+        sentences.push_back(std::to_string(bytes) +
+                            " bytes of the data have no token in the model's vocabulary and are left out");
+    if (omissions.rows > 0)
+        sentences.push_back(std::to_string(omissions.rows) + " of " + std::to_string(train.size()) +
+                            " training rows are longer than " + limit +
+                            " and are cut; raise data.maxLength to keep them whole");
+    if (testOmissions.rows > 0) {
+        std::size_t rows = 0;
+        for (const auto& file : test)
+            rows += file.rows.size();
+        sentences.push_back(std::to_string(testOmissions.rows) + " of " + std::to_string(rows) +
+                            " test rows have a prompt or an answer longer than " + limit +
+                            ", which is cut; raise data.maxLength to keep it whole");
+    }
+    return sentences;
 }
 
 } // namespace rankscope::train

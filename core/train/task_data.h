@@ -21,11 +21,15 @@ struct TaskData {
     std::vector<std::int32_t> testTask;  ///< task of each test file
     std::vector<record::DataFile> files; ///< for the journal
     text::Omissions omissions;           ///< of the training rows
+    text::Omissions testOmissions;
 
     /// Reads and checks every row. `train` false: the training files are taken by name alone, for what is
     /// done with a trained adapter. Errors name file and line; two test files of one task.
     static Result<TaskData> read(const protocol::Job& job, const text::Tokenizer& tokenizer,
                                  const text::ChatTemplate& chat, bool train = true);
+
+    /// What the rows lost on their way to tokens, a sentence for each kind; `maxLength` is the job's.
+    [[nodiscard]] std::vector<std::string> losses(std::int64_t maxLength) const;
 };
 
 } // namespace rankscope::train

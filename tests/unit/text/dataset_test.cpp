@@ -198,6 +198,22 @@ TEST(Example, PutsTheLossOnTheAnswerAndItsEnd)
     EXPECT_EQ(omissions.bytes, 0U);
     text::makeExample(rowOf("a\xF1z", "x"), **tokenizer, *chat, 0, &omissions);
     EXPECT_EQ(omissions.bytes, 1U);
+
+    // To test with: prompt and answer each by itself, and each output that the row lists.
+    omissions = {};
+    const auto whole = static_cast<std::int64_t>(std::max(prompt, answer));
+    text::makeTestExample(row, **tokenizer, *chat, 0, &omissions);
+    text::makeTestExample(row, **tokenizer, *chat, whole, &omissions);
+    EXPECT_EQ(omissions.rows, 0U);
+    text::makeTestExample(row, **tokenizer, *chat, whole - 1, &omissions);
+    EXPECT_EQ(omissions.rows, 1U);
+    Row listed = row;
+    listed.choices = {row.output, "x\xF1", std::string(400, '7')};
+    text::makeTestExample(listed, **tokenizer, *chat, whole, &omissions);
+    EXPECT_EQ(omissions.rows, 2U);
+    EXPECT_EQ(omissions.bytes, 1U);
+    text::makeTestExample(rowOf("a\xF1z", "x"), **tokenizer, *chat, 0, &omissions);
+    EXPECT_EQ(omissions.bytes, 2U);
 }
 
 TEST(Examples, TestPromptsDoNotDependOnTheAnswer)

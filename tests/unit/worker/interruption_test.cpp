@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it
 // records.
+#include "core/base/paths.h"
 #include "core/record/journal.h"
+#include "core/text/tokenizer.h"
 #include "tests/unit/worker/job_fixture.h"
 
 #include <algorithm>
@@ -206,6 +208,41 @@ TEST_F(Worker, MakesTheEvaluationThatAStopInterrupted)
     const auto after = read(run);
     const auto steps = after.measure("eval/accuracy")->steps();
     EXPECT_EQ(std::vector<std::int64_t>(steps.begin(), steps.end()), (std::vector<std::int64_t>{3, 6, 8}));
+}
+
+TEST_F(Worker, SaysWhatTestRowsLose)
+{
+    std::string question = "Is it";
+    for (int i = 0; i < 60; ++i)
+        question += " or is it";
+    // A control byte that the vocabulary has no token for.
+    const auto tokenizer = text::Tokenizer::open(base::defaultModel());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    std::string dropped;
+    for (char byte = 1; byte < 32 && dropped.empty(); ++byte) {
+        if ((*tokenizer)->encode(std::string(1, byte)).droppedBytes == 1)
+            dropped = byte;
+    }
+    ASSERT_EQ(dropped.size(), 1U);
+    std::ofstream(m_folder / "long.jsonl")
+        << base::Json{{"instruction", question}, {"output", "yes"}}.dump() << '\n'
+        << base::Json{{"instruction", "Is" + dropped + " it?"}, {"output", "no"}}.dump() << '\n'
+        << base::Json{{"instruction", "Is it?"}, {"output", "no"}}.dump() << '\n';
+    const auto run = train(
+        "run", R"({"data":{"test":["long.jsonl"]},"evaluation":{"maxNewTokens":2},"training":{"steps":1}})");
+    const std::string cut = "1 of 3 test rows have a prompt or an answer longer than 48 tokens";
+    const std::string left = "1 bytes of the data have no token";
+    const auto record = read(run);
+    for (const std::string& sentence : {cut, left}) {
+        EXPECT_TRUE(std::ranges::any_of(record.notices, [&](const auto& notice) {
+            return notice.text.find(sentence) != std::string::npos;
+        })) << sentence;
+    }
+    const auto asked = engine({"evaluate", run.folder().string(), "--json"});
+    EXPECT_EQ(asked.exitStatus(), 0) << asked.error;
+    EXPECT_NE(asked.error.find(cut), std::string::npos) << asked.error;
+    EXPECT_NE(asked.error.find(left), std::string::npos) << asked.error;
+    EXPECT_TRUE(base::parseJson(asked.output)) << asked.output;
 }
 
 TEST_F(Worker, EvaluatesBeforeAndAfterByTask)
