@@ -37,28 +37,21 @@ Result<std::unique_ptr<BaseModelFiles>> BaseModelFiles::open(const std::filesyst
 
 Status BaseModelFiles::checkShapes() const
 {
-    const auto expect = [&](const std::string& name, const std::vector<std::int64_t>& expected) -> Status {
-        const auto actual = shape(name);
-        if (actual && *actual != expected)
-            return fail("tensor " + name + " is " + describe(*actual) + ", but the model's config makes it " +
-                        describe(expected));
-        return {};
-    };
-    for (const LinearShape& linear : m_config.linears()) {
-        RANKSCOPE_CHECK(expect(linear.path + ".weight", {linear.out, linear.in}));
-        RANKSCOPE_CHECK(expect(linear.path + ".bias", {linear.out}));
+    for (const TensorShape& expected : m_config.tensors()) {
+        const auto actual = shape(expected.name);
+        if (actual && *actual != expected.shape)
+            return fail("tensor " + expected.name + " is " + describe(*actual) +
+                        ", but the model's config makes it " + describe(expected.shape));
     }
-    if (m_config.architecture == "deberta-v2")
-        return expect("deberta.embeddings.word_embeddings.weight", {m_config.vocabulary, m_config.hidden});
-    RANKSCOPE_CHECK(expect("model.embed_tokens.weight", {m_config.vocabulary, m_config.hidden}));
-    RANKSCOPE_CHECK(expect("lm_head.weight", {m_config.vocabulary, m_config.hidden}));
-    RANKSCOPE_CHECK(expect("model.norm.weight", {m_config.hidden}));
-    for (std::int64_t layer = 0; layer < m_config.layers; ++layer) {
-        const std::string path = "model.layers." + std::to_string(layer) + ".";
-        RANKSCOPE_CHECK(expect(path + "input_layernorm.weight", {m_config.hidden}));
-        RANKSCOPE_CHECK(expect(path + "post_attention_layernorm.weight", {m_config.hidden}));
-        RANKSCOPE_CHECK(expect(path + "self_attn.q_norm.weight", {m_config.headDim}));
-        RANKSCOPE_CHECK(expect(path + "self_attn.k_norm.weight", {m_config.headDim}));
+    return {};
+}
+
+Status BaseModelFiles::checkComplete() const
+{
+    for (const TensorShape& expected : m_config.tensors()) {
+        if (!shape(expected.name))
+            return fail("the model " + m_path.string() + " has no tensor " + expected.name +
+                        "; the file is incomplete or of another architecture");
     }
     return {};
 }

@@ -38,6 +38,9 @@ public:
     /// is undone).
     [[nodiscard]] virtual Status read(const std::string& name, std::span<float> out) const = 0;
 
+    /// Every tensor that the config announces is there. Errors name the first that is not.
+    [[nodiscard]] Status checkComplete() const;
+
 protected:
     /// Every tensor that the config announces and the file has is of the announced shape.
     [[nodiscard]] Status checkShapes() const;

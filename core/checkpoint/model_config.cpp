@@ -303,6 +303,34 @@ std::vector<LinearShape> ModelConfig::linears() const
     return list;
 }
 
+std::vector<TensorShape> ModelConfig::tensors() const
+{
+    std::vector<TensorShape> list;
+    if (architecture == "deberta-v2") {
+        list.push_back({"deberta.embeddings.word_embeddings.weight", {vocabulary, hidden}});
+    } else {
+        list.push_back({"model.embed_tokens.weight", {vocabulary, hidden}});
+        list.push_back({"model.norm.weight", {hidden}});
+        if (!tiedEmbeddings)
+            list.push_back({"lm_head.weight", {vocabulary, hidden}});
+        for (std::int64_t layer = 0; layer < layers; ++layer) {
+            const std::string path = "model.layers." + std::to_string(layer) + ".";
+            list.push_back({path + "input_layernorm.weight", {hidden}});
+            list.push_back({path + "post_attention_layernorm.weight", {hidden}});
+            if (qkNorm) {
+                list.push_back({path + "self_attn.q_norm.weight", {headDim}});
+                list.push_back({path + "self_attn.k_norm.weight", {headDim}});
+            }
+        }
+    }
+    for (const LinearShape& linear : linears()) {
+        list.push_back({linear.path + ".weight", {linear.out, linear.in}});
+        if (linear.bias)
+            list.push_back({linear.path + ".bias", {linear.out}});
+    }
+    return list;
+}
+
 std::int64_t ModelConfig::parameters() const
 {
     std::int64_t total = vocabulary * hidden;

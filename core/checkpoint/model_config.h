@@ -33,6 +33,12 @@ struct LinearShape {
     bool bias = false;
 };
 
+/// A tensor of a base model under Hugging Face's name.
+struct TensorShape {
+    std::string name;
+    std::vector<std::int64_t> shape;
+};
+
 struct ModelConfig {
     std::string architecture; ///< "llama", "qwen2", "qwen3", "phi3", "deberta-v2"
     std::int64_t vocabulary = 0;
@@ -67,6 +73,9 @@ struct ModelConfig {
 
     /// Every linear of every decoder layer, in the order of the forward pass.
     [[nodiscard]] std::vector<LinearShape> linears() const;
+    /// Every tensor that a decoder of this config is made of (of DeBERTa the word embeddings and the linears,
+    /// which is what is counted and adapted).
+    [[nodiscard]] std::vector<TensorShape> tensors() const;
     /// All parameters of the base model: embeddings (once where tied), norms, biases, linears. DeBERTa counts
     /// as the sequence classifier it is fine-tuned as: word and relative position embeddings with their
     /// norms, layers, pooler (dense, hidden x hidden) and classifier (labels x hidden); the masked-language

@@ -8,6 +8,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 namespace rankscope::model
@@ -41,24 +42,9 @@ at::Tensor inverseFrequencies(const checkpoint::ModelConfig& config)
     return result;
 }
 
-std::string shapeText(const std::vector<std::int64_t>& shape)
-{
-    std::string text = "[";
-    for (std::size_t i = 0; i < shape.size(); ++i)
-        text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + "]";
-}
-
 Result<at::Tensor> readTensor(const checkpoint::BaseModelFiles& files, const std::string& name,
                               const std::vector<std::int64_t>& expected, const Decoder::Options& options)
 {
-    const auto shape = files.shape(name);
-    if (!shape)
-        return fail("the model " + files.path().string() + " has no tensor " + name +
-                    "; the file is incomplete or of another architecture");
-    if (*shape != expected)
-        return fail("the tensor " + name + " of " + files.path().string() + " has the shape " +
-                    shapeText(*shape) + ", but the model's configuration asks for " + shapeText(expected));
     if (const auto* view = files.plainView(name); view && options.device.is_cpu()) {
         const auto type = view->dtype == checkpoint::DType::F32    ? at::kFloat
                           : view->dtype == checkpoint::DType::BF16 ? at::kBFloat16
@@ -91,6 +77,7 @@ Decoder::Decoder(const checkpoint::ModelConfig& config, const Options& options)
 Result<std::unique_ptr<Decoder>> Decoder::load(const checkpoint::BaseModelFiles& files,
                                                const Options& options)
 {
+    RANKSCOPE_CHECK(files.checkComplete()); // of the announced shapes they are since they were opened
     std::unique_ptr<Decoder> model(new Decoder(files.config(), options));
     const TensorSource source = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
         return readTensor(files, name, shape, options);
@@ -120,6 +107,16 @@ std::unique_ptr<Decoder> Decoder::random(const checkpoint::ModelConfig& config, 
 
 Status Decoder::fill(const TensorSource& source, const Options& options)
 {
+    // What the config does not list is not checked before a run begins, so nothing else is read here.
+    std::map<std::string, std::vector<std::int64_t>> listed;
+    for (auto& tensor : m_config.tensors())
+        listed.emplace(std::move(tensor.name), std::move(tensor.shape));
+    auto take = [&](const std::string& name) -> Result<at::Tensor> {
+        const auto found = listed.find(name);
+        if (found == listed.end())
+            return fail("the architecture " + m_config.architecture + " has no tensor " + name);
+        return source(name, found->second);
+    };
     const auto linears = m_config.linears();
     const std::int64_t total = static_cast<std::int64_t>(linears.size()) + 2 * m_config.layers + 2;
     std::int64_t done = 0;
@@ -128,13 +125,13 @@ Status Decoder::fill(const TensorSource& source, const Options& options)
             return fail("loading the base model was cancelled");
         return {};
     };
-    RANKSCOPE_TRY(m_embedding, source("model.embed_tokens.weight", {m_config.vocabulary, m_config.hidden}));
+    RANKSCOPE_TRY(m_embedding, take("model.embed_tokens.weight"));
     RANKSCOPE_CHECK(advance());
-    RANKSCOPE_TRY(m_finalNorm, source("model.norm.weight", {m_config.hidden}));
+    RANKSCOPE_TRY(m_finalNorm, take("model.norm.weight"));
     if (m_config.tiedEmbeddings) {
         m_outputEmbedding = m_embedding;
     } else {
-        RANKSCOPE_TRY(m_outputEmbedding, source("lm_head.weight", {m_config.vocabulary, m_config.hidden}));
+        RANKSCOPE_TRY(m_outputEmbedding, take("lm_head.weight"));
     }
     RANKSCOPE_CHECK(advance());
     m_layers.resize(static_cast<std::size_t>(m_config.layers));
@@ -143,20 +140,20 @@ Status Decoder::fill(const TensorSource& source, const Options& options)
         layer.index = index;
         layer.mlp.layer = index;
         const std::string prefix = "model.layers." + std::to_string(index) + ".";
-        RANKSCOPE_TRY(layer.attentionNorm, source(prefix + "input_layernorm.weight", {m_config.hidden}));
-        RANKSCOPE_TRY(layer.mlpNorm, source(prefix + "post_attention_layernorm.weight", {m_config.hidden}));
+        RANKSCOPE_TRY(layer.attentionNorm, take(prefix + "input_layernorm.weight"));
+        RANKSCOPE_TRY(layer.mlpNorm, take(prefix + "post_attention_layernorm.weight"));
         if (m_config.qkNorm) {
-            RANKSCOPE_TRY(layer.queryNorm, source(prefix + "self_attn.q_norm.weight", {m_config.headDim}));
-            RANKSCOPE_TRY(layer.keyNorm, source(prefix + "self_attn.k_norm.weight", {m_config.headDim}));
+            RANKSCOPE_TRY(layer.queryNorm, take(prefix + "self_attn.q_norm.weight"));
+            RANKSCOPE_TRY(layer.keyNorm, take(prefix + "self_attn.k_norm.weight"));
         }
         RANKSCOPE_CHECK(advance());
     }
     for (const auto& shape : linears) {
         LinearSite site;
         site.base.shape = shape;
-        RANKSCOPE_TRY(site.base.weight, source(shape.path + ".weight", {shape.out, shape.in}));
+        RANKSCOPE_TRY(site.base.weight, take(shape.path + ".weight"));
         if (shape.bias) {
-            RANKSCOPE_TRY(site.base.bias, source(shape.path + ".bias", {shape.out}));
+            RANKSCOPE_TRY(site.base.bias, take(shape.path + ".bias"));
         }
         DecoderLayer& layer = m_layers[shape.layer];
         const std::string& module = shape.module;

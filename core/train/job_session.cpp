@@ -94,11 +94,7 @@ Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
     if (!files->shape("model.embed_tokens.weight"))
         return fail("the base model " + job.model.path +
                     " holds no weights; training needs a GGUF file or a folder with safetensors");
-    for (const auto& linear : config.linears()) {
-        if (!files->shape(linear.path + ".weight"))
-            return fail("the base model " + job.model.path + " has no tensor " + linear.path +
-                        ".weight; the file is incomplete or of another architecture");
-    }
+    RANKSCOPE_CHECK(files->checkComplete());
     RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
     RANKSCOPE_TRY(const auto plan, planFamily(fitted, config));
     (void)plan;

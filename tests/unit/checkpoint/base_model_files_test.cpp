@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <gtest/gtest.h>
+#include <map>
+#include <numeric>
 
 using namespace rankscope;
 using namespace rankscope::checkpoint;
@@ -232,6 +235,56 @@ TEST_F(Folder, RefusesWeightsThatContradictTheConfig)
     EXPECT_NE(errorNow().find("neither model.safetensors"), std::string::npos);
     fs::remove(m_folder / "config.json");
     EXPECT_NE(errorNow().find("config.json"), std::string::npos);
+}
+
+/// The list of a config's tensors, against the folders that Transformers wrote: all of theirs, and no other.
+TEST(BaseModelFiles, AnnouncesEveryTensorOfAModel)
+{
+    for (const char* name : {"llama", "llama3-scaled-rope", "qwen2", "qwen3", "phi3"}) {
+        const fs::path folder = testData() / "tiny-models" / name;
+        const auto model = BaseModelFiles::open(folder);
+        ASSERT_TRUE(model) << model.error().message;
+        EXPECT_TRUE((*model)->checkComplete()) << name;
+        std::map<std::string, std::vector<std::int64_t>> written;
+        for (const auto& entry : fs::directory_iterator(folder)) {
+            if (entry.path().extension() != ".safetensors")
+                continue;
+            const auto file = SafetensorsFile::open(entry.path());
+            ASSERT_TRUE(file) << file.error().message;
+            for (const auto& [tensor, view] : file->tensors())
+                written.emplace(tensor, view.shape);
+        }
+        const auto announced = (*model)->config().tensors();
+        EXPECT_EQ(announced.size(), written.size()) << name;
+        std::int64_t elements = 0;
+        for (const auto& tensor : announced) {
+            ASSERT_TRUE(written.contains(tensor.name)) << name << ": " << tensor.name;
+            EXPECT_EQ(written[tensor.name], tensor.shape) << name << ": " << tensor.name;
+            elements += std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1},
+                                        std::multiplies<>());
+        }
+        EXPECT_EQ(elements, (*model)->config().parameters()) << name;
+    }
+}
+
+TEST_F(Folder, SaysWhichTensorIsMissing)
+{
+    const auto whole = SafetensorsFile::open(m_weights);
+    ASSERT_TRUE(whole);
+    for (const auto& [missing, ignored] : whole->tensors()) {
+        std::vector<TensorView> others;
+        for (const auto& [name, tensor] : whole->tensors()) {
+            if (name != missing)
+                others.push_back(tensor);
+        }
+        ASSERT_TRUE(writeSafetensors(m_folder / "model.safetensors", others));
+        const auto model = BaseModelFiles::open(m_folder);
+        ASSERT_TRUE(model) << model.error().message;
+        const auto status = (*model)->checkComplete();
+        ASSERT_FALSE(status) << missing;
+        EXPECT_NE(status.error().message.find("has no tensor " + missing + ";"), std::string::npos)
+            << status.error().message;
+    }
 }
 
 TEST(BaseModelFiles, OpensABareConfig)

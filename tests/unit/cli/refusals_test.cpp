@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A wrong request: exit status 2, one line on standard error that says what to do, and nothing written.
 #include "core/base/paths.h"
+#include "core/checkpoint/safetensors.h"
 #include "tests/unit/worker/job_fixture.h"
 
 #include <algorithm>
@@ -81,6 +82,31 @@ TEST_F(Refusal, AModelThatIsMissingOrBroken)
     expectRefused(
         withModel(fs::path(std::getenv("RANKSCOPE_SOURCE")) / "tests/data/configs/llama2-7b/config.json"),
         "holds no weights");
+}
+
+/// Whatever the decoder would miss when it is loaded is found before there is a run.
+TEST_F(Refusal, AModelThatLacksATensor)
+{
+    const fs::path models = fs::path(std::getenv("RANKSCOPE_SOURCE")) / "tests/data/tiny-models";
+    for (const auto& [model, tensor] :
+         {std::pair{"llama3-scaled-rope", "lm_head.weight"},
+          std::pair{"llama3-scaled-rope", "model.layers.1.input_layernorm.weight"},
+          std::pair{"qwen3", "model.layers.0.self_attn.k_norm.weight"}}) {
+        const fs::path folder = m_folder / "holed";
+        fs::remove_all(folder);
+        fs::create_directories(folder);
+        fs::copy_file(models / model / "config.json", folder / "config.json");
+        const auto whole = checkpoint::SafetensorsFile::open(models / model / "model.safetensors");
+        ASSERT_TRUE(whole) << whole.error().message;
+        std::vector<checkpoint::TensorView> kept;
+        for (const auto& [name, view] : whole->tensors()) {
+            if (name != tensor)
+                kept.push_back(view);
+        }
+        ASSERT_EQ(kept.size() + 1, whole->tensors().size()) << tensor;
+        ASSERT_TRUE(checkpoint::writeSafetensors(folder / "model.safetensors", kept));
+        expectRefused(withModel(folder), "has no tensor " + std::string(tensor));
+    }
 }
 
 TEST_F(Refusal, AFamilyOrSettingThatDoesNotExist)
