@@ -25,7 +25,7 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     auto session = train::JobSession::open(located->job, plugins, /*train=*/false, {});
     if (!session)
         return report(session.error().message, 2);
-    if (const auto status = located->checkBase(session->identityFile); !status)
+    if (const auto status = located->checkBase(session->identityFiles); !status)
         return report(status.error().message, 2);
     if (session->data.test.empty())
         return report("there is nothing to evaluate on: name files with --data", 2);

@@ -68,7 +68,7 @@ Result<Opened> open(const ExportRequest& request, adapter::PluginLoader& plugins
     if (request.format == "merged")
         RANKSCOPE_CHECK(interchange::checkMergeable(opened.plugin->manifest));
     RANKSCOPE_TRY(opened.base, checkpoint::BaseModelFiles::open(job.model.path));
-    RANKSCOPE_CHECK(opened.located.checkBase(opened.base->identityFile()));
+    RANKSCOPE_CHECK(opened.located.checkBase(opened.base->identityFiles()));
     ProgressLine progress("loading");
     model::Decoder::Options options;
     options.dtype = storedType(*opened.base);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/worker/located_checkpoint.h"
 
-#include "core/base/hash.h"
 #include "core/base/paths.h"
+#include "core/checkpoint/base_model_files.h"
 #include "core/record/run_directory.h"
 
 namespace rankscope::worker
@@ -29,11 +29,11 @@ Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& g
     return located;
 }
 
-Status LocatedCheckpoint::checkBase(const std::filesystem::path& identityFile) const
+Status LocatedCheckpoint::checkBase(std::span<const std::filesystem::path> identityFiles) const
 {
     if (baseSha256.empty())
         return {};
-    RANKSCOPE_TRY(const std::string hash, base::sha256File(identityFile));
+    RANKSCOPE_TRY(const std::string hash, checkpoint::identityHash(identityFiles));
     if (hash != baseSha256)
         return fail("the base model " + job.model.path + " is not the one that " + folder.string() +
                     " was trained on: its hash differs; put that one back");

@@ -4,6 +4,7 @@
 #include "core/protocol/job.h"
 
 #include <filesystem>
+#include <span>
 
 namespace rankscope::worker
 {
@@ -14,8 +15,8 @@ struct LocatedCheckpoint {
     std::filesystem::path folder;
     std::string baseSha256; ///< of the base model it was trained on; empty where the run does not say
 
-    /// An error if the base model, whose hash is that of `identityFile`, is not the one it was trained on.
-    [[nodiscard]] Status checkBase(const std::filesystem::path& identityFile) const;
+    /// An error if the base model, whose hash is that of `identityFiles`, is not the one it was trained on.
+    [[nodiscard]] Status checkBase(std::span<const std::filesystem::path> identityFiles) const;
     /// The checkpoint meant by a path: itself, or the last complete one of a run directory.
     static Result<LocatedCheckpoint> find(const std::filesystem::path& runOrCheckpoint);
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/worker/train_command.h"
 
-#include "core/base/hash.h"
 #include "core/base/paths.h"
 #include "core/train/device.h"
 #include "core/train/trainer.h"
@@ -53,7 +52,7 @@ Result<protocol::RunDescribed> describe(const train::JobSession& session)
     description.set_device(train::describe(session.model->device()));
     description.set_dtype(session.model->dtype() == at::kBFloat16 ? "bfloat16" : "float32");
     description.set_base_model(session.job.model.path);
-    RANKSCOPE_TRY(const std::string hash, base::sha256File(session.identityFile));
+    RANKSCOPE_TRY(const std::string hash, checkpoint::identityHash(session.identityFiles));
     description.set_base_model_sha256(hash);
     description.set_base_parameters(session.model->config().parameters());
     description.set_trainable_parameters(session.adapter->parameters().trainableElements());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/checkpoint/base_model_files.h"
 
+#include "core/base/hash.h"
 #include "core/checkpoint/gguf_model_files.h"
 #include "core/checkpoint/hugging_face_model_files.h"
 
@@ -54,6 +55,18 @@ Status BaseModelFiles::checkComplete() const
                         "; the file is incomplete or of another architecture");
     }
     return {};
+}
+
+Result<std::string> identityHash(std::span<const std::filesystem::path> files)
+{
+    if (files.size() == 1)
+        return base::sha256File(files.front());
+    std::string list;
+    for (const auto& file : files) {
+        RANKSCOPE_TRY(const std::string hash, base::sha256File(file));
+        list += hash + "  " + file.filename().string() + "\n";
+    }
+    return base::sha256(list);
 }
 
 } // namespace rankscope::checkpoint

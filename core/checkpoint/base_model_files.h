@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ public:
 
     [[nodiscard]] const ModelConfig& config() const { return m_config; }
     [[nodiscard]] const std::filesystem::path& path() const { return m_path; }
-    /// The file whose SHA-256 stands for the model (the GGUF; the index or the single safetensors file).
-    [[nodiscard]] virtual std::filesystem::path identityFile() const = 0;
+    /// The files that make the model what it is, for identityHash(): the GGUF; of a folder config, tokenizer,
+    /// index and every file of weights.
+    [[nodiscard]] virtual std::vector<std::filesystem::path> identityFiles() const = 0;
 
     /// Shape as Hugging Face has it ("model.layers.0.self_attn.q_proj.weight" is [out, in]); nullopt if
     /// absent.
@@ -48,5 +50,9 @@ protected:
     ModelConfig m_config;
     std::filesystem::path m_path;
 };
+
+/// The SHA-256 that stands for a model: that of its one file, or, of several, that of the list `sha256sum`
+/// prints of their names. Every byte is read once.
+Result<std::string> identityHash(std::span<const std::filesystem::path> files);
 
 } // namespace rankscope::checkpoint

@@ -17,7 +17,7 @@ public:
     static Result<std::unique_ptr<BaseModelFiles>> fromFile(const GgufFile& file,
                                                             const std::filesystem::path& path);
 
-    [[nodiscard]] std::filesystem::path identityFile() const override { return m_path; }
+    [[nodiscard]] std::vector<std::filesystem::path> identityFiles() const override { return {m_path}; }
     [[nodiscard]] std::optional<std::vector<std::int64_t>> shape(const std::string& name) const override;
     [[nodiscard]] const TensorView* plainView(const std::string& name) const override;
     [[nodiscard]] Status read(const std::string& name, std::span<float> out) const override;

@@ -51,7 +51,6 @@ Result<std::unique_ptr<BaseModelFiles>> HuggingFaceModelFiles::openConfig(const 
 {
     auto files = std::make_unique<HuggingFaceModelFiles>();
     files->m_path = config;
-    files->m_identity = config;
     RANKSCOPE_TRY(files->m_config, readConfig(config));
     return files;
 }
@@ -69,11 +68,11 @@ Result<std::unique_ptr<BaseModelFiles>> HuggingFaceModelFiles::openFolder(const 
     const fs::path single = folder / "model.safetensors";
     const fs::path index = folder / "model.safetensors.index.json";
     if (fs::exists(single, code)) {
-        files->m_identity = single;
+        files->m_weightFiles.insert(single.filename().string());
         RANKSCOPE_TRY(const SafetensorsFile file, SafetensorsFile::open(single));
         files->m_tensors = file.tensors();
     } else if (fs::exists(index, code)) {
-        files->m_identity = index;
+        files->m_weightFiles.insert(index.filename().string());
         RANKSCOPE_CHECK(files->readShards(index));
     } else {
         return fail(folder.string() + " has neither model.safetensors nor model.safetensors.index.json; "
@@ -103,6 +102,7 @@ Status HuggingFaceModelFiles::readShards(const fs::path& index)
         if (open == shards.end()) {
             RANKSCOPE_TRY(SafetensorsFile file, SafetensorsFile::open(index.parent_path() / shard));
             open = shards.emplace(shard, std::move(file)).first;
+            m_weightFiles.insert(shard);
         }
         const TensorView* view = open->second.find(tensor);
         if (!view)
@@ -110,6 +110,23 @@ Status HuggingFaceModelFiles::readShards(const fs::path& index)
         m_tensors.emplace(tensor, *view);
     }
     return {};
+}
+
+std::vector<fs::path> HuggingFaceModelFiles::identityFiles() const
+{
+    if (m_weightFiles.empty()) // a bare config
+        return {m_path};
+    std::vector<fs::path> files;
+    std::error_code code;
+    // What else is read of a folder: shapes and end tokens, the tokenizer, the chat template.
+    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json",
+                             "tokenizer_config.json", "chat_template.jinja"}) {
+        if (fs::exists(m_path / name, code))
+            files.push_back(m_path / name);
+    }
+    for (const auto& name : m_weightFiles)
+        files.push_back(m_path / name);
+    return files;
 }
 
 const TensorView* HuggingFaceModelFiles::find(const std::string& name) const

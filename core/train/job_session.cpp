@@ -113,7 +113,7 @@ Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& pl
     RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
     RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
     job.adapter.settings = fitted.settings;
-    session.identityFile = files->identityFile();
+    session.identityFiles = files->identityFiles();
     RANKSCOPE_TRY(session.tokenizer, openTokenizer(job.model.path, files->config()));
     RANKSCOPE_TRY(session.chat, text::ChatTemplate::forModel(job.model.path));
     RANKSCOPE_TRY(session.data, TaskData::read(job, *session.tokenizer, session.chat, train));

@@ -37,7 +37,7 @@ struct JobSession {
     std::shared_ptr<const text::Tokenizer> tokenizer;
     text::ChatTemplate chat;
     TaskData data;
-    std::filesystem::path identityFile; ///< whose hash stands for the base model
+    std::vector<std::filesystem::path> identityFiles; ///< whose hash stands for the base model
     std::unique_ptr<model::Decoder> model;
     std::unique_ptr<adapter::Adapter> adapter; ///< destroyed before the model
     bool causal = true; ///< false: with these settings the adapter lets a token see later ones of its row

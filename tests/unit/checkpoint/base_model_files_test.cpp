@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Base models: the GGUF that gguf's writer made, against the same weights under Hugging Face's names.
 #include "core/base/files.h"
+#include "core/base/hash.h"
 #include "core/base/paths.h"
 #include "core/checkpoint/base_model_files.h"
 #include "core/checkpoint/safetensors.h"
@@ -104,7 +105,9 @@ TEST(GgufModel, GivesTheWeightsOfTheUnconvertedModel)
     std::vector<float> one(1);
     EXPECT_FALSE((*model)->read("lm_head.weight", one));
     EXPECT_FALSE((*model)->read("model.layers.0.self_attn.q_proj.weight", one));
-    EXPECT_EQ((*model)->identityFile(), testData() / "checkpoint" / "tiny-llama.gguf");
+    const std::vector<fs::path> itself{testData() / "checkpoint" / "tiny-llama.gguf"};
+    EXPECT_EQ((*model)->identityFiles(), itself);
+    EXPECT_EQ(identityHash(itself).value_or("an error"), base::sha256File(itself[0]).value_or("none"));
 }
 
 TEST(GgufModel, RecognisesTheRotaryScalingOfLlama31)
@@ -171,7 +174,9 @@ TEST_F(Folder, ReadsASingleFile)
     write("generation_config.json", R"({"eos_token_id": [2, 7]})");
     const auto model = BaseModelFiles::open(m_folder);
     ASSERT_TRUE(model) << model.error().message;
-    EXPECT_EQ((*model)->identityFile(), m_folder / "model.safetensors");
+    EXPECT_EQ((*model)->identityFiles(),
+              (std::vector<fs::path>{m_folder / "config.json", m_folder / "generation_config.json",
+                                     m_folder / "model.safetensors"}));
     EXPECT_EQ((*model)->config().eosTokens, (std::vector<std::int64_t>{2, 7}));
     const TensorView* view = (*model)->plainView("model.norm.weight");
     ASSERT_TRUE(view);
@@ -200,7 +205,44 @@ TEST_F(Folder, ReadsShards)
         ASSERT_TRUE(decode(tensor, expected));
         EXPECT_EQ(valuesOf(**model, name, tensor.elements()), expected) << name;
     }
-    EXPECT_EQ((*model)->identityFile(), m_folder / "model.safetensors.index.json");
+    // A change of any file that is read is a change of the model, one of another file is not.
+    const std::vector<std::string> read{"config.json",
+                                        "generation_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "chat_template.jinja",
+                                        "model-00001-of-00002.safetensors",
+                                        "model-00002-of-00002.safetensors",
+                                        "model.safetensors.index.json"};
+    write("generation_config.json", "{}");
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md"})
+        write(name, "{}");
+    std::vector<fs::path> expected;
+    std::string list;
+    for (const auto& name : read) {
+        expected.push_back(m_folder / name);
+        list += base::sha256File(expected.back()).value_or("none") + "  " + name + "\n";
+    }
+    const auto files = (*model)->identityFiles();
+    EXPECT_EQ(files, expected);
+    const std::string before = identityHash(files).value_or("an error");
+    EXPECT_EQ(before, base::sha256(list));
+    for (const auto& name : read) {
+        const auto content = base::readFile(m_folder / name);
+        ASSERT_TRUE(content);
+        std::string changed = *content;
+        changed.back() = static_cast<char>(changed.back() ^ 1);
+        fs::remove(m_folder / name); // the mapped one stays as it was
+        write(name, changed);
+        EXPECT_NE(identityHash(files).value_or(before), before) << name;
+        fs::remove(m_folder / name);
+        write(name, *content);
+        EXPECT_EQ(identityHash(files).value_or("an error"), before) << name;
+    }
+    write("README.md", "another");
+    EXPECT_EQ(identityHash(files).value_or("an error"), before);
+    fs::remove(m_folder / "model-00002-of-00002.safetensors");
+    EXPECT_FALSE(identityHash(files));
 }
 
 TEST_F(Folder, DoesNotFollowShardNamesOutOfTheFolder)
