@@ -60,12 +60,7 @@ Result<protocol::RunDescribed> describe(const train::JobSession& session)
     description.set_layers(session.model->config().layers);
     for (const auto& task : session.data.tasks)
         description.add_tasks(task);
-    std::vector<std::string> modules;
-    for (const auto& site : session.adapter->deltaSites()) {
-        if (std::find(modules.begin(), modules.end(), site.module) == modules.end())
-            modules.push_back(site.module);
-    }
-    for (const auto& module : modules)
+    for (const auto& module : session.adapter->modules())
         description.add_modules(module);
     for (const auto& file : session.data.files) {
         auto* out = description.add_data();

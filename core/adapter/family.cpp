@@ -13,6 +13,16 @@ void InsideMeasure::measure(std::size_t i)
                 values.begin() + static_cast<std::ptrdiff_t>(i * (values.size() / pieces)));
 }
 
+std::vector<std::string> Adapter::modules() const
+{
+    std::vector<std::string> names;
+    for (const auto& site : deltaSites()) {
+        if (std::find(names.begin(), names.end(), site.module) == names.end())
+            names.push_back(site.module);
+    }
+    return names;
+}
+
 Delta Adapter::meanDelta(const DeltaSite& site, const at::Tensor& weights) const
 {
     std::vector<Delta> deltas;

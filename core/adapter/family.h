@@ -89,6 +89,8 @@ public:
 
     /// The weights this adapter changes.
     [[nodiscard]] virtual std::vector<DeltaSite> deltaSites() const = 0;
+    /// Distinct names of the modules they are in, in order.
+    [[nodiscard]] std::vector<std::string> modules() const;
     /// What expert `expert` changes in the weight of `layer` and `module`, with the shared parts it uses.
     [[nodiscard]] virtual Delta delta(std::int64_t layer, const std::string& module,
                                       std::int64_t expert) const = 0;

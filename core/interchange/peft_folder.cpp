@@ -140,16 +140,11 @@ Status writePeft(const protocol::Job& job, const std::vector<checkpoint::LinearS
     Tensors tensors;
     for (const auto& [name, values] : form.tensors)
         tensors.add(name, values);
-    std::vector<std::string> modules;
-    for (const auto& site : adapter.deltaSites()) {
-        if (std::ranges::find(modules, site.module) == modules.end())
-            modules.push_back(site.module);
-    }
     base::OrderedJson config = std::move(form.config);
     config["task_type"] = "CAUSAL_LM";
     config["base_model_name_or_path"] = job.model.path;
     config["inference_mode"] = true;
-    config["target_modules"] = modules;
+    config["target_modules"] = adapter.modules();
     config["bias"] = "none";
     config["fan_in_fan_out"] = false;
     RANKSCOPE_TRY(OutputFolder out, OutputFolder::create(folder));

@@ -73,7 +73,7 @@ std::map<std::string, at::Tensor> adapterTensors(const adapter::ParameterStore& 
 }
 
 /// PEFT's own keys where the family is one that PEFT knows, and the family with all its settings beside them.
-base::OrderedJson adapterConfig(const protocol::Job& job)
+base::OrderedJson adapterConfig(const protocol::Job& job, const std::vector<std::string>& modules)
 {
     base::OrderedJson config;
     const auto& settings = job.adapter.settings;
@@ -87,11 +87,7 @@ base::OrderedJson adapterConfig(const protocol::Job& job)
         config["lora_alpha"] = settings.at("alpha");
     if (settings.contains("dropout"))
         config["lora_dropout"] = settings.at("dropout");
-    if (settings.contains("targets")) {
-        const auto targets = settings.at("targets");
-        const bool allLinear = targets == base::Json::array({"all-linear"});
-        config["target_modules"] = allLinear ? base::OrderedJson("all-linear") : base::OrderedJson(targets);
-    }
+    config["target_modules"] = modules; // the settings may name presets, which PEFT does not know
     config["bias"] = "none";
     config["rankscope"] = {{"family", job.adapter.family}, {"settings", settings}};
     return config;
@@ -139,8 +135,8 @@ Result<at::Tensor> unhex(const std::string& text)
 } // namespace
 
 Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& point,
-                      const protocol::Job& job, const adapter::ParameterStore& parameters,
-                      const AdamW& optimizer)
+                      const protocol::Job& job, const std::vector<std::string>& modules,
+                      const adapter::ParameterStore& parameters, const AdamW& optimizer)
 {
     namespace fs = std::filesystem;
     const fs::path target = directory.checkpoint(point.step);
@@ -152,8 +148,8 @@ Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& 
         return fail("cannot create the checkpoint folder " + beside.string() + ": " + code.message());
     RANKSCOPE_CHECK(writeTensors(beside / "adapter_model.safetensors", adapterTensors(parameters)));
     RANKSCOPE_CHECK(writeTensors(beside / "optimizer.safetensors", optimizer.state()));
-    RANKSCOPE_CHECK(
-        base::writeFileAtomically(beside / "adapter_config.json", adapterConfig(job).dump(2) + "\n"));
+    RANKSCOPE_CHECK(base::writeFileAtomically(beside / "adapter_config.json",
+                                              adapterConfig(job, modules).dump(2) + "\n"));
     base::OrderedJson state;
     state["step"] = point.step;
     state["tokensSeen"] = point.tokensSeen;

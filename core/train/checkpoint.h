@@ -25,10 +25,10 @@ struct ResumePoint {
 };
 
 /// adapter_model.safetensors and adapter_config.json (PEFT's names), optimizer.safetensors, state.json (the
-/// resume point, random state, SHA-256 of the tensor files).
+/// resume point, random state, SHA-256 of the tensor files). `modules`: names of the adapted linears.
 Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& point,
-                      const protocol::Job& job, const adapter::ParameterStore& parameters,
-                      const AdamW& optimizer);
+                      const protocol::Job& job, const std::vector<std::string>& modules,
+                      const adapter::ParameterStore& parameters, const AdamW& optimizer);
 
 /// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked),
 /// tensors that do not fit the job.

@@ -269,7 +269,8 @@ Status Trainer::checkpoint(std::int64_t step)
     if (m_saved == step)
         return {};
     RANKSCOPE_CHECK(saveCheckpoint(m_directory, {step, m_tokensSeen, m_measures.turns()}, m_job,
-                                   m_session.adapter->parameters(), m_optimizer));
+                                   m_session.adapter->modules(), m_session.adapter->parameters(),
+                                   m_optimizer));
     m_saved = step;
     RANKSCOPE_CHECK(
         m_log.checkpoint(step, "checkpoints/" + m_directory.checkpoint(step).filename().string()));

@@ -68,12 +68,27 @@ struct Training {
     AdamW optimizer;
 };
 
+checkpoint::ModelConfig smallLlama()
+{
+    checkpoint::ModelConfig config;
+    config.architecture = "llama";
+    config.vocabulary = 32;
+    config.hidden = 16;
+    config.feedForward = 24;
+    config.layers = 2;
+    config.heads = 4;
+    config.kvHeads = 2;
+    config.headDim = 4;
+    config.maxPosition = 64;
+    return config;
+}
+
 class CheckpointTest : public testing::Test
 {
 protected:
     [[nodiscard]] Status save(const Training& training, std::int64_t step) const
     {
-        return saveCheckpoint(m_run, {step, 1234, {{"weights", 5}, {"gates/scores", 2}}}, m_job,
+        return saveCheckpoint(m_run, {step, 1234, {{"weights", 5}, {"gates/scores", 2}}}, m_job, {"x"},
                               training.store, training.optimizer);
     }
     void expectRefused(Training& into, const std::string& sentence) const
@@ -188,17 +203,7 @@ TEST_F(CheckpointTest, AnotherAdaptersTensorsAreRefused)
 
 TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
 {
-    checkpoint::ModelConfig config;
-    config.architecture = "llama";
-    config.vocabulary = 32;
-    config.hidden = 16;
-    config.feedForward = 24;
-    config.layers = 2;
-    config.heads = 4;
-    config.kvHeads = 2;
-    config.headDim = 4;
-    config.maxPosition = 64;
-    const auto decoder = model::Decoder::random(config, 1, {});
+    const auto decoder = model::Decoder::random(smallLlama(), 1, {});
     adapter::PluginLoader plugins(base::pluginFolders());
     const auto lora = plugins.load("lora");
     ASSERT_TRUE(lora) << lora.error().message;
@@ -206,7 +211,8 @@ TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
     const auto adapter = (*lora)->family->attach(*decoder, adapter::Settings(m_job.adapter.settings), {});
     ASSERT_TRUE(adapter) << adapter.error().message;
     const AdamW optimizer((*adapter)->parameters(), {});
-    ASSERT_TRUE(saveCheckpoint(m_run, {1, 0}, m_job, (*adapter)->parameters(), optimizer));
+    ASSERT_TRUE(
+        saveCheckpoint(m_run, {1, 0}, m_job, (*adapter)->modules(), (*adapter)->parameters(), optimizer));
 
     const auto saved = checkpoint::PeftAdapter::open(m_run.checkpoint(1));
     ASSERT_TRUE(saved) << saved.error().message;
@@ -214,6 +220,9 @@ TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
     EXPECT_EQ(saved->config.at("task_type"), "CAUSAL_LM");
     EXPECT_EQ(saved->config.at("r"), 4);
     EXPECT_EQ(saved->config.at("lora_alpha"), 8);
+    const std::vector<std::string> all{"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                       "gate_proj", "up_proj", "down_proj"};
+    EXPECT_EQ(saved->config.at("target_modules"), all);
     const std::map<std::string, std::pair<std::int64_t, std::int64_t>> linears{
         {"self_attn.q_proj", {16, 16}}, {"self_attn.k_proj", {8, 16}}, {"self_attn.v_proj", {8, 16}},
         {"self_attn.o_proj", {16, 16}}, {"mlp.gate_proj", {24, 16}},   {"mlp.up_proj", {24, 16}},
@@ -228,6 +237,29 @@ TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
             EXPECT_EQ(a->shape, (std::vector<std::int64_t>{4, shape.second})) << path;
             EXPECT_EQ(b->shape, (std::vector<std::int64_t>{shape.first, 4})) << path;
         }
+    }
+}
+
+/// "attention" and "mlp" are names of ours; PEFT looks for modules.
+TEST_F(CheckpointTest, NamesTheModulesThatAPresetMeans)
+{
+    const auto decoder = model::Decoder::random(smallLlama(), 1, {});
+    adapter::PluginLoader plugins(base::pluginFolders());
+    const auto lora = plugins.load("lora");
+    ASSERT_TRUE(lora) << lora.error().message;
+    const std::vector<std::string> attention{"q_proj", "k_proj", "v_proj", "o_proj"};
+    const std::vector<std::string> mlp{"gate_proj", "up_proj", "down_proj"};
+    std::int64_t step = 0;
+    for (const auto& [preset, modules] : {std::pair{"attention", attention}, std::pair{"mlp", mlp}}) {
+        m_job.adapter.settings = *(*lora)->manifest.complete({{"rank", 4}, {"targets", {preset}}});
+        const auto adapter = (*lora)->family->attach(*decoder, adapter::Settings(m_job.adapter.settings), {});
+        ASSERT_TRUE(adapter) << adapter.error().message;
+        const AdamW optimizer((*adapter)->parameters(), {});
+        ASSERT_TRUE(saveCheckpoint(m_run, {++step, 0}, m_job, (*adapter)->modules(), (*adapter)->parameters(),
+                                   optimizer));
+        const auto saved = checkpoint::PeftAdapter::open(m_run.checkpoint(step));
+        ASSERT_TRUE(saved) << saved.error().message;
+        EXPECT_EQ(saved->config.at("target_modules"), modules) << preset;
     }
 }
 
