@@ -7,6 +7,7 @@
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/mm.h>
 #include <map>
@@ -25,13 +26,17 @@ struct DenseOptions {
     bool gelu = true;
     double dropout = 0;
     double innerDropout = 0; ///< after each activation
+    double decoderFactor = 1;
 
     static DenseOptions read(const Settings& settings)
     {
         const std::int64_t rank = settings.integer("rank");
-        return {rank, settings.number("alpha") / static_cast<double>(rank),
-                settings.text("activation") == "gelu", settings.number("dropout"),
-                settings.number("innerDropout")};
+        return {rank,
+                settings.number("alpha") / static_cast<double>(rank),
+                settings.text("activation") == "gelu",
+                settings.number("dropout"),
+                settings.number("innerDropout"),
+                settings.number("bLearningRateFactor")};
     }
 };
 
@@ -160,7 +165,7 @@ public:
             coders[shape.module] = {store->add(tensorName(path, "denselora_encoder.weight"),
                                                {dense.rank, shape.in}, Init::kaimingUniform()),
                                     store->add(tensorName(path, "denselora_decoder.weight"),
-                                               {shape.out, dense.rank}, Init::zeros())};
+                                               {shape.out, dense.rank}, Init::zeros(), dense.decoderFactor)};
         }
         return std::make_unique<DenseAdapter>(model, std::move(store), linears, dense, std::move(coders));
     }

@@ -40,7 +40,10 @@ public:
 private:
     void add(ParameterStore& store, const checkpoint::LinearShape& shape, std::int64_t experts)
     {
-        m_stacks.emplace(shape.module, ExpertStack(store, shape, "experts.lora", experts, m_options.rank));
+        ExpertStack::Options options;
+        options.bLearningRateFactor = m_options.bLearningRateFactor;
+        m_stacks.emplace(shape.module,
+                         ExpertStack(store, shape, "experts.lora", experts, m_options.rank, options));
     }
 
     LowRankOptions m_options;
@@ -72,8 +75,7 @@ public:
     {
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model.config(), settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
-                                   settings.number("dropout")};
+        const LowRankOptions pairs = LowRankOptions::read(settings);
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
             [&](ParameterStore& store,

@@ -224,8 +224,7 @@ public:
         RANKSCOPE_TRY(auto routing, MixtureRouting::read(settings));
         RANKSCOPE_TRY(const auto legs, readLegs(model.config(), settings));
         routing.fused = settings.boolean("fused");
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
-                                   settings.number("dropout")};
+        const LowRankOptions pairs = LowRankOptions::read(settings);
         const bool keepsMerged =
             model.device().is_cpu() && fitsMerged(shapes.mlp, routing.experts, options.dtype);
         return MixtureAdapter::attach(

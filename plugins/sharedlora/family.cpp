@@ -56,9 +56,11 @@ public:
 private:
     void add(ParameterStore& store, const checkpoint::LinearShape& shape)
     {
+        ExpertStack::Options options;
+        options.bLearningRateFactor = m_options.bLearningRateFactor;
         m_tiers.emplace(shape.module,
-                        Tiers{ExpertStack(store, shape, "experts.lora", m_experts, m_options.rank),
-                              ExpertStack(store, shape, "groups.lora", m_groups, m_options.rank)});
+                        Tiers{ExpertStack(store, shape, "experts.lora", m_experts, m_options.rank, options),
+                              ExpertStack(store, shape, "groups.lora", m_groups, m_options.rank, options)});
     }
 
     std::int64_t m_experts;
@@ -103,8 +105,7 @@ public:
         RANKSCOPE_TRY(const auto shapes, MixtureShapes::read(model.config(), settings));
         RANKSCOPE_TRY(const auto routing, MixtureRouting::read(settings));
         RANKSCOPE_TRY(const auto groups, readGroups(settings, routing));
-        const LowRankOptions pairs{settings.integer("rank"), settings.number("alpha"),
-                                   settings.number("dropout")};
+        const LowRankOptions pairs = LowRankOptions::read(settings);
         return MixtureAdapter::attach(
             model, options, routing, shapes.attention, pairs,
             [&](ParameterStore& store,

@@ -2,6 +2,8 @@
 // Every bound that a family.json states is kept, and what breaks it is told by the setting's name.
 #include "tests/property/conformance/subject.h"
 
+#include <algorithm>
+
 namespace rankscope::conformance
 {
 namespace
@@ -90,6 +92,30 @@ TEST(Settings, RefuseANameThatTheFamilyDoesNotHave)
 {
     for (const auto& plugin : plugins())
         refused(plugin.manifest, "no_such_setting", 1);
+}
+
+/// LoRA+: whatever has a B, or a decoder in its place, can let it learn faster than the rest.
+TEST(Settings, GiveEveryBALearningRateOfItsOwn)
+{
+    for (const auto& plugin : plugins()) {
+        const std::string& family = plugin.manifest.name;
+        const auto isB = [](const std::string& name) {
+            return name.ends_with("_B.weight") || name.ends_with("decoder.weight");
+        };
+        const Subject plain = attach(variant(family, base::Json::object()));
+        const auto trained = plain.adapter->parameters().trainable();
+        if (std::ranges::none_of(trained, [&](const auto& parameter) { return isB(parameter.name); }))
+            continue;
+        ASSERT_TRUE(std::ranges::any_of(plugin.manifest.settings, [](const auto& schema) {
+            return schema.name == "bLearningRateFactor";
+        })) << family;
+        for (const auto& parameter : trained)
+            EXPECT_EQ(parameter.learningRateFactor, 1) << family << ": " << parameter.name;
+        const Subject faster = attach(variant(family, {{"bLearningRateFactor", 7}}));
+        for (const auto& parameter : faster.adapter->parameters().trainable())
+            EXPECT_EQ(parameter.learningRateFactor, isB(parameter.name) ? 7 : 1)
+                << family << ": " << parameter.name;
+    }
 }
 
 TEST(Settings, ThatTheModelCannotTakeAreRefusedByPlanAndAttachAlike)
