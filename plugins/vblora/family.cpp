@@ -26,11 +26,12 @@ using namespace rankscope::adapter;
 
 constexpr double initialBank = 0.02;  ///< the bank starts in U(-0.02, 0.02)
 constexpr double initialLogits = 0.1; ///< the logits as N(0, 0.1)
+constexpr std::int64_t usualLength = 256;
 
 struct BankOptions {
     std::int64_t rank = 4;
-    std::int64_t vectors = 256; ///< H
-    std::int64_t length = 256;  ///< b
+    std::int64_t vectors = 256;        ///< H
+    std::int64_t length = usualLength; ///< b
     std::int64_t topK = 2;
     double dropout = 0;
     double bankFactor = 1;
@@ -222,29 +223,35 @@ private:
     at::Tensor m_bank;
 };
 
+std::int64_t largestDivisor(std::int64_t number, std::int64_t most)
+{
+    std::int64_t divisor = std::min(number, most);
+    while (number % divisor != 0)
+        --divisor;
+    return divisor;
+}
+
 Result<BankOptions> readOptions(const Settings& settings, const std::vector<checkpoint::LinearShape>& linears)
 {
-    const BankOptions options{settings.integer("rank"),
-                              settings.integer("vectors"),
-                              settings.integer("vectorLength"),
-                              settings.integer("topK"),
-                              settings.number("dropout"),
-                              settings.number("bankLearningRateFactor"),
-                              settings.number("logitsLearningRateFactor")};
+    BankOptions options{settings.integer("rank"),
+                        settings.integer("vectors"),
+                        settings.integer("vectorLength"),
+                        settings.integer("topK"),
+                        settings.number("dropout"),
+                        settings.number("bankLearningRateFactor"),
+                        settings.number("logitsLearningRateFactor")};
     if (options.topK > options.vectors)
         return fail("topK is " + std::to_string(options.topK) + ", but the bank has only " +
                     std::to_string(options.vectors) + " vectors; choose at most that");
     std::int64_t common = 0;
     for (const auto& shape : linears)
         common = std::gcd(common, std::gcd(shape.in, shape.out));
-    if (common % options.length != 0) {
-        std::int64_t best = std::min(common, options.length);
-        while (common % best != 0)
-            --best;
+    if (options.length == 0)
+        options.length = largestDivisor(common, usualLength);
+    if (common % options.length != 0)
         return fail("vectorLength is " + std::to_string(options.length) +
-                    ", but must divide the inputs and outputs of every target; " + std::to_string(best) +
-                    " does");
-    }
+                    ", but must divide the inputs and outputs of every target; " +
+                    std::to_string(largestDivisor(common, options.length)) + " does");
     return options;
 }
 

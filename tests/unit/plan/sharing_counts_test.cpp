@@ -58,10 +58,24 @@ INSTANTIATE_TEST_SUITE_P(
     MoGDeberta, SharingShares,
     testing::Values(Share{"MoG T6", "lora", "deberta-v3-base", on(allLinear, 8), "0.714", "0.71"},
                     Share{"MoG T6", "denselora", "deberta-v3-base", on(allLinear, 70), "0.711", "0.71"},
-                    Share{"MoG T6", "vblora", "deberta-v3-base", on(allLinear, 8, {{"vectors", 244}}),
-                          "0.715", "0.71"},
+                    Share{"MoG T6", "vblora", "deberta-v3-base",
+                          on(allLinear, 8, {{"vectors", 244}, {"vectorLength", 256}}), "0.715", "0.71"},
                     Share{"MoG T6", "mog", "deberta-v3-base", mog(allLinear, 30, 3), "0.705", ""},
                     Share{"MoG T6", "dora", "deberta-v3-base", on(allLinear, 8), "0.759", ""}));
+
+// VB-LoRA's vectors are as long as the widths let them be, up to 256: of SmolLM2 the widths are 576, 192 and
+// 1536.
+TEST(SharingTotals, VbLorasOwnVectorLength)
+{
+    const auto of = [](const char* model, int length) {
+        return trainable("vblora", model, on(allLinear, 4, {{"vectorLength", length}}));
+    };
+    EXPECT_EQ(of("smollm2-135m", 0), of("smollm2-135m", 192));
+    // Bank and logits of 30 layers: q and o 576 x 576, k and v 192 x 576, gate, up and down 576 x 1536.
+    const std::int64_t widths = 2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536);
+    EXPECT_EQ(of("smollm2-135m", 0), 256 * 192 + 30 * 4 * 256 * widths / 192);
+    EXPECT_EQ(of("deberta-v3-base", 0), of("deberta-v3-base", 256));
+}
 
 // MoG's own worked example (its T2 and appendix G): one square module of width 1024 in 32 layers, r 8, n 4.
 // The paper prints 67,712, which counts one score vector a layer where its definition has two.

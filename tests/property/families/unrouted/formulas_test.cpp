@@ -351,6 +351,16 @@ TEST(Dropout, NeverTouchesTheBasePath)
     }
 }
 
+/// The widths of the small model are 16, 32 and 48.
+TEST(Rules, VbLoraFindsAVectorLengthThatDivides)
+{
+    const Subject s = subject("vblora", {{"vectorLength", 0}, {"vectors", 5}});
+    EXPECT_EQ(tensor(s, "shared.vblora_vector_bank").sizes(), (std::vector<std::int64_t>{5, 16}));
+    EXPECT_EQ(tensor(s, "model.layers.0.self_attn.k_proj.vblora_logits_B").size(0), 1);
+    const Subject wide = subject("vblora", {{"vectorLength", 0}, {"vectors", 5}, {"targets", {"q_proj"}}});
+    EXPECT_EQ(tensor(wide, "shared.vblora_vector_bank").size(1), 32);
+}
+
 std::string refusal(const std::string& family, const Json& settings)
 {
     const auto plan = conformance::plugin(family).family->plan(
