@@ -64,8 +64,12 @@ void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass
         const at::Tensor sum = summedWeights(trace.routing, weights);
         router.weights = router.weights.defined() ? router.weights + sum : sum;
         const at::Tensor logs = weights.clamp_min(std::numeric_limits<double>::min()).log();
-        router.entropy -= (weights * logs).sum().item<double>();
-        router.tokens += static_cast<double>(weights.size(0));
+        if (!router.tokens.defined()) {
+            router.entropy = at::zeros({tasks + 1}, weights.options());
+            router.tokens = at::zeros({tasks + 1}, weights.options());
+        }
+        router.entropy.index_add_(0, task, -(weights * logs).sum(-1));
+        router.tokens += at::bincount(task, {}, tasks + 1);
     }
 }
 
@@ -73,8 +77,8 @@ RoutingMeasures::MeanWeights RoutingMeasures::meanWeights() const
 {
     MeanWeights result;
     for (const auto& [key, router] : m_seen) {
-        if (router.tokens > 0)
-            result[key] = router.weights.cpu() / router.tokens;
+        if (const double tokens = router.tokens.sum().item<double>(); tokens > 0)
+            result[key] = router.weights.cpu() / tokens;
     }
     return result;
 }
@@ -113,6 +117,20 @@ std::vector<Measured> RoutingMeasures::take()
                     "",
                     "Max load - mean load, as shares of all routed choices (the form SMoRA reports).",
                     {layer, router}});
+    Measured taskEntropy = unmeasured({"routing/task_entropy",
+                                       "Routing entropy by task",
+                                       "nats",
+                                       "Mean entropy of the weights that a token of the task gives to its "
+                                       "experts, -sum G ln G.",
+                                       {layer, router, task}});
+    Measured taskViolation =
+        unmeasured({"routing/task_max_violation",
+                    "MaxVio by task",
+                    "",
+                    "(max load - mean load) / mean load over the experts, of the task's "
+                    "routed choices alone; a task that has an expert of its own is as far "
+                    "from balance as can be.",
+                    {layer, router, task}});
     for (const auto& [key, seen] : m_seen) {
         const auto place = static_cast<std::size_t>(
             std::find(m_routers.begin(), m_routers.end(), key.second) - m_routers.begin());
@@ -129,9 +147,20 @@ std::vector<Measured> RoutingMeasures::take()
         const at::Tensor total = counts.sum(1) / counts.sum();
         const double largest = total.max().item<double>();
         const double mean = 1.0 / static_cast<double>(experts);
+        const at::Tensor entropies = seen.entropy.cpu();
+        const at::Tensor tokens = seen.tokens.cpu();
+        const at::Tensor each = (entropies / tokens).contiguous();
+        const at::Tensor most = std::get<0>(byTask.max(0)).contiguous();
+        for (std::size_t t = 0; t < m_tasks.size(); ++t) {
+            taskEntropy.values[cell * m_tasks.size() + t] =
+                static_cast<float>(each.const_data_ptr<double>()[t]);
+            taskViolation.values[cell * m_tasks.size() + t] =
+                static_cast<float>((most.const_data_ptr<double>()[t] - mean) / mean);
+        }
         violation.values[cell] = static_cast<float>((largest - mean) / mean);
         difference.values[cell] = static_cast<float>(largest - mean);
-        entropy.values[cell] = static_cast<float>(seen.entropy / seen.tokens);
+        entropy.values[cell] =
+            static_cast<float>(entropies.sum().item<double>() / tokens.sum().item<double>());
     }
     m_seen.clear();
     std::vector<Measured> result;
@@ -139,6 +168,8 @@ std::vector<Measured> RoutingMeasures::take()
     result.push_back(std::move(entropy));
     result.push_back(std::move(violation));
     result.push_back(std::move(difference));
+    result.push_back(std::move(taskEntropy));
+    result.push_back(std::move(taskViolation));
     return result;
 }
 

@@ -21,8 +21,8 @@ public:
 
     /// Adds what the routers did in the pass that has just run.
     void observe(const adapter::Adapter& adapter, const model::Pass& pass);
-    /// routing/load, routing/entropy, routing/maxvio, routing/maxvio_difference since the last call; empty if
-    /// nothing routed.
+    /// routing/load, routing/entropy, routing/maxvio, routing/maxvio_difference, and entropy and MaxVio by
+    /// task, since the last call; empty if nothing routed.
     std::vector<Measured> take();
     /// Of each (layer, router), the mean over the tokens since the last take() of the weights it gives its
     /// experts, [N] float64 on the CPU.
@@ -33,8 +33,8 @@ private:
     struct Router {
         at::Tensor load;    ///< [N, tasks + 1]: weight or choices received; last, from rows without a task
         at::Tensor weights; ///< [N], summed over tokens; 0 where an expert is not used
-        double entropy = 0; ///< summed over tokens
-        double tokens = 0;
+        at::Tensor entropy; ///< [tasks + 1], summed over tokens
+        at::Tensor tokens;  ///< [tasks + 1]
     };
 
     std::int64_t m_layers;

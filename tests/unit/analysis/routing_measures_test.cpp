@@ -79,6 +79,48 @@ TEST_F(Routing, LoadIsAShareOfEachTasksOwnChoices)
     EXPECT_FLOAT_EQ(at("routing/maxvio", {1, 0}), 0.5);
     EXPECT_FLOAT_EQ(at("routing/maxvio_difference", {1, 0}), 1.0F / 6);
     EXPECT_FLOAT_EQ(at("routing/entropy", {1, 0}), 0) << "one expert with all the weight";
+    // By task: 3/4 and 1/2 at most, the mean 1/3.
+    EXPECT_FLOAT_EQ(at("routing/task_max_violation", {1, 0, 0}), 1.25);
+    EXPECT_FLOAT_EQ(at("routing/task_max_violation", {1, 0, 1}), 0.5);
+    EXPECT_FLOAT_EQ(at("routing/task_entropy", {1, 0, 0}), 0);
+    for (const char* name : {"routing/task_entropy", "routing/task_max_violation"}) {
+        const auto& axes = find(m_taken, name)->info.axes;
+        ASSERT_EQ(axes.size(), 3U);
+        EXPECT_EQ(axes[2].labels, (std::vector<std::string>{"sums", "dates", "absent"}));
+        EXPECT_TRUE(std::isnan(at(name, {1, 0, 2}))) << "no token of that task";
+        EXPECT_TRUE(std::isnan(at(name, {0, 0, 0}))) << "no router ran in that layer";
+    }
+}
+
+TEST_F(Routing, TasksHaveAnEntropyAndABalanceOfTheirOwn)
+{
+    // Two passes: sums is sure (of expert 0, then of 1), dates is not, and one row is of no task.
+    const at::Tensor first =
+        at::tensor(std::vector<double>{1, 0, 0, 0.5, 0.25, 0.25, 0.2, 0.3, 0.5}, at::kDouble).view({3, 3});
+    const at::Tensor second =
+        at::tensor(std::vector<double>{0, 1, 0, 0.1, 0.1, 0.8}, at::kDouble).view({2, 3});
+    observe({{0, "mlp", {first, {}, {}, first}}}, passOf({1, 1, 1}, {0, 1, -1}));
+    observe({{0, "mlp", {second, {}, {}, second}}}, passOf({1, 1}, {0, 1}));
+    m_taken = m_measures.take();
+    const auto entropy = [](const std::vector<double>& weights) {
+        double sum = 0;
+        for (const double weight : weights)
+            sum -= weight * std::log(weight);
+        return sum;
+    };
+    const double half = entropy({0.5, 0.25, 0.25});
+    const double sure = entropy({0.1, 0.1, 0.8});
+    EXPECT_NEAR(at("routing/task_entropy", {0, 0, 0}), 0, 1e-6);
+    EXPECT_NEAR(at("routing/task_entropy", {0, 0, 1}), (half + sure) / 2, 1e-6);
+    EXPECT_NEAR(at("routing/entropy", {0, 0}), (half + sure + entropy({0.2, 0.3, 0.5})) / 5, 1e-6)
+        << "the row without a task counts towards the whole";
+    // sums: 1/2, 1/2, 0; dates: 0.3, 0.175, 0.525.
+    EXPECT_NEAR(at("routing/task_max_violation", {0, 0, 0}), 0.5, 1e-6);
+    EXPECT_NEAR(at("routing/task_max_violation", {0, 0, 1}), (0.525 - 1.0 / 3) * 3, 1e-6);
+    EXPECT_TRUE(std::isnan(at("routing/task_entropy", {0, 0, 2})));
+    observe({{0, "mlp", {first, {}, {}, first}}}, passOf({1, 1, 1}, {0, 1, -1}));
+    m_taken = m_measures.take();
+    EXPECT_NEAR(at("routing/task_entropy", {0, 0, 1}), half, 1e-6) << "since the last record";
 }
 
 TEST_F(Routing, SumsOverThePassesSinceTheLastRecord)
