@@ -16,6 +16,7 @@ namespace
 constexpr std::int64_t spectrumLength = 32; ///< singular values recorded of each update or cut, at most
 constexpr const char* siteTurn = "weights"; ///< among the turns
 constexpr std::size_t batch = 32;           ///< updates looked at together at most
+constexpr std::size_t longestWait = 8;      ///< records of which one shows something, whatever it costs
 
 class Stopwatch
 {
@@ -312,6 +313,16 @@ void LiveMeasures::recordShapes(Grids& grids) const
     }
 }
 
+/// What costs more than its time shows something all the same, so that nothing is left out in the end; but
+/// not at every record, or a dear family would take many times its budget.
+bool LiveMeasures::begins(const std::string& turn, bool affordable)
+{
+    std::size_t& passed = m_passed.try_emplace(turn, longestWait).first->second;
+    const bool now = affordable || passed + 1 >= longestWait;
+    passed = now ? 0 : passed + 1;
+    return now;
+}
+
 void LiveMeasures::appendInside(double seconds, std::vector<Measured>& result)
 {
     const Stopwatch watch;
@@ -319,13 +330,14 @@ void LiveMeasures::appendInside(double seconds, std::vector<Measured>& result)
     auto dear = std::ranges::count_if(measures, [](const auto& inside) { return inside.pieces > 0; });
     for (auto& inside : measures) {
         if (inside.pieces > 0) {
-            // Its share of what is left, one piece in any case; the next record goes on where this one stops.
+            // Its share of what is left; the next record goes on where this one stops.
             const double until = watch.seconds() + (seconds - watch.seconds()) / static_cast<double>(dear--);
             std::size_t& next = m_turns[inside.name];
             next %= inside.pieces; // a routed family may come with fewer than last time
             double pieceSeconds = 0;
-            for (std::size_t done = 0;
-                 done < inside.pieces && (done == 0 || watch.seconds() + pieceSeconds < until); ++done) {
+            const std::size_t pieces = begins(inside.name, watch.seconds() < until) ? inside.pieces : 0;
+            for (std::size_t done = 0; done < pieces && (done == 0 || watch.seconds() + pieceSeconds < until);
+                 ++done) {
                 const Stopwatch one;
                 inside.measure(next);
                 next = (next + 1) % inside.pieces;
@@ -353,8 +365,8 @@ std::vector<Measured> LiveMeasures::measure(double trainingSeconds)
     const double left = m_budget * trainingSeconds - m_seconds;
     std::size_t& next = m_turns[siteTurn];
     next = m_sites.empty() ? 0 : next % m_sites.size();
-    // At least one weight each time, so that even a costly family shows something of every weight in the end.
-    while (m_lastMeasured < m_sites.size() &&
+    const bool some = begins(siteTurn, watch.seconds() < left);
+    while (some && m_lastMeasured < m_sites.size() &&
            (m_lastMeasured == 0 ||
             watch.seconds() + m_updateSeconds * static_cast<double>(updates(next)) < left)) {
         const Stopwatch piece;

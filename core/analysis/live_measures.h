@@ -19,7 +19,9 @@ class LiveMeasures
 {
 public:
     /// `budget`: the largest share of the training time that measuring may take. Where measuring everything
-    /// would take more, each call measures the next few weights in turn; what is not measured is NaN.
+    /// would take more, each call measures the next few weights in turn; what is not measured is NaN. Beyond
+    /// the budget nothing is measured, but for one weight (and one piece of each dear measure of the family)
+    /// at the first call and wherever seven have gone by without any.
     LiveMeasures(const adapter::Adapter& adapter, std::int64_t layers, std::vector<std::string> tasks,
                  double budget);
 
@@ -48,6 +50,8 @@ private:
     void measureOther(std::size_t site, const RoutingMeasures::MeanWeights& weights, Grids& grids) const;
     /// `seconds`: what dear ones among them may take together.
     void appendInside(double seconds, std::vector<Measured>& result);
+    /// May what takes turns by this name begin? `affordable`: is there time left for it?
+    bool begins(const std::string& turn, bool affordable);
     void recordShapes(Grids& grids) const;
     void recordSpectrum(std::size_t site, std::int64_t expert, const at::Tensor& values, Grids& grids) const;
     /// Updates that are measured of a site: its experts and their mixture.
@@ -72,6 +76,7 @@ private:
     double m_seconds = 0;
     double m_updateSeconds = 0; ///< of one update, as measured last; 0: not known yet
     Turns m_turns;              ///< the next site, and the next piece of each dear measure of the family
+    std::map<std::string, std::size_t> m_passed; ///< calls since each of them was measured
 };
 
 } // namespace rankscope::analysis

@@ -174,12 +174,13 @@ Status Trainer::recordStep(std::int64_t step, double learningRate, const StepRes
 
 Status Trainer::analyse(std::int64_t step)
 {
-    for (const auto& measured : m_measures.measure(m_trainingSeconds))
-        RANKSCOPE_CHECK(m_log.record(measured, step));
-    if (m_measures.lastMeasured() < m_measures.sites() && !m_saidRotating) {
+    for (const auto& measure : m_measures.measure(m_trainingSeconds))
+        RANKSCOPE_CHECK(m_log.record(measure, step));
+    const auto measured = m_measures.lastMeasured();
+    if (measured > 0 && measured < m_measures.sites() && !m_saidRotating) {
         m_saidRotating = true;
-        return m_log.notice("info", "ranks and spectra of " + std::to_string(m_measures.lastMeasured()) +
-                                        " of " + std::to_string(m_measures.sites()) +
+        return m_log.notice("info", "ranks and spectra of " + std::to_string(measured) + " of " +
+                                        std::to_string(m_measures.sites()) +
                                         " adapted weights are measured at a time, in turn, to stay within " +
                                         base::Json(100 * m_job.analysis.budget).dump() +
                                         "% of the training time (analysis.budget)");

@@ -33,6 +33,16 @@ std::vector<std::size_t> measuredCells(const std::vector<Measured>& all, const s
     return cells;
 }
 
+/// Lets the calls go by in which a measure that has spent its time shows nothing.
+void passBy(LiveMeasures& live)
+{
+    for (int call = 0; call < 7; ++call) {
+        const auto all = live.measure(100);
+        EXPECT_EQ(live.lastMeasured(), 0U);
+        EXPECT_TRUE(measuredCells(all, "rank/entropy").empty());
+    }
+}
+
 TEST(LiveMeasures, WithoutABudgetRotateThroughAllWeights)
 {
     GivenAdapter adapter;
@@ -50,8 +60,36 @@ TEST(LiveMeasures, WithoutABudgetRotateThroughAllWeights)
                 << "in turn, and only that";
             const auto layer = static_cast<float>(site / 2);
             EXPECT_NEAR(find(all, "rank/stable")->values[site], (site % 2 == 0 ? 2 : 6) + layer, 1e-5);
+            passBy(live);
         }
     }
+}
+
+/// Where the time is spent, one weight in eight records is all there is.
+TEST(LiveMeasures, BeyondTheirBudgetTheyRest)
+{
+    GivenAdapter adapter;
+    for (std::int64_t layer = 0; layer < 4; ++layer)
+        adapter.add(layer, "up_proj", {identity(3)});
+    LiveMeasures live(adapter, 4, {}, 0.5);
+    std::size_t measured = 0;
+    for (int call = 0; call < 24; ++call) {
+        (void)live.measure(1e-12); // no training time to speak of
+        measured += live.lastMeasured();
+    }
+    EXPECT_EQ(measured, 3U);
+    // Within it again, it goes on at once.
+    (void)live.measure(1e9);
+    EXPECT_EQ(live.lastMeasured(), 4U);
+    // And rests again for as long.
+    measured = 0;
+    for (int call = 0; call < 7; ++call) {
+        (void)live.measure(1e-12);
+        measured += live.lastMeasured();
+    }
+    EXPECT_EQ(measured, 0U);
+    (void)live.measure(1e-12);
+    EXPECT_EQ(live.lastMeasured(), 1U);
 }
 
 TEST(LiveMeasures, GoOnWithWhoseTurnItIs)
@@ -61,6 +99,7 @@ TEST(LiveMeasures, GoOnWithWhoseTurnItIs)
         adapter.add(layer, "up_proj", {identity(2 + layer)});
     LiveMeasures first(adapter, 3, {}, 0);
     (void)first.measure(100);
+    passBy(first);
     (void)first.measure(100);
     LiveMeasures resumed(adapter, 3, {}, 0);
     resumed.setTurns(first.turns());
@@ -305,6 +344,10 @@ TEST(LiveMeasures, AFamilysDearMeasuresComeInTurns)
             EXPECT_EQ(std::isfinite(values[2 * core + 1]), core == turn);
         }
         EXPECT_EQ(values[2 * turn + 1], 10 + static_cast<float>(turn));
+        for (int call = 0; call < 7; ++call) {
+            for (const float value : find(poor.measure(100), "spectra")->values)
+                EXPECT_TRUE(std::isnan(value)) << "its time is spent";
+        }
     }
     LiveMeasures rich(adapter, 1, {}, 1);
     const auto all = rich.measure(1e9);
