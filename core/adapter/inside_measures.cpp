@@ -110,6 +110,22 @@ InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const Of
     return info;
 }
 
+InsideMeasure siteValues(const ModuleSites& sites, const InsideTitle& title,
+                         const std::function<double(ModuleSite&)>& of)
+{
+    const SiteGrid grid(sites);
+    InsideMeasure measure{title.name, title.title, "", title.definition, {grid.layers, grid.modules}, {}};
+    measure.values.assign(grid.cells(), unmeasured);
+    measure.pieces = grid.cells();
+    std::vector<ModuleSite*> cells(grid.cells(), nullptr);
+    for (const auto& site : sites.all())
+        cells[grid.cell(*site)] = site.get();
+    measure.piece = [cells, of](std::size_t i) {
+        return std::vector<float>{cells[i] ? static_cast<float>(of(*cells[i])) : unmeasured};
+    };
+    return measure;
+}
+
 InsideMeasure siteSpectra(const ModuleSites& sites, const InsideTitle& title, const OfSite& of)
 {
     const SiteGrid grid(sites);

@@ -37,6 +37,9 @@ using OfSite = std::function<at::Tensor(const ModuleSite&)>;
 /// A measure by layer, module and then the axes of `info`, which comes without values: `of` gives one site's,
 /// of as many elements as these axes have. NaN where a layer does not have the module.
 InsideMeasure siteMeasure(const ModuleSites& sites, InsideMeasure info, const OfSite& of);
+/// The same of one dear value, a piece for each site.
+InsideMeasure siteValues(const ModuleSites& sites, const InsideTitle& title,
+                         const std::function<double(ModuleSite&)>& of);
 /// The same for the spectrum of each site's matrix.
 InsideMeasure siteSpectra(const ModuleSites& sites, const InsideTitle& title, const OfSite& of);
 /// How far DoRA's magnitudes have moved at each site, on average and at most.

@@ -3,13 +3,19 @@
 // drop(x). W stays as it is: the initial pair is subtracted with the trained one, [B, -B0] [A; A0], so
 // nothing is stored twice and the update is told against the model's own weight.
 #include "core/adapter/family.h"
+#include "core/adapter/derived.h"
+#include "core/adapter/inside_measures.h"
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/principal.h"
 #include "core/adapter/targets.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
 #include <algorithm>
+#include <c10/core/GradMode.h>
 
 namespace rankscope::plugins
 {
@@ -21,17 +27,18 @@ using namespace rankscope::adapter;
 class PrincipalSite : public ModuleSite
 {
 public:
-    PrincipalSite(ParameterStore& store, const checkpoint::LinearShape& shape, const LowRankOptions& options,
+    PrincipalSite(ParameterStore& store, const model::FrozenLinear& base, const LowRankOptions& options,
                   const LowRankDelta& initial)
-        : ModuleSite(shape),
+        : ModuleSite(base.shape),
           m_options(options),
-          m_a(store.add(tensorName(shape.path, "lora_A.weight"), initial.a.sizes().vec(),
+          m_weight(base.weight),
+          m_a(store.add(tensorName(base.shape.path, "lora_A.weight"), initial.a.sizes().vec(),
                         Init::from(initial.a))),
-          m_b(store.add(tensorName(shape.path, "lora_B.weight"), initial.b.sizes().vec(),
+          m_b(store.add(tensorName(base.shape.path, "lora_B.weight"), initial.b.sizes().vec(),
                         Init::from(initial.b), options.bLearningRateFactor)),
-          m_initialA(store.addBuffer(tensorName(shape.path, "lora_A.initial"), initial.a.sizes().vec(),
+          m_initialA(store.addBuffer(tensorName(base.shape.path, "lora_A.initial"), initial.a.sizes().vec(),
                                      Init::from(initial.a))),
-          m_initialB(store.addBuffer(tensorName(shape.path, "lora_B.initial"), initial.b.sizes().vec(),
+          m_initialB(store.addBuffer(tensorName(base.shape.path, "lora_B.initial"), initial.b.sizes().vec(),
                                      Init::from(initial.b)))
     {
     }
@@ -55,12 +62,42 @@ public:
                             m_options.scale()};
     }
 
+    /// ||W - s B0 A0||_F / ||W||_F. Nothing trains it: once known it is kept.
+    [[nodiscard]] double residual()
+    {
+        return m_residual.get({m_initialA, m_initialB}, [this] {
+            const at::NoGradGuard guard;
+            const at::Tensor w = m_weight.scalar_type() == at::kDouble ? m_weight : m_weight.to(at::kFloat);
+            const at::Tensor initial =
+                at::mm(m_initialB.to(w.scalar_type()), m_initialA.to(w.scalar_type())) * m_options.scale();
+            return at::linalg_vector_norm(w - initial).item<double>() /
+                   at::linalg_vector_norm(w).item<double>();
+        });
+    }
+
 private:
     LowRankOptions m_options;
+    at::Tensor m_weight; ///< of the base
     at::Tensor m_a;
     at::Tensor m_b;
     at::Tensor m_initialA;
     at::Tensor m_initialB;
+    Derived<double> m_residual;
+};
+
+class PissaAdapter : public ModuleAdapter
+{
+public:
+    using ModuleAdapter::ModuleAdapter;
+
+    [[nodiscard]] std::vector<InsideMeasure> inside() const override
+    {
+        return {siteValues(sites(),
+                           {"pissa/residual", "What the initial pair leaves of the weight",
+                            "||W - s B0 A0||_F / ||W||_F: how much of the weight stays frozen beside the "
+                            "principal part that the pair started from."},
+                           [](ModuleSite& site) { return static_cast<PrincipalSite&>(site).residual(); })};
+    }
 };
 
 Result<std::vector<checkpoint::LinearShape>> readTargets(const checkpoint::ModelConfig& model,
@@ -89,12 +126,11 @@ public:
         RANKSCOPE_TRY(const auto linears, readTargets(model.config(), settings));
         const LowRankOptions pair = LowRankOptions::read(settings);
         const PrincipalOptions svd = PrincipalOptions::read(settings);
-        return std::make_unique<ModuleAdapter>(
+        return std::make_unique<PissaAdapter>(
             model, std::make_unique<ParameterStore>(options.dtype, model.device(), options.seed), linears,
             [pair, svd, seed = options.seed](ParameterStore& store, const model::FrozenLinear& base) mutable {
                 return std::make_unique<PrincipalSite>(
-                    store, base.shape, pair,
-                    principalPair(base.weight, pair.rank, pair.scale(), svd, seed++));
+                    store, base, pair, principalPair(base.weight, pair.rank, pair.scale(), svd, seed++));
             });
     }
 };

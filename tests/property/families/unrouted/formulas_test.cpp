@@ -79,6 +79,35 @@ RC_GTEST_PROP(Formulas, Pissa, ())
     });
 }
 
+/// What the best approximation of a rank leaves is the rest of the spectrum (Eckart and Young 1936).
+RC_GTEST_PROP(Formulas, PissasResidual, ())
+{
+    const std::int64_t rank = between(1, 16);
+    const Subject s = subject("pissa", {{"rank", rank},
+                                        {"alpha", number(0.5, 20)},
+                                        {"svd", "exact"},
+                                        {"targets", {"q_proj", "k_proj", "down_proj"}}});
+    disturb(*s.adapter, 100); // the trained pair has no part in it
+    auto measures = s.adapter->inside();
+    ASSERT_EQ(measures.size(), 1U);
+    auto& residual = measures.front();
+    EXPECT_EQ(residual.name, "pissa/residual");
+    const std::vector<std::string> modules{"q_proj", "k_proj", "down_proj"};
+    ASSERT_EQ(residual.axes.size(), 2U);
+    ASSERT_EQ(residual.axes[1].second, modules);
+    ASSERT_EQ(residual.pieces, 2 * modules.size());
+    for (std::size_t i = 0; i < residual.pieces; ++i) {
+        EXPECT_TRUE(std::isnan(residual.values[i]));
+        residual.measure(i);
+        const auto layer = static_cast<std::int64_t>(i / modules.size());
+        const auto& base = s.model->linear(layer, modules[i % modules.size()])->base;
+        const at::Tensor square = std::get<1>(at::linalg_svd(base.weight, false)).square();
+        const double left =
+            std::sqrt(square.slice(0, rank).sum().item<double>() / square.sum().item<double>());
+        EXPECT_NEAR(residual.values[i], left, 1e-6) << base.shape.path;
+    }
+}
+
 TEST(Rasa, SharesAnEighthOfItsRankUnlessToldOtherwise)
 {
     for (const auto& [rank, shared] : {std::pair{2, 1}, {8, 1}, {32, 4}, {64, 8}}) {
