@@ -56,7 +56,7 @@ MainWindow::MainWindow(const Options& options, QWidget* parent)
     const int title = style()->pixelMetric(QStyle::PM_TitleBarHeight);
     const QSize room = screen()->availableSize() - QSize(0, title); // the frame is known once it is shown
     resize(QSize(1440, 900).expandedTo(room * 0.8).boundedTo(room));
-    arrangeViews();
+    arrangeViews(false); // two side by side could not be made narrow before the window is shown
     if (options.session)
         restoreSession();
     if (options.engine)

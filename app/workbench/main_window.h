@@ -144,11 +144,14 @@ private:
     void copyFigure(const views::View* view, const QString& key);
     void copyData(const views::View* view, const QString& key);
     // main_window_session.cpp
+    /// Of the window: from here on two views stand side by side at first.
+    static constexpr int sideBySideWidth = 1600;
     void restoreSession();
     void saveSession();
     /// At once when it changes: a window that is killed has no time to.
     void saveRuns();
-    void arrangeViews();
+    /// All in one place or the first beside the others.
+    void arrangeViews(bool sideBySide);
 
     Options m_options;
     views::Selection* m_selection;

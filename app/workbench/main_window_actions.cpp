@@ -260,7 +260,7 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
     viewMenu->addActions(m_panels);
     auto* arrange = action(tr("Arrange views anew"), {}, {},
                            tr("Put every view back into the window, as at the first start"));
-    connect(arrange, &QAction::triggered, this, &MainWindow::arrangeViews);
+    connect(arrange, &QAction::triggered, this, [this] { arrangeViews(width() >= sideBySideWidth); });
     viewMenu->addAction(arrange);
     qApp->installEventFilter(this);
 }

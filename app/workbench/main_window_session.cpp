@@ -19,13 +19,12 @@ namespace rankscope::workbench
 namespace
 {
 constexpr int layoutVersion = 1;
-constexpr int sideBySideWidth = 1600; ///< of the window: from here on two views stand side by side at first
 } // namespace
 
-void MainWindow::arrangeViews()
+void MainWindow::arrangeViews(bool sideBySide)
 {
     QDockWidget* first = m_docks.value(m_views.front()->key());
-    QDockWidget* others = width() >= sideBySideWidth ? m_docks.value(m_views[1]->key()) : first;
+    QDockWidget* others = sideBySide ? m_docks.value(m_views[1]->key()) : first;
     for (views::View* view : m_views) {
         QDockWidget* dock = m_docks.value(view->key());
         dock->setFloating(false);
@@ -136,7 +135,7 @@ void MainWindow::showEvent(QShowEvent* event)
     if (width() < sideBySideWidth)
         return;
     const QString shown = m_lastView;
-    arrangeViews();
+    arrangeViews(true);
     if (shown != m_lastView)
         m_docks.value(shown)->raise();
 }
