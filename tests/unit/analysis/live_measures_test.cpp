@@ -345,7 +345,8 @@ TEST(LiveMeasures, AFamilysDearMeasuresComeInTurns)
         }
         EXPECT_EQ(values[2 * turn + 1], 10 + static_cast<float>(turn));
         for (int call = 0; call < 7; ++call) {
-            for (const float value : find(poor.measure(100), "spectra")->values)
+            const auto rested = poor.measure(100);
+            for (const float value : find(rested, "spectra")->values)
                 EXPECT_TRUE(std::isnan(value)) << "its time is spent";
         }
     }
