@@ -128,6 +128,17 @@ private:
         }
     }
 
+    /// What the ended worker wrote last. Where a read failed once, events behind it may be missing: all of
+    /// the journal is read again.
+    Status readToTheEnd()
+    {
+        if (const auto status = readJournal(); status && !m_missed)
+            return {};
+        RANKSCOPE_TRY(auto whole, record::loadJournal(m_run.journal()));
+        m_record = std::move(whole);
+        return {};
+    }
+
     void onSignal(int signal, pid_t pid)
     {
         switch (m_stopSignals.take(signal, std::chrono::steady_clock::now())) {
@@ -149,7 +160,6 @@ private:
     int follow(pid_t pid, const Signals& signals)
     {
         const Descriptor ended = watchProcess(pid);
-        bool readable = true;
         for (;;) {
             pollfd polled[] = {{signals.descriptor(), POLLIN, 0}, {ended.get(), POLLIN, 0}};
             ::poll(polled, 2, pollMilliseconds);
@@ -157,15 +167,13 @@ private:
                 onSignal(signal, pid);
             int waitStatus = 0;
             const bool over = ::waitpid(pid, &waitStatus, WNOHANG) == pid;
-            if (readable) {
-                if (const auto status = readJournal(); !status) {
-                    m_display.say("warning: " + status.error().message);
-                    readable = false;
-                }
-                // An earlier process's end is not how this one stands.
-                if (m_record.states.empty() || m_follower.position() > m_supervision.startPosition)
-                    m_display.show(m_record);
+            if (const auto status = readJournal(); !status && !m_missed) {
+                m_display.say("warning: " + status.error().message);
+                m_missed = true; // it may pass: the next look tries again
             }
+            // An earlier process's end is not how this one stands.
+            if (m_record.states.empty() || m_follower.position() > m_supervision.startPosition)
+                m_display.show(m_record);
             if (over)
                 return waitStatus;
         }
@@ -174,6 +182,7 @@ private:
     ExitCode finish(int waitStatus)
     {
         m_display.finish();
+        const Status read = readToTheEnd();
         const bool said =
             m_record.states.size() > m_statesBefore &&
             (m_record.state() == "done" || m_record.state() == "stopped" || m_record.state() == "failed");
@@ -183,6 +192,8 @@ private:
             return leaveAsItWas(ExitCode::Failed, "goes on in another process");
         if (!said && wrong && m_options.resume)
             return leaveAsItWas(ExitCode::WrongRequest, "cannot be resumed");
+        if (!said && clean && !read)
+            return leaveUnread(read.error());
         // A supervisor that was told to end the job says so there.
         if (const auto saved = readSupervision(m_run); saved && saved->stopSignal != 0)
             m_supervision.stopSignal = saved->stopSignal;
@@ -191,8 +202,7 @@ private:
             ending.reason = m_record.states.back().reason;
         if (!said) {
             recordEnding(m_run, ending);
-            if (const auto status = readJournal(); !status || m_record.state() != ending.state)
-                m_record.states.push_back({nowMicroseconds(), ending.state, ending.reason});
+            m_record.states.push_back({nowMicroseconds(), ending.state, ending.reason});
         }
         m_supervision.state = m_record.state();
         m_supervision.reason = m_record.states.back().reason;
@@ -207,6 +217,23 @@ private:
         const std::string verb = WIFSIGNALED(waitStatus) ? "the job was " : "the job failed: ";
         return report(wrong ? ExitCode::WrongRequest : ExitCode::Failed,
                       Error{verb + ending.reason + "; see " + m_run.log().string()});
+    }
+
+    /// The worker ended well, but whether the run is done or stopped cannot be read now.
+    ExitCode leaveUnread(const Error& why)
+    {
+        const std::string reason = "its process ended well, but its journal cannot be read: " + why.message;
+        m_record.states.push_back({nowMicroseconds(), "lost", reason});
+        m_supervision.state = "lost";
+        m_supervision.reason = reason;
+        (void)writeSupervision(m_run, m_supervision);
+        m_display.say("warning: the run " + m_run.name() + " cannot be shown: " + reason);
+        if (m_options.json)
+            std::puts(resultJson(m_record, m_run.name(), m_run.folder().string()).dump(2).c_str());
+        else
+            std::printf("run directory: %s\n", m_run.folder().c_str());
+        std::fflush(stdout);
+        return ExitCode::Done;
     }
 
     /// The worker did not take the run: what is written about it stays as it was.
@@ -229,6 +256,7 @@ private:
     Supervision m_supervision;
     std::optional<Supervision> m_before; ///< as it was found
     std::size_t m_statesBefore = 0;
+    bool m_missed = false; ///< a read of the journal failed
     StopSignals m_stopSignals;
 };
 

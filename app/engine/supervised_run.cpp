@@ -20,6 +20,9 @@ namespace
 /// A run without a process on this machine (a cluster's, on a shared file system) counts as going on for so
 /// long after its journal last grew.
 constexpr std::chrono::minutes silenceOfTheLiving{2};
+/// A journal that cannot be read is tried again after a pause that doubles from a second up to this: a
+/// damaged one must not be read at every look.
+constexpr std::chrono::seconds longestReadPause{64};
 
 bool isFinal(const std::string& state)
 {
@@ -118,8 +121,7 @@ bool SupervisedRun::recentlyActive() const
 /// The state of a run that has no living process here: what its journal says last, or why it says nothing.
 void SupervisedRun::settle(std::optional<int> waitStatus)
 {
-    while (readJournal()) {
-    }
+    readOn();
     const auto& digest = m_supervision.digest;
     if (endedByJournal()) {
         enter(digest.state, digest.reason);
@@ -128,6 +130,10 @@ void SupervisedRun::settle(std::optional<int> waitStatus)
         m_supervision.host.clear();
         m_supervision.process = {};
         enter("running", {});
+    } else if (waitStatus && WIFEXITED(*waitStatus) && WEXITSTATUS(*waitStatus) == 0 &&
+               !m_readProblem.empty()) {
+        // It ended well; done or stopped is in the journal, for a later look.
+        enter("lost", "its process ended well, but its journal cannot be read: " + m_readProblem);
     } else if (waitStatus) {
         die(endingOf(m_run, *waitStatus, m_supervision.stopSignal));
     } else if (m_supervision.stopSignal == SIGKILL && !isFinal(m_supervision.state)) {
@@ -137,6 +143,8 @@ void SupervisedRun::settle(std::optional<int> waitStatus)
         enter(m_supervision.state, m_supervision.reason);
     } else if (recentlyActive()) {
         enter("running", {});
+    } else if (!m_readProblem.empty()) {
+        enter("lost", "its process is gone and its journal cannot be read: " + m_readProblem);
     } else {
         enter("lost", "its process is gone and its journal does not say how it ended");
     }
@@ -146,8 +154,7 @@ void SupervisedRun::settle(std::optional<int> waitStatus)
 void SupervisedRun::die(const Ending& ending)
 {
     recordEnding(m_run, ending);
-    while (readJournal()) {
-    }
+    readOn();
     enter(ending.state, ending.reason);
 }
 
@@ -223,8 +230,7 @@ Status SupervisedRun::start(const WorkerProgram& worker)
         adopt();
         return {};
     }
-    while (readJournal()) {
-    }
+    readOn();
     m_supervision.startPosition = m_follower.position();
     RANKSCOPE_TRY(const pid_t pid, worker.train(m_run, m_supervision.resume));
     m_process = watchProcess(pid);
@@ -298,17 +304,30 @@ void SupervisedRun::digest(const protocol::JournalEvent& event, std::int64_t pos
 
 bool SupervisedRun::readJournal()
 {
-    if (!m_readable)
+    const auto now = std::chrono::steady_clock::now();
+    if (now < m_nextRead)
         return false;
     const auto bytes = m_follower.next();
     const auto events = bytes ? m_reader.feed(*bytes) : Result<std::vector<protocol::JournalEvent>>{};
     if (!bytes || !events) {
-        m_readable = false; // the run goes on; its figures stay as they are
+        // Too many open files, or a file server that lags: it may pass. The figures stay as they are.
+        m_readProblem = bytes ? events.error().message : bytes.error().message;
+        m_readPause = std::clamp(2 * m_readPause, std::chrono::seconds(1), longestReadPause);
+        m_nextRead = now + m_readPause;
         return false;
     }
+    m_readProblem.clear();
+    m_readPause = {};
     for (const auto& event : *events)
         digest(event, m_reader.position());
     return !events->empty();
+}
+
+/// To the journal's present end.
+void SupervisedRun::readOn()
+{
+    while (readJournal()) {
+    }
 }
 
 bool SupervisedRun::checkProcess()
@@ -325,6 +344,7 @@ bool SupervisedRun::checkProcess()
         return false;
     }
     m_process.reset();
+    m_nextRead = {}; // what it wrote last says how it ended
     settle(waitStatus);
     if (m_ours)
         saveOrWarn();

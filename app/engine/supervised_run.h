@@ -9,6 +9,7 @@
 #include "core/record/journal.h"
 #include "core/record/run_directory.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -43,7 +44,8 @@ public:
     Status start(const WorkerProgram& worker);
     /// Asks the process to stop, or takes the run out of the queue. `now` kills it.
     Status stop(bool now);
-    /// Reads what the journal has got since the last call. True if something is new.
+    /// Reads what the journal has got since the last call. True if something is new. After a read that failed
+    /// the next calls wait a while before they try again.
     bool readJournal();
     /// Looks whether the process has ended. True if it has.
     bool checkProcess();
@@ -56,6 +58,7 @@ private:
     void adopt();
     void digest(const protocol::JournalEvent& event, std::int64_t position);
     void settle(std::optional<int> waitStatus);
+    void readOn();
     void die(const Ending& ending);
     void enter(const std::string& state, const std::string& reason);
     Status save();
@@ -76,7 +79,9 @@ private:
     record::JournalFollower m_follower;
     record::JournalReader m_reader;
     std::int64_t m_lastStatePosition = 0;
-    bool m_readable = true;
+    std::string m_readProblem; ///< why the last read of the journal failed; empty if it did not
+    std::chrono::seconds m_readPause{0};
+    std::chrono::steady_clock::time_point m_nextRead{};
     Descriptor m_process;
     bool m_ours = false; ///< our own child: its exit status comes to us
     std::filesystem::file_time_type m_supervisionTime{};

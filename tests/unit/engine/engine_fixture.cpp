@@ -182,6 +182,17 @@ fs::path EngineTest::onlyRun() const
     return found.empty() ? fs::path() : found.front();
 }
 
+void EngineTest::hideJournal(const fs::path& run)
+{
+    fs::rename(run / "journal.rec", run / "hidden.rec");
+    fs::create_symlink("journal.rec", run / "journal.rec"); // a link to itself
+}
+
+void EngineTest::showJournal(const fs::path& run)
+{
+    fs::rename(run / "hidden.rec", run / "journal.rec");
+}
+
 EngineTest::Step EngineTest::nextStep()
 {
     const auto until = std::chrono::steady_clock::now() + deadline;

@@ -61,6 +61,11 @@ protected:
     /// The one run directory there is.
     [[nodiscard]] std::filesystem::path onlyRun() const;
 
+    /// Puts something that cannot be read in the place of a run's journal, and takes it away again. Whoever
+    /// writes the journal goes on in the hidden one.
+    static void hideJournal(const std::filesystem::path& run);
+    static void showJournal(const std::filesystem::path& run);
+
     struct Step {
         pid_t pid = 0;
         int step = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that need no supervisor: exit status, the one line of an error, and what is written.
+#include "app/engine/supervision_file.h"
 #include "core/base/files.h"
 #include "core/base/json.h"
 #include "core/protocol/job.h"
@@ -137,6 +138,38 @@ TEST_F(EngineRun, AKilledWorkerIsAFailedRun)
     EXPECT_EQ(record->state(), "failed");
     EXPECT_NE(record->states.back().reason.find("killed by signal 9"), std::string::npos);
     EXPECT_NE(lastLineOf(m_folder / "r/log.txt").find("killed by signal 9"), std::string::npos);
+}
+
+TEST_F(EngineRun, AJournalThatCouldNotBeReadForAWhileIsReadInTheEnd)
+{
+    const fs::path folder = m_folder / "r";
+    Background run({"run", job("hold"), "--run-dir", folder.string()});
+    const Step step = nextStep();
+    hideJournal(folder);
+    run.waitForOutput("warning: cannot open the journal");
+    showJournal(folder);
+    ::kill(step.pid, SIGUSR2);
+    EXPECT_EQ(run.wait(), 0) << run.output();
+    EXPECT_NE(run.output().find("75.0%"), std::string::npos) << run.output();
+    const auto record = record::loadJournal(folder / "journal.rec");
+    ASSERT_TRUE(record) << record.error().message;
+    EXPECT_EQ(record->states.size(), 2u) << "running and done";
+    EXPECT_EQ(record->state(), "done");
+    EXPECT_EQ(readSupervision(record::RunDirectory(folder))->state, "done");
+}
+
+TEST_F(EngineRun, AGoodEndWithAJournalThatCannotBeReadIsNoFailure)
+{
+    const fs::path folder = m_folder / "r";
+    Background run({"run", job("hold"), "--run-dir", folder.string()});
+    const Step step = nextStep();
+    hideJournal(folder);
+    ::kill(step.pid, SIGUSR2);
+    EXPECT_EQ(run.wait(), 0) << run.output();
+    EXPECT_NE(run.output().find("its journal cannot be read"), std::string::npos) << run.output();
+    EXPECT_EQ(readSupervision(record::RunDirectory(folder))->state, "lost");
+    showJournal(folder);
+    EXPECT_EQ(record::loadJournal(folder / "journal.rec")->state(), "done");
 }
 
 TEST_F(EngineRun, AFullDiskIsSaid)
