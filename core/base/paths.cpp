@@ -135,12 +135,13 @@ fs::path defaultModel()
 
 fs::path resolveModel(const std::string& name, const fs::path& base)
 {
-    const fs::path given = fs::path(name).is_absolute() ? fs::path(name) : base / name;
+    const fs::path given = base / name; // name itself where it is absolute
     std::error_code code;
-    if (fs::exists(given, code))
+    // Who names a place means the model there: one of the same name elsewhere may be another model.
+    if (fs::exists(given, code) || fs::path(name).has_parent_path())
         return given;
     for (const auto& folder : modelFolders()) {
-        if (const fs::path candidate = folder / fs::path(name).filename(); fs::exists(candidate, code))
+        if (const fs::path candidate = folder / name; fs::exists(candidate, code))
             return candidate;
     }
     return given;

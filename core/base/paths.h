@@ -40,7 +40,8 @@ Result<std::filesystem::path> runsFolder(const std::filesystem::path& named = {}
 /// The base model the product ships with: RANKSCOPE_MODEL, or the one that `setup` put beside the build.
 std::filesystem::path defaultModel();
 
-/// A model named in a job: as given (relative to `base`), or by its file name among the installed models.
+/// A model named in a job: as given (relative to `base`), or, where that is a bare name and no such file is
+/// there, among the installed models.
 std::filesystem::path resolveModel(const std::string& name, const std::filesystem::path& base);
 
 } // namespace rankscope::base

@@ -86,7 +86,8 @@ struct Job {
     [[nodiscard]] std::string defaultName() const;
     /// Complete, in the order of the documentation.
     [[nodiscard]] base::OrderedJson toJson() const;
-    /// Makes every path absolute; relative ones start at `folder`. Models are also looked up by name.
+    /// Makes every path absolute; relative ones start at `folder`. A model that is only a name is
+    /// also looked up among the installed ones.
     Status resolvePaths(const std::filesystem::path& folder);
 };
 

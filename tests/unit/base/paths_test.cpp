@@ -141,9 +141,22 @@ TEST_F(Paths, ModelsAreFoundAsGivenThenAmongTheInstalled)
     const fs::path base = m_folder / "base";
     EXPECT_EQ(resolveModel("both.gguf", base), base / "both.gguf");
     EXPECT_EQ(resolveModel("one.gguf", base), m_folder / "installed/one.gguf");
-    EXPECT_EQ(resolveModel("sub/one.gguf", base), m_folder / "installed/one.gguf");
     EXPECT_EQ(resolveModel((m_folder / "base/both.gguf").string(), "/nowhere"), base / "both.gguf");
     EXPECT_EQ(resolveModel("no-such-model.gguf", base), base / "no-such-model.gguf");
+}
+
+TEST_F(Paths, AModelMissingFromANamedPlaceIsNotReplacedByAnInstalledOne)
+{
+    fs::create_directories(m_folder / "installed");
+    fs::create_directories(m_folder / "base");
+    std::ofstream(m_folder / "installed/one.gguf") << "x";
+    set("RANKSCOPE_MODEL", (m_folder / "installed/default.gguf").string());
+    const fs::path base = m_folder / "base";
+    EXPECT_EQ(resolveModel("one.gguf", base), m_folder / "installed/one.gguf") << "a bare name is looked up";
+    EXPECT_EQ(resolveModel("/nowhere/at/all/one.gguf", base), "/nowhere/at/all/one.gguf");
+    EXPECT_EQ(resolveModel("sub/one.gguf", base), base / "sub/one.gguf");
+    EXPECT_EQ(resolveModel("./one.gguf", base).lexically_normal(), base / "one.gguf");
+    EXPECT_EQ(resolveModel("../installed/one.gguf", base), base / "../installed/one.gguf") << "it is there";
 }
 
 } // namespace

@@ -68,6 +68,9 @@ protected:
 TEST_F(Refusal, AModelThatIsMissingOrBroken)
 {
     expectRefused(withModel(m_folder / "none.gguf"), (m_folder / "none.gguf").string());
+    // The installed model has this name, but it is not what was asked for.
+    const fs::path elsewhere = m_folder / "moved" / base::defaultModel().filename();
+    expectRefused(withModel(elsewhere), elsewhere.string());
     expectRefused(withModel(damagedModel("short.gguf", 100)), "short.gguf");
     expectRefused(withModel(damagedModel("cut.gguf", 8 << 20)), "cut.gguf");
     // The header: magic, version, uint64 tensors, uint64 entries, then the first entry's key with its length.
