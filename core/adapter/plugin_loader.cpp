@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/adapter/plugin_loader.h"
 
+#include "core/adapter/shared_object.h"
+
 #include <algorithm>
 #include <dlfcn.h>
 
@@ -99,15 +101,17 @@ void PluginLoader::loadLibrary(Plugin& plugin)
         plugin.error = why;
     };
     const auto library = plugin.manifest.folder / plugin.manifest.library;
-    // Never closed: code and vtables of a plugin stay in use as long as any tensor hook refers to them.
-    void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return failed(PluginState::Failed, std::string("its library cannot be opened: ") + ::dlerror());
-    using Entry = const RankscopeFamilyEntry* (*)();
-    const auto entry = reinterpret_cast<Entry>(::dlsym(handle, "rankscope_family"));
-    if (!entry)
-        return failed(PluginState::Failed, library.string() + " does not export rankscope_family");
+    if (const auto whole = checkSharedObject(library); !whole)
+        return failed(PluginState::Failed, "its library cannot be opened: " + whole.error().message);
     try {
+        // Never closed: code and vtables of a plugin stay in use as long as any tensor hook refers to them.
+        void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (!handle)
+            return failed(PluginState::Failed, std::string("its library cannot be opened: ") + ::dlerror());
+        using Entry = const RankscopeFamilyEntry* (*)();
+        const auto entry = reinterpret_cast<Entry>(::dlsym(handle, "rankscope_family"));
+        if (!entry)
+            return failed(PluginState::Failed, library.string() + " does not export rankscope_family");
         const RankscopeFamilyEntry* family = entry();
         if (!family || family->apiVersion != protocol::pluginApiVersion)
             return failed(PluginState::Incompatible,
@@ -115,13 +119,18 @@ void PluginLoader::loadLibrary(Plugin& plugin)
                               std::to_string(family ? family->apiVersion : 0) +
                               " of the plugin interface, this program has version " +
                               std::to_string(protocol::pluginApiVersion));
-        plugin.family =
-            std::shared_ptr<const Family>(family->create(), [destroy = family->destroy](const Family* f) {
-                destroy(const_cast<Family*>(f));
-            });
+        if (!family->create || !family->destroy)
+            return failed(PluginState::Failed, "it failed to start: its entry lacks a function");
+        Family* created = family->create();
+        if (!created)
+            return failed(PluginState::Failed, "it failed to start: it made no family");
+        plugin.family = std::shared_ptr<const Family>(
+            created, [destroy = family->destroy](const Family* f) { destroy(const_cast<Family*>(f)); });
         plugin.state = PluginState::Loaded;
     } catch (const std::exception& error) {
         failed(PluginState::Failed, std::string("it failed to start: ") + error.what());
+    } catch (...) {
+        failed(PluginState::Failed, "it failed to start: it threw something that says nothing");
     }
 }
 

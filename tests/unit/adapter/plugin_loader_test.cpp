@@ -157,6 +157,41 @@ TEST_F(PluginFolders, AnExceptionAtItsStartFails)
     EXPECT_TRUE(says(plugin.error, "no licence for this machine")) << plugin.error;
 }
 
+TEST_F(PluginFolders, AnythingElseThrownAtItsStartFails)
+{
+    writePlugin("number", "number", "throwing_number");
+    const Plugin plugin = only();
+    EXPECT_EQ(plugin.state, PluginState::Failed);
+    EXPECT_TRUE(says(plugin.error, "failed to start")) << plugin.error;
+}
+
+TEST_F(PluginFolders, AnEntryThatMakesNoFamilyFails)
+{
+    for (const char* library : {"no_create", "no_family"}) {
+        writePlugin("none", "none", library);
+        const Plugin plugin = only();
+        EXPECT_EQ(plugin.state, PluginState::Failed) << library;
+        EXPECT_EQ(plugin.family, nullptr) << library;
+        EXPECT_TRUE(says(plugin.error, "failed to start")) << plugin.error;
+    }
+}
+
+TEST_F(PluginFolders, ALibraryThatIsCutOffFails)
+{
+    const fs::path good = fs::path(std::getenv("RANKSCOPE_TEST_PLUGINS")) / "good.so";
+    const auto size = fs::file_size(good);
+    writePlugin("cut", "cut", "cut");
+    for (const std::uintmax_t percent : {0, 1, 10, 30, 60, 90, 99}) {
+        const fs::path library = m_folder / "cut" / "cut.so";
+        fs::remove(library); // a new file each time: the loader knows those it has loaded
+        fs::copy_file(good, library);
+        fs::resize_file(library, size * percent / 100);
+        const Plugin plugin = only();
+        EXPECT_EQ(plugin.state, PluginState::Failed) << percent << " %";
+        EXPECT_TRUE(says(plugin.error, library.string())) << plugin.error;
+    }
+}
+
 TEST_F(PluginFolders, OfTwoWithOneNameTheFirstCounts)
 {
     writePlugin("a", "same", "good");
