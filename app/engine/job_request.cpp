@@ -6,6 +6,8 @@
 #include "core/base/text.h"
 #include "core/protocol/family_manifest.h"
 
+#include <cmath>
+#include <cstdio>
 #include <unistd.h>
 
 namespace rankscope::engine
@@ -14,8 +16,8 @@ namespace fs = std::filesystem;
 namespace
 {
 
-/// A run needs room for its journal, snapshots and a checkpoint.
-constexpr std::uintmax_t neededBytes = std::uintmax_t{200} << 20;
+/// Beyond its checkpoints a run needs room for its journal, its snapshot and its log.
+constexpr double recordBytes = 64 << 20;
 
 /// A relative path that is not in the first folder but in the second is taken from there.
 void preferExisting(std::string& path, const fs::path& first, const fs::path& second)
@@ -46,14 +48,34 @@ Status checkWritable(const fs::path& folder)
     return {};
 }
 
-Status checkRoom(const fs::path& folder)
+/// Checkpoints stay until the run is removed.
+Status checkRoom(const fs::path& folder, std::int64_t checkpoints, const JobNeeds& needs)
 {
     RANKSCOPE_TRY(const std::uintmax_t available, base::freeSpace(folder));
-    if (available < neededBytes)
-        return fail("only " + std::to_string(available >> 20) + " MB are free at " + folder.string() +
-                    ", but a run needs at least " + std::to_string(neededBytes >> 20) +
-                    " MB; free some or name another place with --runs");
-    return {};
+    // Not in integers: the product of two numbers from outside may not fit.
+    const double needed =
+        static_cast<double>(checkpoints) * static_cast<double>(needs.checkpointBytes) + recordBytes;
+    if (static_cast<double>(available) >= needed)
+        return {};
+    char megabytes[32];
+    std::snprintf(megabytes, sizeof megabytes, "%.0f", std::ceil(needed / (1 << 20)));
+    return fail("only " + std::to_string(available >> 20) + " MB are free at " + folder.string() +
+                ", but this run needs " + megabytes + " MB for its records and " +
+                std::to_string(checkpoints) + (checkpoints == 1 ? " checkpoint" : " checkpoints") +
+                "; free some, raise training.checkpointEvery, or name another place for the run");
+}
+
+/// Of a job whose run stands at this step.
+Status checkFrom(protocol::Job& job, const fs::path& runs, std::int64_t step)
+{
+    if (job.data.train.empty())
+        return fail("data.train names no file to train on");
+    RANKSCOPE_CHECK(completeSettings(job));
+    RANKSCOPE_CHECK(checkText(runs));
+    RANKSCOPE_CHECK(checkWritable(runs));
+    RANKSCOPE_TRY(const WorkerProgram worker, WorkerProgram::find());
+    RANKSCOPE_TRY(const JobNeeds needs, worker.check(job));
+    return checkRoom(runs, job.training.checkpointsAfter(step), needs);
 }
 
 Status resolvePaths(protocol::Job& job, const fs::path& folder)
@@ -124,14 +146,7 @@ Status completeSettings(protocol::Job& job)
 
 Status checkJob(protocol::Job& job, const fs::path& runs)
 {
-    if (job.data.train.empty())
-        return fail("data.train names no file to train on");
-    RANKSCOPE_CHECK(completeSettings(job));
-    RANKSCOPE_CHECK(checkText(runs));
-    RANKSCOPE_CHECK(checkWritable(runs));
-    RANKSCOPE_CHECK(checkRoom(runs));
-    RANKSCOPE_TRY(const WorkerProgram worker, WorkerProgram::find());
-    return worker.check(job);
+    return checkFrom(job, runs, 0);
 }
 
 Status checkResume(const record::RunDirectory& run)
@@ -141,7 +156,8 @@ Status checkResume(const record::RunDirectory& run)
         return fail("the run " + run.name() + " cannot be resumed: its job.json is missing");
     const auto check = [&run]() -> Status {
         RANKSCOPE_TRY(protocol::Job job, protocol::Job::read(run.job()));
-        return checkJob(job, run.folder());
+        const auto last = run.lastCheckpoint();
+        return checkFrom(job, run.folder(), last ? last->step : 0);
     };
     if (const auto status = check(); !status)
         return fail(status.error().within("the run " + run.name() + " cannot be resumed"));

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <limits>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,10 +96,22 @@ Result<std::string> WorkerProgram::onJob(const char* command, const protocol::Jo
     return std::move(captured.output);
 }
 
-Status WorkerProgram::check(const protocol::Job& job) const
+Result<JobNeeds> WorkerProgram::check(const protocol::Job& job) const
 {
-    RANKSCOPE_CHECK(onJob("check", job));
-    return {};
+    RANKSCOPE_TRY(const std::string answer, onJob("check", job));
+    const auto read = [&answer]() -> Result<JobNeeds> {
+        RANKSCOPE_TRY(const base::Json json, base::parseJson(answer));
+        JobNeeds needs;
+        base::ObjectReader reader(json, "");
+        reader.require("checkpointBytes")
+            .integer("checkpointBytes", needs.checkpointBytes, 0, std::numeric_limits<std::int64_t>::max());
+        RANKSCOPE_CHECK(reader.finishLenient());
+        return needs;
+    };
+    auto needs = read();
+    if (!needs)
+        return fail(needs.error().within("the answer of " + m_path.string() + " check makes no sense"));
+    return needs;
 }
 
 Result<std::string> WorkerProgram::plan(const protocol::Job& job) const

@@ -7,6 +7,7 @@
 #include "core/record/run_directory.h"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <sys/types.h>
@@ -14,6 +15,11 @@
 
 namespace rankscope::engine
 {
+
+/// What a job will need.
+struct JobNeeds {
+    std::int64_t checkpointBytes = 0; ///< on disk, of one checkpoint
+};
 
 class WorkerProgram
 {
@@ -25,7 +31,7 @@ public:
     [[nodiscard]] const std::filesystem::path& path() const { return m_path; }
 
     /// Everything that can be wrong about a job, without training and without writing anything.
-    [[nodiscard]] Status check(const protocol::Job& job) const;
+    [[nodiscard]] Result<JobNeeds> check(const protocol::Job& job) const;
     /// The plan as a JSON object. An error is a wrong request.
     [[nodiscard]] Result<std::string> plan(const protocol::Job& job) const;
     /// The JSON list of the families.

@@ -27,11 +27,18 @@ int checkCommand(const std::filesystem::path& jobFile)
 {
     auto job = protocol::Job::read(jobFile);
     adapter::PluginLoader plugins(base::pluginFolders());
-    const Status status = job ? train::checkJob(*job, plugins) : Status(fail(job.error()));
-    if (status)
-        return 0;
-    std::cerr << status.error().message << '\n';
-    return 2;
+    const auto plan = [&]() -> Result<train::JobPlan> {
+        if (!job)
+            return fail(job.error());
+        RANKSCOPE_CHECK(train::checkJob(*job, plugins));
+        return train::planJob(*job, plugins);
+    }();
+    if (!plan) {
+        std::cerr << plan.error().message << '\n';
+        return 2;
+    }
+    std::cout << base::OrderedJson{{"checkpointBytes", plan->checkpointBytes}}.dump() << '\n';
+    return 0;
 }
 
 int planCommand(const std::filesystem::path& jobFile)

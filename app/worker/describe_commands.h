@@ -7,7 +7,8 @@
 namespace rankscope::worker
 {
 
-/// 0, or 2 with one sentence on stderr.
+/// Prints what the job will need ({"checkpointBytes": N}, of one checkpoint on disk); 2 with one sentence on
+/// stderr if the job is wrong.
 int checkCommand(const std::filesystem::path& jobFile);
 /// Prints the plan as one JSON object; 2 with one sentence on stderr if the job is wrong.
 int planCommand(const std::filesystem::path& jobFile);

@@ -128,6 +128,13 @@ std::string modelPart(const std::string& model)
 
 } // namespace
 
+std::int64_t TrainingSpec::checkpointsAfter(std::int64_t step) const
+{
+    if (step >= steps)
+        return 0;
+    return 1 + (checkpointEvery > 0 ? (steps - 1) / checkpointEvery - step / checkpointEvery : 0);
+}
+
 Status TrainingSpec::read(const base::Json& json)
 {
     base::ObjectReader reader(json, "training");

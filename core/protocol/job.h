@@ -51,6 +51,8 @@ struct TrainingSpec {
     /// (FamilyManifest::completeTraining).
     std::vector<std::string> given;
 
+    /// How many checkpoints a run that stands at this step writes to its end, if nothing stops it.
+    [[nodiscard]] std::int64_t checkpointsAfter(std::int64_t step) const;
     /// Takes over what is there. Errors: an unknown key or a value out of bounds, named.
     Status read(const base::Json& json);
 };

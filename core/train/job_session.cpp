@@ -65,6 +65,7 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
         100.0 * static_cast<double>(plan.trainable) / static_cast<double>(result.baseParameters);
     result.trainablePercent = 100.0 * static_cast<double>(plan.trainable) /
                               static_cast<double>(plan.trainable + result.baseParameters);
+    result.checkpointBytes = 3 * 4 * plan.trainable + 4 * plan.buffers; // float32, with two moments
     const auto device = openDevice(job.device);
     const auto type = resolveDtype(job.model.dtype, device ? *device : c10::Device(c10::kCPU));
     const std::int64_t bytes = type == c10::kFloat ? 4 : 2;

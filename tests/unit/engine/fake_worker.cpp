@@ -11,6 +11,7 @@
 //   late    as hold, but waits for USR1 before it opens the journal
 //   unready one step, then dies of TERM and INT
 //   wrong   is refused by `check`
+//   huge    needs 1 PiB for a checkpoint, says `check`
 // Like the real one it is started with TERM and INT blocked; hold takes those that came before it waits.
 // When a step is written, a line "step PID N" goes into the FIFO named by FAKE_WORKER_EVENTS.
 #include "core/base/json.h"
@@ -268,6 +269,8 @@ int main(int argc, char** argv)
             std::cerr << "rankscope-worker: train.jsonl:3: the row is empty\n";
         else if (command == "plan")
             std::cout << plan(*job).dump() << "\n";
+        else
+            std::cout << R"({"checkpointBytes":)" << ((*job)["name"] == "huge" ? 1LL << 50 : 1000) << "}\n";
         return wrong || missing ? 2 : 0;
     }
     if (command == "families") {

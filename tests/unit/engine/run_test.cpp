@@ -200,6 +200,22 @@ TEST_F(EngineRun, AFullDiskIsSaid)
     EXPECT_EQ(base::Json::parse(captured->output)["state"], "failed");
 }
 
+TEST_F(EngineRun, ADiskThatCannotHoldTheCheckpointsIsSaidBeforeWriting)
+{
+    expectWrong({"run", job("huge")}, "needs 1073741888 MB for its records and 1 checkpoint;");
+    const std::string often = R"({"training":{"checkpointEvery":3}})"; // after steps 3, 6, 9 and 10
+    expectWrong({"run", job("huge", often)}, "needs 4294967360 MB for its records and 4 checkpoints;");
+    expectWrong({"run", job("huge", often)}, "MB are free at " + runs().string());
+    expectWrong({"submit", job("huge"), "--socket", socket().string()}, "1 checkpoint;");
+
+    const record::RunDirectory kept(m_folder / "kept");
+    fs::create_directories(kept.checkpoint(6));
+    std::ofstream(kept.checkpoint(6) / "adapter_model.safetensors") << "x";
+    std::ofstream(kept.job()) << jobText("huge", often);
+    expectWrong({"run", "--resume", "--run-dir", kept.folder().string()},
+                "needs 2147483712 MB for its records and 2 checkpoints;");
+}
+
 TEST_F(EngineRun, AFolderWhoseNameIsNoTextIsRefused)
 {
     const fs::path odd = m_folder / "sch\xF6n";

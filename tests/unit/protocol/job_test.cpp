@@ -107,5 +107,23 @@ TEST(Job, RunFolderNameIsStampFamilyModel)
     EXPECT_EQ(runFolderName(job, 1795343460), "2026-11-22T10-31-evil-qwen2");
 }
 
+TEST(TrainingSpec, CountsTheCheckpointsThatAreStillToBeWritten)
+{
+    TrainingSpec training;
+    for (training.steps = 1; training.steps <= 13; ++training.steps) {
+        for (training.checkpointEvery = 0; training.checkpointEvery <= 14; ++training.checkpointEvery) {
+            for (std::int64_t start = 0; start <= training.steps; ++start) {
+                std::int64_t written = 0; // step by step, as the trainer goes
+                for (std::int64_t step = start + 1; step <= training.steps; ++step) {
+                    const bool due = training.checkpointEvery > 0 && step % training.checkpointEvery == 0;
+                    written += due || step == training.steps ? 1 : 0;
+                }
+                EXPECT_EQ(training.checkpointsAfter(start), written)
+                    << training.steps << " steps, every " << training.checkpointEvery << ", from " << start;
+            }
+        }
+    }
+}
+
 } // namespace
 } // namespace rankscope::protocol

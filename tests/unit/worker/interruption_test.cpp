@@ -66,6 +66,29 @@ TEST_F(Worker, RecordsTheRunAndWhatTheAnalysisCosts)
     H5Fclose(file);
 }
 
+TEST_F(Worker, SaysBeforehandHowLargeACheckpointWillBe)
+{
+    // FlyLoRA saves projections that it does not train.
+    for (const auto& [family, settings] :
+         {std::pair{"lora", base::Json{{"rank", 4}}}, std::pair{"flylora", base::Json{{"k", 2}}}}) {
+        const base::Json changes = {{"training", {{"steps", 1}}},
+                                    {"adapter", {{"family", family}, {"settings", settings}}}};
+        const auto run = train(family, changes.dump());
+        const auto captured =
+            engine::capture(workerProgram(), {"check", "--job", run.job().string()}, deadline);
+        ASSERT_TRUE(captured) << captured.error().message;
+        ASSERT_EQ(captured->exitStatus(), 0) << captured->error;
+        const auto answer = base::parseJson(captured->output);
+        ASSERT_TRUE(answer) << captured->output;
+        double written = 0;
+        for (const auto& entry : fs::recursive_directory_iterator(run.lastCheckpoint()->folder))
+            written += entry.is_regular_file() ? static_cast<double>(entry.file_size()) : 0.0;
+        // Beside the tensors' values: their names and shapes, and the state in JSON.
+        EXPECT_LE((*answer)["checkpointBytes"].get<double>(), written);
+        EXPECT_GT((*answer)["checkpointBytes"].get<double>(), 0.9 * written);
+    }
+}
+
 TEST_F(Worker, AnInterruptFinishesTheStepAndCheckpoints)
 {
     for (const int signal : {SIGINT, SIGTERM}) {
