@@ -4,7 +4,7 @@
 #include "core/base/files.h"
 #include "core/base/paths.h"
 #include "core/base/text.h"
-#include "core/protocol/family_manifest.h"
+#include "core/protocol/family_folders.h"
 
 #include <cmath>
 #include <cstdio>
@@ -124,22 +124,15 @@ Result<protocol::Job> parseJob(const std::string& json, const fs::path& folder)
 
 Status completeSettings(protocol::Job& job)
 {
-    for (const fs::path& folder : base::pluginFolders()) {
-        std::error_code code;
-        for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
-            std::error_code ignored;
-            const fs::path file = entry->path() / "family.json";
-            if (!fs::is_regular_file(file, ignored))
-                continue;
-            const auto manifest = protocol::FamilyManifest::read(file);
-            if (!manifest || manifest->name != job.adapter.family)
-                continue;
-            auto settings = manifest->complete(job.adapter.settings);
-            if (!settings)
-                return fail(settings.error().within("adapter.settings of " + manifest->name));
-            job.adapter.settings = std::move(*settings);
-            return manifest->completeTraining(job.training);
-        }
+    for (const auto& family : protocol::findFamilies(base::pluginFolders())) {
+        const auto& manifest = family.manifest;
+        if (family.use != protocol::FoundFamily::Use::Usable || manifest.name != job.adapter.family)
+            continue;
+        auto settings = manifest.complete(job.adapter.settings);
+        if (!settings)
+            return fail(settings.error().within("adapter.settings of " + manifest.name));
+        job.adapter.settings = std::move(*settings);
+        return manifest.completeTraining(job.training);
     }
     return {}; // the worker says which families there are
 }

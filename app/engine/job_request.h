@@ -20,7 +20,8 @@ Result<protocol::Job> readJobFile(const std::filesystem::path& file);
 /// Parses a job whose relative paths start at `folder`.
 Result<protocol::Job> parseJob(const std::string& json, const std::filesystem::path& folder);
 
-/// Writes the family's defaults into the settings, if its manifest is found; a wrong setting is an error.
+/// Writes the family's defaults into the settings, if a manifest that can be used is found: the one whose
+/// library the worker loads. A wrong setting is an error.
 Status completeSettings(protocol::Job& job);
 
 /// Everything about a job that trains: its data, its settings, room and permission in the folder for the run,

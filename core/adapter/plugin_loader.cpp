@@ -2,8 +2,8 @@
 #include "core/adapter/plugin_loader.h"
 
 #include "core/adapter/shared_object.h"
+#include "core/protocol/family_folders.h"
 
-#include <algorithm>
 #include <dlfcn.h>
 
 namespace rankscope::adapter
@@ -28,39 +28,15 @@ std::string name(PluginState state)
 
 PluginLoader::PluginLoader(const std::vector<std::filesystem::path>& folders)
 {
-    for (const auto& folder : folders) {
-        std::vector<std::filesystem::path> manifests;
-        std::error_code code;
-        for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
-            if (auto file = entry.path() / "family.json"; std::filesystem::exists(file, code))
-                manifests.push_back(std::move(file));
-        }
-        std::sort(manifests.begin(), manifests.end());
-        for (const auto& file : manifests) {
-            Plugin plugin;
-            if (auto manifest = protocol::FamilyManifest::read(file)) {
-                plugin.manifest = std::move(*manifest);
-            } else {
-                plugin.state = PluginState::Invalid;
-                plugin.error = manifest.error().message;
-                plugin.manifest.name = file.parent_path().filename().string();
-                plugin.manifest.folder = file.parent_path();
-            }
-            const bool taken = std::any_of(m_plugins.begin(), m_plugins.end(), [&](const Plugin& other) {
-                return other.manifest.name == plugin.manifest.name && other.state != PluginState::Invalid;
-            });
-            if (plugin.state == PluginState::Found && taken) {
-                plugin.state = PluginState::Invalid;
-                plugin.error = "another plugin is already named " + plugin.manifest.name;
-            } else if (plugin.state == PluginState::Found &&
-                       plugin.manifest.apiVersion != protocol::pluginApiVersion) {
-                plugin.state = PluginState::Incompatible;
-                plugin.error = "it was written for version " + std::to_string(plugin.manifest.apiVersion) +
-                               " of the plugin interface, this program has version " +
-                               std::to_string(protocol::pluginApiVersion);
-            }
-            m_plugins.push_back(std::move(plugin));
-        }
+    using Use = protocol::FoundFamily::Use;
+    for (auto& family : protocol::findFamilies(folders)) {
+        Plugin plugin;
+        plugin.state = family.use == Use::Usable    ? PluginState::Found
+                       : family.use == Use::Invalid ? PluginState::Invalid
+                                                    : PluginState::Incompatible;
+        plugin.error = std::move(family.error);
+        plugin.manifest = std::move(family.manifest);
+        m_plugins.push_back(std::move(plugin));
     }
 }
 

@@ -33,8 +33,8 @@ struct Plugin {
 class PluginLoader
 {
 public:
-    /// Reads every <folder>/<name>/family.json. Folders that do not exist are passed over. Where two plugins
-    /// have one name, the first found counts and the second is invalid.
+    /// Reads every <folder>/<name>/family.json, as protocol::findFamilies does. Where two plugins that can be
+    /// used have one name, the first counts and the second is invalid.
     explicit PluginLoader(const std::vector<std::filesystem::path>& folders);
 
     [[nodiscard]] const std::vector<Plugin>& plugins() const { return m_plugins; }

@@ -205,6 +205,17 @@ TEST_F(PluginFolders, OfTwoWithOneNameTheFirstCounts)
     EXPECT_TRUE(loader.load("same"));
 }
 
+TEST_F(PluginFolders, AnIncompatibleOneTakesNoName)
+{
+    writePlugin("a", "same", "good", protocol::pluginApiVersion + 1);
+    writePlugin("b", "same", "good");
+    PluginLoader loader({m_folder});
+    EXPECT_EQ(loader.plugins().at(0).state, PluginState::Incompatible);
+    const auto plugin = loader.load("same");
+    ASSERT_TRUE(plugin) << plugin.error().message;
+    EXPECT_EQ((*plugin)->manifest.folder, m_folder / "b");
+}
+
 TEST_F(PluginFolders, ABadOneDoesNotHideAGoodOneAndIsExplained)
 {
     write("a", "[]");

@@ -3,6 +3,7 @@
 #include "app/engine/supervision_file.h"
 #include "core/base/files.h"
 #include "core/base/json.h"
+#include "core/protocol/family_manifest.h"
 #include "core/protocol/job.h"
 #include "core/record/journal.h"
 #include "core/record/run_directory.h"
@@ -214,6 +215,30 @@ TEST_F(EngineRun, ADiskThatCannotHoldTheCheckpointsIsSaidBeforeWriting)
     std::ofstream(kept.job()) << jobText("huge", often);
     expectWrong({"run", "--resume", "--run-dir", kept.folder().string()},
                 "needs 2147483712 MB for its records and 2 checkpoints;");
+}
+
+TEST_F(EngineRun, CompletesSettingsFromTheManifestWhoseLibraryIsLoaded)
+{
+    const auto write = [this](const std::string& folder, int version, int rank) {
+        fs::create_directories(m_folder / "plugins" / folder);
+        std::ofstream(m_folder / "plugins" / folder / "family.json") << base::Json{
+            {"name", "twice"},
+            {"title", "Twice"},
+            {"library", "a.so"},
+            {"apiVersion", version},
+            {"scope", "module"},
+            {"settings",
+             {{"type", "object"}, {"properties", {{"rank", {{"type", "integer"}, {"default", rank}}}}}}}};
+    };
+    for (const int other : {7, 8, 9}) // so that any order but that of the names shows
+        write("twice-" + std::to_string(other), protocol::pluginApiVersion, other);
+    write("twice", protocol::pluginApiVersion, 5);
+    write("future", protocol::pluginApiVersion + 1, 6);
+    ::setenv("RANKSCOPE_PLUGINS", (m_folder / "plugins").c_str(), 1);
+    const Captured captured = engine({"run", job("done", R"({"adapter":{"family":"twice"}})")});
+    ::unsetenv("RANKSCOPE_PLUGINS");
+    EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
+    EXPECT_EQ(protocol::Job::read(onlyRun() / "job.json")->adapter.settings, (base::Json{{"rank", 5}}));
 }
 
 TEST_F(EngineRun, AFolderWhoseNameIsNoTextIsRefused)
