@@ -2,6 +2,8 @@
 #include "core/base/files.h"
 
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
@@ -9,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace rankscope::base
 {
@@ -37,6 +40,22 @@ private:
 std::string reason()
 {
     return std::strerror(errno);
+}
+
+constexpr std::string_view partMark = ".part-";
+
+/// The process that writes a part of this name; 0 if it is no such name.
+pid_t writerOf(const std::string& name)
+{
+    const auto mark = name.rfind(partMark);
+    if (mark == std::string::npos || mark == 0)
+        return 0;
+    pid_t process = 0;
+    const char* first = name.data() + mark + partMark.size();
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(first, end, process);
+    const bool exact = parsed.ec == std::errc() && parsed.ptr == end && *first != '0' && process > 0;
+    return exact ? process : 0;
 }
 
 } // namespace
@@ -78,9 +97,30 @@ Status syncPath(const std::filesystem::path& path)
     return {};
 }
 
+std::filesystem::path partBeside(const std::filesystem::path& target)
+{
+    return target.string() + std::string(partMark) + std::to_string(::getpid());
+}
+
+void removeAbandonedParts(const std::filesystem::path& folder)
+{
+    namespace fs = std::filesystem;
+    std::vector<fs::path> abandoned;
+    std::error_code code;
+    for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+        const pid_t process = writerOf(entry->path().filename().string());
+        std::error_code ignored;
+        if (process > 0 && entry->symlink_status(ignored).type() == fs::file_type::regular &&
+            ::kill(process, 0) != 0 && errno == ESRCH)
+            abandoned.push_back(entry->path());
+    }
+    for (const auto& path : abandoned)
+        fs::remove(path, code); // what cannot be removed harms nothing but the space it takes
+}
+
 AtomicFile::AtomicFile(const std::filesystem::path& path)
     : m_path(path),
-      m_beside(path.string() + ".part-" + std::to_string(::getpid())),
+      m_beside(partBeside(path)),
       m_descriptor(::open(m_beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644))
 {
 }

@@ -18,6 +18,14 @@ namespace rankscope::base
 Result<std::string> readFile(const std::filesystem::path& path,
                              std::uintmax_t limit = std::uintmax_t{1} << 30);
 
+/// The name beside its target under which this process writes a file that is renamed at the end: it ends in
+/// ".part-" and the process's number.
+[[nodiscard]] std::filesystem::path partBeside(const std::filesystem::path& target);
+
+/// Removes the files of that form in the folder whose process is gone: it was killed while it wrote them.
+/// Looks for the process on this machine only, so call it where no other machine writes.
+void removeAbandonedParts(const std::filesystem::path& folder);
+
 /// A file written piece by piece beside its target, synced and renamed at the end: the target is either the
 /// old file or the new one, never a part. Goes away if it is not committed.
 class AtomicFile

@@ -390,7 +390,7 @@ Status checkSnapshotTarget(const std::filesystem::path& path)
 Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path)
 {
     RANKSCOPE_CHECK(checkSnapshotTarget(path));
-    const std::filesystem::path beside = path.string() + ".part-" + std::to_string(::getpid());
+    const std::filesystem::path beside = base::partBeside(path);
     const auto abandon = [&](const std::string& why) -> Status {
         ::unlink(beside.c_str());
         return fail("cannot write the snapshot " + path.string() + ": " + why);

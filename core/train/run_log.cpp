@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/train/run_log.h"
 
+#include "core/base/files.h"
 #include "core/record/snapshot.h"
 
 #include <chrono>
@@ -18,6 +19,8 @@ RunLog::RunLog(record::RunDirectory directory, record::JournalWriter journal, re
 Result<RunLog> RunLog::open(const record::RunDirectory& directory)
 {
     RANKSCOPE_TRY(auto journal, record::JournalWriter::open(directory.journal()));
+    // The journal is held: nobody else writes a snapshot here, and what a killed process left is only litter.
+    base::removeAbandonedParts(directory.folder());
     record::RunRecord run;
     if (journal.position() > 0) {
         RANKSCOPE_TRY(run, record::loadJournal(directory.journal()));

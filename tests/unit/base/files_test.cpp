@@ -8,6 +8,9 @@
 #include <gtest/gtest.h>
 #include <iterator>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
 
 namespace rankscope::base
 {
@@ -207,6 +210,52 @@ TEST_F(Files, SyncsFilesAndFolders)
     EXPECT_TRUE(syncPath(path("a")));
     EXPECT_TRUE(syncPath(m_folder.path()));
     EXPECT_FALSE(syncPath(path("missing")));
+}
+
+TEST_F(Files, PartsOfAProcessThatIsGoneAreRemovedAndNothingElse)
+{
+    const pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(0);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    const std::string gone = std::to_string(child);
+    const std::vector<std::string> litter{"run.h5.part-" + gone, "job.json.part-" + gone,
+                                          "a.part-1.part-" + gone};
+    const std::vector<std::string> kept{
+        "run.h5",
+        "run.h5.part-",
+        "run.h5.part-0",
+        "run.h5.part-0" + gone,
+        "run.h5.part--" + gone,
+        "run.h5.part-" + gone + "x",
+        "run.h5.part-" + gone + " ",
+        "run.h5.part-99999999999999999999",
+        "run.h5.part" + gone,
+        ".part-" + gone,
+        "run.h5.part-" + std::to_string(::getpid()),
+        "run.h5.part-" + std::to_string(::getppid()),
+    };
+    for (const auto& names : {litter, kept}) {
+        for (const auto& name : names)
+            put(path(name), "x");
+    }
+    fs::create_directory(path("folder.part-" + gone));
+    fs::create_symlink("run.h5", path("link.part-" + gone));
+    removeAbandonedParts(m_folder.path());
+    for (const auto& name : litter)
+        EXPECT_FALSE(fs::exists(path(name))) << name;
+    for (const auto& name : kept)
+        EXPECT_TRUE(fs::exists(path(name))) << name;
+    EXPECT_EQ(entries(), kept.size() + 2);
+    removeAbandonedParts(path("nowhere"));
+}
+
+TEST_F(Files, APartIsWrittenUnderTheNameThatIsLookedFor)
+{
+    const auto file = AtomicFile::create(path("a"));
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(partBeside(path("a")), path("a.part-" + std::to_string(::getpid())));
+    EXPECT_TRUE(fs::exists(partBeside(path("a"))));
 }
 
 } // namespace
