@@ -202,6 +202,7 @@ private:
             ending.reason = m_record.states.back().reason;
         if (!said) {
             recordEnding(m_run, ending);
+            (void)snapshotEnding(m_run); // the journal says it too
             m_record.states.push_back({nowMicroseconds(), ending.state, ending.reason});
         }
         m_supervision.state = m_record.state();

@@ -10,6 +10,7 @@
 #include <limits>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
+#include <system_error>
 
 namespace rankscope::engine
 {
@@ -156,6 +157,21 @@ void SupervisedRun::die(const Ending& ending)
     recordEnding(m_run, ending);
     readOn();
     enter(ending.state, ending.reason);
+    startSnapshot();
+}
+
+/// Writes run.h5 in a thread: a long journal takes seconds, and the other runs go on meanwhile.
+void SupervisedRun::startSnapshot()
+{
+    const auto write = [run = m_run] {
+        if (const auto written = snapshotEnding(run); !written)
+            spdlog::warn("{}: {}", run.name(), written.error().message);
+    };
+    try {
+        m_snapshot = std::async(std::launch::async, write);
+    } catch (const std::system_error& error) {
+        spdlog::warn("{}: run.h5 is not up to date: {}", id(), error.what());
+    }
 }
 
 void SupervisedRun::enter(const std::string& state, const std::string& reason)
@@ -230,6 +246,8 @@ Status SupervisedRun::start(const WorkerProgram& worker)
         adopt();
         return {};
     }
+    if (m_snapshot.valid())
+        m_snapshot.wait(); // else it could replace a newer one
     readOn();
     m_supervision.startPosition = m_follower.position();
     RANKSCOPE_TRY(const pid_t pid, worker.train(m_run, m_supervision.resume));

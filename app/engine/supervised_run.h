@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <optional>
 #include <string>
 
@@ -60,6 +61,7 @@ private:
     void settle(std::optional<int> waitStatus);
     void readOn();
     void die(const Ending& ending);
+    void startSnapshot();
     void enter(const std::string& state, const std::string& reason);
     Status save();
     /// Where the work goes on without: what is lost is only what the next supervisor would know.
@@ -82,6 +84,7 @@ private:
     std::string m_readProblem; ///< why the last read of the journal failed; empty if it did not
     std::chrono::seconds m_readPause{0};
     std::chrono::steady_clock::time_point m_nextRead{};
+    std::future<void> m_snapshot; ///< being written for a job that could not; its destructor waits
     Descriptor m_process;
     bool m_ours = false; ///< our own child: its exit status comes to us
     std::filesystem::file_time_type m_supervisionTime{};

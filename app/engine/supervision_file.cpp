@@ -4,6 +4,7 @@
 #include "core/base/files.h"
 #include "core/base/json.h"
 #include "core/record/journal.h"
+#include "core/record/snapshot.h"
 
 #include <cerrno>
 #include <chrono>
@@ -190,6 +191,12 @@ void recordEnding(const record::RunDirectory& run, const Ending& ending)
     event.mutable_state()->set_reason(ending.reason);
     if (writer->append(std::move(event)))
         (void)writer->sync();
+}
+
+Status snapshotEnding(const record::RunDirectory& run)
+{
+    RANKSCOPE_TRY(const auto whole, record::loadJournal(run.journal()));
+    return record::writeSnapshot(whole, run.snapshot());
 }
 
 } // namespace rankscope::engine

@@ -61,6 +61,8 @@ struct Ending {
 [[nodiscard]] Ending endedAtOnce(const record::RunDirectory& run);
 /// Writes that into the journal and the log for the job.
 void recordEnding(const record::RunDirectory& run, const Ending& ending);
+/// Writes run.h5 for the job from all of its journal: seconds for a long one.
+Status snapshotEnding(const record::RunDirectory& run);
 
 [[nodiscard]] std::string hostName();
 [[nodiscard]] std::int64_t nowMicroseconds();

@@ -116,9 +116,14 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
         std::cerr << log.error().message << '\n';
         return 1;
     }
+    // The journal first: it is the truth, and a snapshot may find no room.
+    auto end = [&](const char* state, const std::string& reason) {
+        (void)log->state(state, reason);
+        (void)log->writeSnapshot();
+    };
     auto failed = [&](const std::string& message) {
         std::cerr << message << '\n';
-        (void)log->state("failed", message);
+        end("failed", message);
         return 1;
     };
     try {
@@ -132,7 +137,7 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
                                                    return !cancelled;
                                                });
         if (!session && cancelled) {
-            (void)log->state("stopped", "stopped while the model was being loaded");
+            end("stopped", "stopped while the model was being loaded");
             return 0;
         }
         if (!session)

@@ -139,6 +139,10 @@ TEST_F(EngineRun, AKilledWorkerIsAFailedRun)
     EXPECT_EQ(record->state(), "failed");
     EXPECT_NE(record->states.back().reason.find("killed by signal 9"), std::string::npos);
     EXPECT_NE(lastLineOf(m_folder / "r/log.txt").find("killed by signal 9"), std::string::npos);
+    const auto snapshot = record::openRun(m_folder / "r/run.h5");
+    ASSERT_TRUE(snapshot) << snapshot.error().message;
+    EXPECT_EQ(snapshot->state(), "failed");
+    EXPECT_EQ(snapshot->lastStep(), 1);
 }
 
 TEST_F(EngineRun, AJournalThatCouldNotBeReadForAWhileIsReadInTheEnd)

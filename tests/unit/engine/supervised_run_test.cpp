@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run whose journal cannot be read: for a while, at its end, for good.
+// One run as the supervisor holds it: whose journal cannot be read, for a while or at its end, and that is
+// killed.
 #include "app/engine/supervised_run.h"
 
 #include "core/record/journal.h"
+#include "core/record/snapshot.h"
 #include "tests/unit/engine/engine_fixture.h"
 
 #include <csignal>
@@ -16,7 +18,7 @@ namespace
 
 namespace fs = std::filesystem;
 
-class UnreadableJournal : public EngineTest
+class OneRun : public EngineTest
 {
 protected:
     void SetUp() override
@@ -58,7 +60,7 @@ protected:
     Step m_step;
 };
 
-TEST_F(UnreadableJournal, ForAWhileIsReadAtTheEnd)
+TEST_F(OneRun, WhoseJournalCannotBeReadForAWhileIsReadAtTheEnd)
 {
     hideJournal(folder());
     EXPECT_FALSE(m_run->readJournal());
@@ -69,7 +71,7 @@ TEST_F(UnreadableJournal, ForAWhileIsReadAtTheEnd)
     EXPECT_EQ(statesWritten(), (std::vector<std::string>{"running", "done"}));
 }
 
-TEST_F(UnreadableJournal, ASizeThatLagsPasses)
+TEST_F(OneRun, WhoseJournalsSizeLagsForAWhile)
 {
     fs::rename(folder() / "journal.rec", folder() / "hidden.rec");
     std::ofstream(folder() / "journal.rec") << "x"; // shorter than what was read already
@@ -80,7 +82,7 @@ TEST_F(UnreadableJournal, ASizeThatLagsPasses)
     EXPECT_EQ(statesWritten(), (std::vector<std::string>{"running", "done"}));
 }
 
-TEST_F(UnreadableJournal, AtAGoodEndIsNoFailureAndLooksAgain)
+TEST_F(OneRun, WhoseJournalCannotBeReadAtAGoodEndIsNoFailureAndLooksAgain)
 {
     hideJournal(folder());
     end(SIGUSR2);
@@ -96,12 +98,23 @@ TEST_F(UnreadableJournal, AtAGoodEndIsNoFailureAndLooksAgain)
     EXPECT_EQ(statesWritten(), (std::vector<std::string>{"running", "done"}));
 }
 
-TEST_F(UnreadableJournal, AtABadEndIsAFailure)
+TEST_F(OneRun, WhoseJournalCannotBeReadAtABadEndIsAFailure)
 {
     hideJournal(folder());
     end(SIGKILL);
     EXPECT_EQ(m_run->state(), "failed");
     EXPECT_NE(m_run->status().reason().find("killed by signal 9"), std::string::npos);
+}
+
+TEST_F(OneRun, ThatIsKilledLeavesASnapshotThatSaysSo)
+{
+    end(SIGKILL);
+    EXPECT_EQ(m_run->state(), "failed");
+    m_run.reset(); // waits for what it writes
+    const auto snapshot = record::readSnapshot(folder() / "run.h5");
+    ASSERT_TRUE(snapshot) << snapshot.error().message;
+    EXPECT_EQ(snapshot->state(), "failed");
+    EXPECT_EQ(snapshot->lastStep(), 1);
 }
 
 } // namespace

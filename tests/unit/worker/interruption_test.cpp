@@ -136,6 +136,10 @@ TEST_F(Worker, ACheckpointThatCannotBeWrittenIsNoCleanStop)
     const auto record = read(run);
     EXPECT_EQ(record.state(), "failed");
     EXPECT_NE(record.states.back().reason.find(run.checkpoints().string()), std::string::npos);
+    const auto snapshot = record::openRun(run.snapshot());
+    ASSERT_TRUE(snapshot) << snapshot.error().message;
+    EXPECT_EQ(snapshot->state(), "failed");
+    EXPECT_EQ(snapshot->lastStep(), record.lastStep());
 }
 
 TEST_F(Worker, AStopThatCameBeforeTheProgramWasReadyIsAStop)
