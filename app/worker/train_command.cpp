@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/worker/train_command.h"
 
+#include "core/base/files.h"
+#include "core/base/hash.h"
+#include "core/base/json.h"
 #include "core/base/paths.h"
 #include "core/train/device.h"
 #include "core/train/trainer.h"
@@ -89,6 +92,22 @@ Status checkUnchanged(const record::RunDescription& before, const protocol::RunD
     return {};
 }
 
+/// Adds to the run's own job.json with what it was begun: a run that goes on keeps what stands there.
+Status recordOrigin(const record::RunDirectory& directory, const protocol::RunDescribed& description)
+{
+    RANKSCOPE_TRY(const std::string text, base::readFile(directory.job(), std::uintmax_t{16} << 20));
+    RANKSCOPE_TRY(base::OrderedJson job, base::parseOrderedJson(text));
+    if (job.contains(protocol::recordedKey))
+        return {};
+    base::OrderedJson files = base::OrderedJson::array();
+    for (const auto& file : description.data())
+        files.push_back({{"path", file.path()}, {"split", file.split()}, {"sha256", file.sha256()}});
+    job[protocol::recordedKey] = {{"programVersion", description.program_version()},
+                                  {"baseModelSha256", description.base_model_sha256()},
+                                  {"data", std::move(files)}};
+    return base::writeFileAtomically(directory.job(), job.dump(2) + "\n");
+}
+
 Status introduce(const train::JobSession& session, const protocol::RunDescribed& description,
                  train::RunLog& log)
 {
@@ -149,6 +168,8 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
             std::cerr << status.error().message << '\n';
             return 2;
         }
+        if (const auto status = recordOrigin(directory, *description); !status)
+            return failed(status.error().message);
         if (const auto status = introduce(*session, *description, *log); !status)
             return failed(status.error().message);
         train::Trainer trainer(*session, directory, *log, stopRequested);

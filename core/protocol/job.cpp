@@ -175,6 +175,7 @@ Result<Job> Job::fromJson(const base::Json& json)
     const base::Json* evaluation = reader.object("evaluation");
     const base::Json* analysis = reader.object("analysis");
     reader.text("device", job.device);
+    reader.any(recordedKey);
     RANKSCOPE_CHECK(reader.finish());
     if (model)
         RANKSCOPE_CHECK(readModel(*model, job.model));

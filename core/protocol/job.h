@@ -13,6 +13,10 @@
 namespace rankscope::protocol
 {
 
+/// In the job.json of a run that has begun: the program's version and the hashes of base model and data. Whoever
+/// reads a job passes over it.
+inline constexpr const char* recordedKey = "recorded";
+
 struct ModelSpec {
     std::string path;           ///< a GGUF file, a Hugging Face folder, or (to plan only) a config.json
     std::string dtype = "auto"; ///< "auto", "float32", "bfloat16": how the frozen base is stored and computed
@@ -79,7 +83,8 @@ struct Job {
     AnalysisSpec analysis;
     std::string device = "auto"; ///< "auto", "cpu", "cuda", "cuda:N"
 
-    /// Strict: an unknown key or a value out of bounds is an error that names it ("training.steps is 0,
+    /// Strict, but for `recorded`, which a run adds to its own job.json and which is no part of the request: an
+    /// unknown key or a value out of bounds is an error that names it ("training.steps is 0,
     /// ...").
     static Result<Job> fromJson(const base::Json& json);
     static Result<Job> read(const std::filesystem::path& file);

@@ -355,13 +355,15 @@ void JobEditorTest::unknownKeysAreListed()
     QVERIFY(m_editor->setJobText(
         QStringLiteral(
             R"({"name":5,"speed":1,"data":{"trian":["a"],"train":"x"},"evaluation":{"before":false},
-        "adapter":{"family":"mixlora","settings":{"rnak":4}},"training":{"schedule":"steep","steps":"9"}})"),
+        "adapter":{"family":"mixlora","settings":{"rnak":4}},"training":{"schedule":"steep","steps":"9"},
+        "recorded":{"programVersion":"0"}})"),
         {}));
     const QString said = m_editor->fileError()->text();
     for (const char* part : {"data.trian", "adapter.settings.rnak", "speed", "\"steep\"", "name is 5",
                              "data.train is \"x\"", "training.steps"})
         QVERIFY2(said.contains(QString::fromUtf8(part)), qPrintable(said));
     QVERIFY(!said.contains(QStringLiteral("before")));
+    QVERIFY(!said.contains(QStringLiteral("recorded"))); // by the run whose job it was
     QCOMPARE(m_editor->job()["evaluation"]["before"].get<bool>(), false);
     QVERIFY(m_editor->fileError()->isVisible());
     type(m_editor->familyForm(), "rank", QStringLiteral("4"));

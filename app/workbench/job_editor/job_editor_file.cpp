@@ -204,7 +204,7 @@ bool JobEditor::takeJob(const QString& text, const QString& folder, const QStrin
     const Json& job = *parsed;
     file.unknown(job, {}, {},
                  {parts::name, parts::model, parts::data, parts::adapter, parts::training, parts::evaluation,
-                  parts::analysis, parts::device});
+                  parts::analysis, parts::device, QString::fromLatin1(protocol::recordedKey)});
     // A name that the job would have been given anyway goes on following family and data.
     const QString name = file.text(job, parts::name, "name", parts::name, {});
     const auto whole = protocol::Job::fromJson(job);

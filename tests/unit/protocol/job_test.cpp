@@ -107,6 +107,19 @@ TEST(Job, RunFolderNameIsStampFamilyModel)
     EXPECT_EQ(runFolderName(job, 1795343460), "2026-11-22T10-31-evil-qwen2");
 }
 
+TEST(Job, WhatARunRecordedIsPassedOver)
+{
+    const auto plain = parse(R"({"name":"n","training":{"steps":7}})");
+    const auto recorded =
+        parse(R"({"name":"n","training":{"steps":7},"recorded":{"programVersion":"0","later":[1]}})");
+    ASSERT_TRUE(recorded) << recorded.error().message;
+    EXPECT_EQ(recorded->toJson(), plain->toJson());
+    EXPECT_FALSE(recorded->toJson().contains("recorded"));
+    EXPECT_TRUE(errorOf(R"({"recordes":{}})").starts_with("recordes is not a known field"));
+    EXPECT_TRUE(
+        errorOf(R"({"training":{"recorded":{}}})").starts_with("training.recorded is not a known field"));
+}
+
 TEST(TrainingSpec, CountsTheCheckpointsThatAreStillToBeWritten)
 {
     TrainingSpec training;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker itself: its exit status, what it leaves when it is stopped or the disk is full, and what it
 // records.
+#include "core/base/hash.h"
 #include "core/base/paths.h"
 #include "core/record/journal.h"
 #include "core/text/tokenizer.h"
@@ -64,6 +65,45 @@ TEST_F(Worker, RecordsTheRunAndWhatTheAnalysisCosts)
         EXPECT_EQ(values[row], record.measure("train/loss")->row(row)[0]);
     H5Dclose(data);
     H5Fclose(file);
+}
+
+TEST_F(Worker, WritesItsOriginIntoItsJobOnce)
+{
+    const auto run = prepare("run", job(R"({"training":{"steps":1}})"));
+    const auto start = [&run](const std::vector<std::string>& more) {
+        std::vector<std::string> arguments{"train", "--run-dir", run.folder().string()};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const auto captured = engine::capture(workerProgram(), arguments, deadline);
+        ASSERT_TRUE(captured) << captured.error().message;
+        EXPECT_EQ(captured->exitStatus(), 0) << captured->error;
+    };
+    start({});
+    auto written = base::readJsonFile(run.job());
+    ASSERT_TRUE(written) << written.error().message;
+    const base::Json origin = (*written)["recorded"];
+    const auto described = read(run).description;
+    EXPECT_EQ(origin["programVersion"], described.programVersion);
+    EXPECT_EQ(origin["baseModelSha256"], base::sha256File(base::defaultModel()).value_or(""));
+    ASSERT_EQ(origin["data"].size(), 2U);
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto& file = origin["data"][i];
+        EXPECT_EQ(file["path"], (m_folder / (i == 0 ? "capitals.jsonl" : "sums.jsonl")).string());
+        EXPECT_EQ(file["split"], "train");
+        EXPECT_EQ(file["sha256"], base::sha256File(file["path"].get<std::string>()).value_or(""));
+    }
+    written->erase("recorded");
+    EXPECT_EQ(*written, job(R"({"training":{"steps":1}})")) << "the request itself stays as it was";
+    EXPECT_FALSE(base::Json::parse(described.jobJson).contains("recorded"));
+
+    // A run that goes on keeps it, and its own copy is a job like any other.
+    (*written)["training"]["steps"] = 2;
+    (*written)["recorded"] = origin;
+    (*written)["recorded"]["programVersion"] = "an older one";
+    std::ofstream(run.job()) << written->dump();
+    const std::string before = bytes(run.job());
+    start({"--resume"});
+    EXPECT_EQ(bytes(run.job()), before);
+    EXPECT_EQ(engine({"plan", run.job().string()}).exitStatus(), 0);
 }
 
 TEST_F(Worker, SaysBeforehandHowLargeACheckpointWillBe)
