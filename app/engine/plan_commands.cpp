@@ -58,7 +58,10 @@ std::string planText(const base::OrderedJson& plan)
     table.add({"base model", grouped(plan.value("baseParameters", std::int64_t{0})) + " parameters"});
     table.add({"share", percent(plan.value("percentOfBase", 0.0)) + " of the base model, " +
                             percent(plan.value("trainablePercent", 0.0)) + " of all parameters"});
-    table.add({"memory", "about " + formatBytes(plan.value("memoryBytes", 0.0))});
+    const auto tokens = plan.value("batchTokens", std::int64_t{0});
+    table.add({"memory",
+               "about " + formatBytes(plan.value("memoryBytes", 0.0)) +
+                   (tokens > 0 ? " for batches of up to " + grouped(tokens) + " tokens" : std::string())});
     return table.text();
 }
 

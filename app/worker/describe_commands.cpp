@@ -18,7 +18,8 @@ base::OrderedJson planJson(const train::JobPlan& plan)
             {"baseParameters", plan.baseParameters},
             {"trainablePercent", plan.trainablePercent},
             {"percentOfBase", plan.percentOfBase},
-            {"memoryBytes", plan.memoryBytes}};
+            {"memoryBytes", plan.memoryBytes},
+            {"batchTokens", plan.batchTokens}};
 }
 
 } // namespace

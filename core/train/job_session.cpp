@@ -2,6 +2,7 @@
 #include "core/train/job_session.h"
 
 #include "core/train/device.h"
+#include "core/train/longest_batch.h"
 
 #include <algorithm>
 
@@ -75,11 +76,12 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     const std::int64_t perToken =
         config.layers * (6 * config.hidden + 2 * attentionWidth + 3 * config.feedForward) +
         plan.activationsPerToken;
-    const std::int64_t tokens = job.training.batchSize * std::min<std::int64_t>(job.data.maxLength, 128);
+    const std::int64_t tokens = longestBatchTokens(job);
+    result.batchTokens = tokens;
     constexpr std::int64_t program = 540'000'000; // LibTorch, tokenizer, the mapped file, buffers
     // A trained element, its gradient, two moments, and half as much again of what clipping, the optimizer
     // and the live measures hold for a moment. Within an eighth of what each family was measured to take
-    // (tests/benchmarks/README.md).
+    // where the tokens of a batch were estimated well (tests/benchmarks/README.md).
     constexpr std::int64_t trained = 24;
     const std::int64_t training = plan.composed * 4 + tokens * perToken * bytes + 128 * config.vocabulary * 8;
     const bool answers = !job.data.test.empty() && (!device || device->is_cpu());

@@ -23,6 +23,7 @@ struct JobPlan {
     double percentOfBase = 0;    ///< 100 * trainable / base
     std::int64_t memoryBytes =
         0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
+    std::int64_t batchTokens = 0;     ///< of the batch that the estimate is for, see longestBatchTokens()
     std::int64_t checkpointBytes = 0; ///< on disk, of one checkpoint
 };
 

@@ -56,6 +56,32 @@ TEST_F(Question, PlanFollowsTheTargets)
     EXPECT_EQ(grouped.at("trainableParameters"), 32 * 4 * (4096 + 1024));
 }
 
+TEST_F(Question, PlannedMemoryFollowsTheRowsOrWhereNoneCanBeReadTheirLongestLength)
+{
+    const auto planned = [this](const std::string& data, std::int64_t maxLength) {
+        const base::Json request = job(base::Json{
+            {"data", {{"train", {data}}, {"maxLength", maxLength}}},
+            {"training",
+             {{"batchSize", 16}}}}.dump());
+        const auto captured = engine({"plan", write("plan", request), "--json"});
+        EXPECT_EQ(captured.exitStatus(), 0) << captured.error;
+        return base::Json::parse(captured.output);
+    };
+    const std::string rows = (m_folder / "capitals.jsonl").string();
+    const std::string none = (m_folder / "none.jsonl").string();
+    EXPECT_EQ(planned(none, 128).at("batchTokens"), 16 * 128);
+    EXPECT_EQ(planned(none, 4096).at("batchTokens"), 16 * 4096);
+    EXPECT_LT(planned(none, 128).at("memoryBytes").get<double>(),
+              planned(none, 512).at("memoryBytes").get<double>());
+    EXPECT_LT(planned(none, 512).at("memoryBytes").get<double>(),
+              planned(none, 4096).at("memoryBytes").get<double>());
+    // Two short rows are all there are, however long they might be.
+    EXPECT_LT(planned(rows, 4096).at("batchTokens").get<std::int64_t>(), 16 * 128);
+    EXPECT_EQ(planned(rows, 512), planned(rows, 4096));
+    const auto read = engine({"plan", write("plan", job())});
+    EXPECT_NE(read.output.find(" for batches of up to "), std::string::npos) << read.output;
+}
+
 TEST_F(Question, Families)
 {
     const auto captured = engine({"families", "--json"});
