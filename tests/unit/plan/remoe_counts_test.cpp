@@ -117,7 +117,11 @@ INSTANTIATE_TEST_SUITE_P(
                            "-63.24", "-63.2"},
                     Saving{"T8, three legs", "opera", "qwen2.5-3b", legs("16:16:8", "16:43:16"), "-60.64",
                            "-60.6"},
-                    Saving{"T8, five legs", "opera", "qwen2.5-3b", qwen3b, "-60.64", "-60.6"}));
+                    Saving{"T8, five legs", "opera", "qwen2.5-3b", qwen3b, "-60.64", "-60.6"},
+                    // T8 prints -60.6 beside seven column legs whose product is 512. With the missing factor
+                    // of 4 put back, both sides of the centre have bonds of 4, 16 and 256.
+                    Saving{"T8, seven legs", "opera", "qwen2.5-3b", legs("2:2:4:8:4:2:2", "2:2:4:43:4:2:2"),
+                           "-37.77", ""}));
 
 // One fused matrix for gate and up. The paper's values fall between two readings of its attention targets.
 INSTANTIATE_TEST_SUITE_P(
