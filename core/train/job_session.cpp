@@ -80,8 +80,8 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     result.batchTokens = tokens;
     constexpr std::int64_t program = 540'000'000; // LibTorch, tokenizer, the mapped file, buffers
     // A trained element, its gradient, two moments, and half as much again of what clipping, the optimizer
-    // and the live measures hold for a moment. Within an eighth of what each family was measured to take
-    // where the tokens of a batch were estimated well (docs/families.md).
+    // and the live measures hold for a moment. With rows of 128 tokens within an eighth of what each
+    // family was measured to take (docs/families.md).
     constexpr std::int64_t trained = 24;
     const std::int64_t training = plan.composed * 4 + tokens * perToken * bytes + 128 * config.vocabulary * 8;
     const bool answers = !job.data.test.empty() && (!device || device->is_cpu());
