@@ -297,7 +297,7 @@ void MainWindow::refreshStatus()
                                         : title + QStringLiteral(" - Rankscope"));
     if (m_current == nullptr || !m_current->isLoaded())
         for (views::View* view : m_views)
-            view->setNotice({});
+            view->setNotice({}, false);
     if (m_current == nullptr) {
         showStatus(tr("No run is open"));
         m_warnings->hide();
@@ -340,13 +340,15 @@ void MainWindow::refreshStatus()
     if (!reason.isEmpty())
         parts << reason;
     showStatus(title + QStringLiteral(": ") + parts.join(QStringLiteral(" · ")));
+    const bool over =
+        !state.empty() && !running && state != "queued" && state != "stopping" && state != "unknown";
     QString notice = state.empty() ? QString() : tr("The run is %1").arg(QString::fromStdString(state));
     if (!phase.isEmpty())
         notice = tr("The run is %1").arg(phase);
     if (!reason.isEmpty())
         notice += QStringLiteral(": ") + reason;
     for (views::View* view : m_views)
-        view->setNotice(notice);
+        view->setNotice(notice, over);
     const auto trainable = static_cast<double>(run.description.trainableParameters);
     const auto base = static_cast<double>(run.description.baseParameters);
     m_status->setToolTip(

@@ -37,6 +37,8 @@ private Q_SLOTS:
     void placesComeBack();
     void anotherRunDropsWhatItLacks();
     void scalesStayWhileTheStepMoves();
+    void quantityLooksTheSameInEveryView();
+    void legendEntrySelects();
     void everyChartIsMadeOnce();
     void menuCopiesTheValueUnderTheCursor();
     void emptyViewsOfAFinishedRunOfferActions();
@@ -214,6 +216,52 @@ void ViewsTest::scalesStayWhileTheStepMoves()
     QCOMPARE(view.heatMap()->map().maximum, highest);
 }
 
+void ViewsTest::quantityLooksTheSameInEveryView()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RoutingView routing(&selection);
+    routing.setRun(&m_mixlora);
+    InsideView inside(&selection);
+    inside.setRun(&m_mixlora);
+    inside.measureChoice()->setCurrentIndex(inside.measureChoice()->findData(QStringLiteral("routing/load")));
+    const HeatMap& here = routing.layerMap()->map();
+    const HeatMap& there = inside.heatMap()->map();
+    QCOMPARE(here.measure, there.measure);
+    QCOMPARE(here.minimum, there.minimum);
+    QCOMPARE(here.maximum, there.maximum);
+    QVERIFY(here.map == there.map);
+}
+
+void ViewsTest::legendEntrySelects()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    TrainingView view(&selection);
+    view.resize(1200, 800);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    view.setRun(&m_mixlora);
+    auto* chart = view.findChild<CurveChart*>(QStringLiteral("task-loss"));
+    QVERIFY(chart != nullptr);
+    // Every entry is somewhere above the plot: the user's eye finds it, the test looks everywhere.
+    std::set<QString> chosen;
+    for (int y = 0; y < chart->height() / 2; y += 6)
+        for (int x = 0; x < chart->width(); x += 12) {
+            selection.clear();
+            if (chart->curveAt(QPoint(x, y)) >= 0)
+                continue; // of the plot itself
+            QTest::mouseClick(chart->viewport(), Qt::LeftButton, {}, QPoint(x, y));
+            if (!selection.task().isEmpty())
+                chosen.insert(selection.task());
+        }
+    std::set<QString> tasks;
+    for (const Curve& curve : chart->plot()->curves)
+        if (!curve.raw)
+            tasks.insert(curve.label);
+    QVERIFY(chosen == tasks);
+}
+
 void ViewsTest::everyChartIsMadeOnce()
 {
     Selection selection;
@@ -267,11 +315,9 @@ void ViewsTest::emptyViewsOfAFinishedRunOfferActions()
         view->setRun(&run);
         const auto actions = view->findChildren<QPushButton*>();
         QVERIFY(!actions.front()->isVisibleTo(view)); // it may come by itself
-        run.states.push_back({0, "done", ""});
-        view->setNotice(QStringLiteral("The run is done"));
+        view->setNotice(QStringLiteral("The run is done"), true);
         QVERIFY(actions.front()->isVisibleTo(view));
         QVERIFY(!view->definition().isEmpty());
-        run.states.pop_back();
     }
 }
 

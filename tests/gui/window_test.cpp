@@ -64,6 +64,7 @@ private Q_SLOTS:
     void sessionComesBack();
     void draftAndSelectionComeBack();
     void tornOffViewGivesItsOwnFigure();
+    void tornOffSceneIsStillDrawn();
     void hiddenPanelStaysHidden();
     void zoomBelongsToItsRun();
     void typedNonsenseSelectsNothing();
@@ -473,6 +474,43 @@ void WindowTest::tornOffViewGivesItsOwnFigure()
     QVERIFY(map != figures.end());
     QCOMPARE(copied, map->table().toTabs());
     dock->setFloating(false);
+}
+
+void WindowTest::tornOffSceneIsStillDrawn()
+{
+    open(QStringLiteral("opera.h5"));
+    m_window->showView(QStringLiteral("mpo"));
+    View* mpo = m_window->view(QStringLiteral("mpo"));
+    auto* scene = mpo->findChild<VtkWidget*>();
+    QVERIFY(scene != nullptr);
+    QTRY_VERIFY(scene->isVisible());
+    // Boxes, tubes and labels are many shades; a context that was lost leaves one colour or none.
+    const auto shades = [scene] {
+        const QImage picture = scene->grabFramebuffer();
+        std::set<QRgb> colours;
+        for (int y = 0; y < picture.height(); ++y)
+            for (int x = 0; x < picture.width(); ++x)
+                colours.insert(picture.pixel(x, y));
+        return colours.size();
+    };
+    QTRY_VERIFY(shades() > 50);
+    // The chain of five cores lies in the middle.
+    QTest::mouseMove(scene, scene->rect().center());
+    QTRY_VERIFY2(m_window->selection()->hover().startsWith(QStringLiteral("core 3 of 5")),
+                 qPrintable(m_window->selection()->hover()));
+    QTest::mouseMove(scene, scene->rect().topLeft() + QPoint(4, 4));
+    QTRY_VERIFY(m_window->selection()->hover().isEmpty());
+    auto* dock = qobject_cast<QDockWidget*>(mpo->parentWidget());
+    for (const bool floating : {true, false}) {
+        dock->setFloating(floating);
+        if (!floating)
+            m_window->showView(QStringLiteral("mpo"));
+        QTRY_VERIFY(mpo->isShown());
+        QTRY_VERIFY(shades() > 50);
+        // What changes afterwards is drawn too.
+        m_window->selection()->setLayers({floating ? 7 : 9});
+        QTRY_VERIFY(shades() > 50);
+    }
 }
 
 void WindowTest::hiddenPanelStaysHidden()

@@ -20,14 +20,6 @@
 namespace rankscope::views
 {
 
-namespace
-{
-bool isOver(const std::string& state)
-{
-    return state == "done" || state == "failed" || state == "stopped";
-}
-} // namespace
-
 View::View(Selection* selection, QWidget* parent)
     : QWidget(parent),
       m_selection(selection),
@@ -101,18 +93,21 @@ void View::showContentOrEmpty()
         m_stack->setCurrentIndex(1);
         return;
     }
-    // A run that goes on fills the view by itself.
-    m_empty->setActionsShown(m_run == nullptr || isOver(m_run->state()));
+    // A run that goes on fills the view by itself. One that is over and has other things has nothing of this.
+    m_empty->setActionsShown(m_run == nullptr || m_over);
+    const bool hasOther = m_over && m_run != nullptr && !m_run->measures().empty();
+    const QString notice = hasOther ? tr("This run has nothing of the kind") : m_notice;
     m_empty->setText(m_emptyTitle,
-                     m_notice.isEmpty() ? m_emptyText : m_notice + QStringLiteral("\n\n") + m_emptyText);
+                     notice.isEmpty() ? m_emptyText : notice + QStringLiteral("\n\n") + m_emptyText);
     m_stack->setCurrentIndex(0);
 }
 
-void View::setNotice(const QString& text)
+void View::setNotice(const QString& text, bool over)
 {
-    if (text == m_notice)
+    if (text == m_notice && over == m_over)
         return;
     m_notice = text;
+    m_over = over;
     showContentOrEmpty();
 }
 

@@ -57,8 +57,9 @@ public:
     [[nodiscard]] bool isShown() const { return isVisible() && m_inFront; }
     void setInFront(bool inFront);
 
-    /// What the run is doing or why it ended, said where there is nothing to draw yet.
-    void setNotice(const QString& text);
+    /// What the run is doing or why it ended, said where there is nothing to draw yet. `over`: it does
+    /// nothing more.
+    void setNotice(const QString& text, bool over);
 
     /// Key of the panel the user last touched; the first one's if none.
     [[nodiscard]] QString currentFigure() const;
@@ -116,6 +117,7 @@ private:
     QString m_emptyTitle;
     QString m_emptyText;
     QString m_notice;
+    bool m_over = false;
     QString m_current;
     bool m_inFront = true;
     bool m_stale = false; ///< something came while the view was hidden

@@ -187,19 +187,7 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
             coverage.add(latest, where);
         }
     map.note = noteOf(map, coverage, step, QStringLiteral("experts"));
-    double low = m_range.minimum();
-    double high = m_range.maximum();
-    if (automatic && map.hasValues()) {
-        low = std::numeric_limits<double>::infinity();
-        high = -low;
-        for (const float value : map.values)
-            if (std::isfinite(value)) {
-                low = std::min<double>(low, value);
-                high = std::max<double>(high, value);
-            }
-    }
-    map.minimum = low;
-    map.maximum = high > low ? high : low + 1;
+    setScale(map, m_range, automatic);
     map.selectedRows = m_selection.layers;
     for (const QString& module : m_selection.modules)
         map.selectedColumns.insert(static_cast<int>(map.columnLabels.indexOf(module)));

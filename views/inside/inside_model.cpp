@@ -365,30 +365,7 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
             }
         map.note = noteOf(map, coverage, step, averagedAxes(m_down, m_across));
     }
-    double low = m_range.minimum();
-    double high = m_range.maximum();
-    if (automatic && map.hasValues()) {
-        low = std::numeric_limits<double>::infinity();
-        high = -low;
-        for (const float value : map.values)
-            if (std::isfinite(value)) {
-                low = std::min<double>(low, value);
-                high = std::max<double>(high, value);
-            }
-    }
-    if (low < 0 && high > 0) { // signed: zero is the middle
-        map.map = ColourMap::Diverging;
-        high = std::max(high, -low);
-        low = -high;
-    }
-    if (!(high > low)) { // all alike: from zero to there
-        low = std::min(low, 0.0);
-        high = std::max(high, 0.0);
-        if (low == high)
-            high = 1;
-    }
-    map.minimum = low;
-    map.maximum = high;
+    setScale(map, m_range, automatic);
     return map;
 }
 

@@ -15,6 +15,7 @@
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QToolButton>
+#include <QToolTip>
 #include <QVBoxLayout>
 
 namespace rankscope::views
@@ -46,6 +47,8 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
         m_scene->setAccessibleName(tr("Tensor-train diagram"));
         m_diagrams->addWidget(m_scene);
         connect(m_scene, &VtkWidget::resetRequested, this, &MpoView::resetCamera);
+        connect(m_scene, &VtkWidget::pointed, this, &MpoView::readCore);
+        connect(m_scene, &VtkWidget::left, this, [this] { showReading({}); });
         addPanel(m_scene, QStringLiteral("diagram"));
     }
     m_diagrams->addWidget(m_flat);
@@ -195,6 +198,18 @@ void MpoView::refreshDiagram()
         resetTensorTrainCamera(m_scene->renderer());
     }
     m_scene->renderLater();
+}
+
+void MpoView::readCore(double x, double y, const QPoint& globalPlace)
+{
+    const TensorTrain train = m_model.train(m_selection->step());
+    const auto core = coreAt(m_scene->renderer(), train, x, y);
+    const QString lines = core ? coreText(train, *core) : QString();
+    showReading(lines);
+    if (core)
+        QToolTip::showText(globalPlace + QPoint(12, 8), lines, m_scene);
+    else
+        QToolTip::hideText();
 }
 
 void MpoView::refreshCharts()

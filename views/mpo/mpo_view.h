@@ -47,6 +47,8 @@ private:
     void refreshDiagram();
     void refreshCharts();
     void resetCamera();
+    /// Says what the core under the cursor is.
+    void readCore(double x, double y, const QPoint& globalPlace);
 
     MpoModel m_model;
     CurvePlot m_spectra;

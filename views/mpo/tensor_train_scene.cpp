@@ -16,6 +16,7 @@
 #include <vtkTextProperty.h>
 #include <vtkTubeFilter.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -125,6 +126,36 @@ void buildTensorTrainScene(vtkRenderer* renderer, const TensorTrain& train, cons
                      size + 1, true);
         }
     }
+}
+
+std::optional<std::size_t> coreAt(vtkRenderer* renderer, const TensorTrain& train, double x, double y)
+{
+    const auto onScreen = [renderer](double worldX, double worldY, double worldZ) {
+        renderer->SetWorldPoint(worldX, worldY, worldZ, 1);
+        renderer->WorldToDisplay();
+        std::array<double, 3> place{};
+        renderer->GetDisplayPoint(place.data());
+        return place;
+    };
+    // A cube as it stands on the screen reaches as far as its own corner, whichever way it is turned.
+    std::optional<std::size_t> nearest;
+    double nearestDepth = 2; // display depths are 0 to 1, the smaller the closer
+    for (std::size_t i = 0; i < train.cores.size(); ++i) {
+        const double centre = static_cast<double>(i) * pitch;
+        const double half = coreSide(train.cores[i].elements) / 2;
+        const auto middle = onScreen(centre, 0, 0);
+        double reach = 0;
+        for (const auto& [dx, dy, dz] :
+             {Point{half, half, half}, Point{half, half, -half}, Point{half, -half, half}}) {
+            const auto corner = onScreen(centre + dx, dy, dz);
+            reach = std::max(reach, std::hypot(corner[0] - middle[0], corner[1] - middle[1]));
+        }
+        if (std::hypot(x - middle[0], y - middle[1]) <= reach && middle[2] < nearestDepth) {
+            nearest = i;
+            nearestDepth = middle[2];
+        }
+    }
+    return nearest;
 }
 
 void resetTensorTrainCamera(vtkRenderer* renderer)

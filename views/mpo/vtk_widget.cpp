@@ -151,8 +151,19 @@ void VtkWidget::mouseMoveEvent(QMouseEvent* event)
 {
     place(event);
     m_vtk->interactor->MouseMoveEvent();
-    if (event->buttons() != Qt::NoButton)
+    if (event->buttons() != Qt::NoButton) {
         update();
+        return;
+    }
+    const double ratio = devicePixelRatioF();
+    Q_EMIT pointed(event->position().x() * ratio, (height() - event->position().y()) * ratio,
+                   event->globalPosition().toPoint());
+}
+
+void VtkWidget::leaveEvent(QEvent* event)
+{
+    Q_EMIT left();
+    QOpenGLWidget::leaveEvent(event);
 }
 
 void VtkWidget::mouseDoubleClickEvent(QMouseEvent* /*event*/)

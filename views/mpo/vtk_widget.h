@@ -30,6 +30,10 @@ public:
 
 Q_SIGNALS:
     void resetRequested();
+    /// The cursor moves with no button pressed: the renderer's pixels from the lower left, and the screen's.
+    void pointed(double x, double y, const QPoint& globalPlace);
+    /// The cursor has left.
+    void left();
 
 protected:
     void initializeGL() override;
@@ -39,6 +43,7 @@ protected:
     void mouseReleaseEvent(QMouseEvent* event) override;
     void mouseMoveEvent(QMouseEvent* event) override;
     void mouseDoubleClickEvent(QMouseEvent* event) override;
+    void leaveEvent(QEvent* event) override;
     void wheelEvent(QWheelEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
 

@@ -158,6 +158,7 @@ void CurveChart::mouseMoveEvent(QMouseEvent* event)
     const QString reading = readingAt(place);
     m_hoverCurve = curveAt(place);
     m_hoverX = m_chart->xAt(place);
+    viewport()->setCursor(m_chart->legendKeyAt(place) >= 0 ? Qt::PointingHandCursor : Qt::ArrowCursor);
     viewport()->update();
     Q_EMIT hovered(reading);
     if (reading.isEmpty())
@@ -177,10 +178,16 @@ void CurveChart::mousePressEvent(QMouseEvent* event)
 
 void CurveChart::mouseReleaseEvent(QMouseEvent* event)
 {
-    if (event->button() != Qt::LeftButton || !m_dragging)
+    if (event->button() != Qt::LeftButton)
         return;
-    m_dragging = false;
     const QPoint place = event->position().toPoint();
+    if (!m_dragging) {
+        const int key = m_chart->legendKeyAt(place);
+        if (key >= 0 && key == m_chart->legendKeyAt(m_pressed))
+            Q_EMIT keyClicked(key, event->modifiers());
+        return;
+    }
+    m_dragging = false;
     if (m_band->isVisible()) {
         const double a = m_chart->xAt(m_band->geometry().topLeft());
         const double b = m_chart->xAt(m_band->geometry().topRight());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "views/plot/colour_map.h"
+#include "views/plot/measure_access.h"
 #include "views/plot/plot_style.h"
 
 #include <QRectF>
@@ -45,6 +46,11 @@ struct HeatMap {
     [[nodiscard]] bool hasValues() const;
     [[nodiscard]] QColor colour(float value) const;
 };
+
+/// The one rule for colours and scale, so that a quantity looks the same in every view: over the whole run's
+/// range, so that it stays while the step moves, or `automatic`, over the values that are shown. A quantity
+/// that has both signs in the run is diverging about zero.
+void setScale(HeatMap& map, const RunningRange& range, bool automatic);
 
 struct HeatMapGeometry {
     QRectF plot;  ///< the cells

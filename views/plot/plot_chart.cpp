@@ -41,11 +41,33 @@ public:
         m_low = plot.depthLow;
         m_high = plot.depthHigh;
         m_band = plot.bandShown();
+        int others = 0; // beyond the colours that can be told apart
         if (plot.legend == CurveLegend::Categories)
             for (const Curve& curve : plot.curves)
-                if (!curve.raw && !curve.label.isEmpty())
-                    m_entries.append({curve.label, PlotChart::colourOf(curve, style)});
+                if (!curve.raw && !curve.label.isEmpty()) {
+                    if (curve.category > categoryCount)
+                        ++others;
+                    else
+                        m_entries.append({curve.label, PlotChart::colourOf(curve, style), curve.key});
+                }
+        if (others > 0 && !m_entries.isEmpty())
+            m_entries.last() = {QCoreApplication::translate("PlotHeader", "%1 others").arg(others + 1),
+                                m_entries.last().colour, -1};
         update();
+    }
+    /// What a click on the legend selects, or -1.
+    [[nodiscard]] int keyAt(const QPointF& place) const
+    {
+        const QFontMetricsF small(m_style.font);
+        const std::vector<QPointF> starts = entryStarts();
+        for (std::size_t i = 0; i < starts.size(); ++i) {
+            const LegendEntry& entry = m_entries[static_cast<qsizetype>(i)];
+            if (QRectF(starts[i].x(), starts[i].y() - small.ascent() - 2,
+                       entryWidth(entry.label) - small.height() * 0.5, small.height() + 4)
+                    .contains(place))
+                return entry.key;
+        }
+        return -1;
     }
     void setWidth(double width)
     {
@@ -87,41 +109,63 @@ public:
         }
         painter->setFont(m_style.font);
         painter->setPen(m_style.muted);
-        const double titleLine = y;
         for (const QString& note : notes()) {
             y += small.height() * 1.15;
             painter->drawText(QPointF(left, y), small.elidedText(note, Qt::ElideRight, m_width - left - 4));
         }
         if (!hasLegend())
             return;
-        const bool beside = legendBesideTitle();
-        double x = beside ? m_width - legendWidth() - left : left;
-        if (beside)
-            y = titleLine;
-        else if (!m_title.isEmpty())
-            y += small.height() * 1.25;
         if (m_depth) {
-            paintDepth(*painter, x, y, small);
+            const QPointF start = legendStart();
+            paintDepth(*painter, start.x(), start.y(), small);
             return;
         }
-        const double start = x;
-        for (const auto& [label, colour] : m_entries) {
-            if (!beside && x > start && x + entryWidth(label) > m_width - left) {
-                x = start;
-                y += small.height() * 1.25;
-            }
-            painter->setPen(QPen(colour, m_style.line * 1.5));
-            painter->drawLine(QPointF(x, y - small.ascent() * 0.35),
-                              QPointF(x + small.height() * 0.8, y - small.ascent() * 0.35));
-            x += small.height() * 1.0;
+        const std::vector<QPointF> starts = entryStarts();
+        for (std::size_t i = 0; i < starts.size(); ++i) {
+            const LegendEntry& entry = m_entries[static_cast<qsizetype>(i)];
+            const double middle = starts[i].y() - small.ascent() * 0.35;
+            painter->setPen(QPen(entry.colour, m_style.line * 1.5));
+            painter->drawLine(QPointF(starts[i].x(), middle),
+                              QPointF(starts[i].x() + small.height() * 0.8, middle));
             painter->setPen(m_style.muted);
-            painter->drawText(QPointF(x, y), label);
-            x += entryWidth(label) - small.height();
+            painter->drawText(starts[i] + QPointF(small.height(), 0), entry.label);
         }
     }
 
 private:
     static constexpr double left = 6;
+    struct LegendEntry {
+        QString label;
+        QColor colour;
+        int key = -1;
+    };
+
+    /// Baseline of the legend's first line: beside the title or below title and notes.
+    [[nodiscard]] QPointF legendStart() const
+    {
+        const QFontMetricsF small(m_style.font);
+        const double titleLine = QFontMetricsF(m_style.scaled(1.0, true)).ascent() + 3;
+        if (legendBesideTitle())
+            return {m_width - legendWidth() - left, titleLine};
+        return {left, titleLine + static_cast<double>(notes().size()) * small.height() * 1.15 +
+                          (m_title.isEmpty() ? 0 : small.height() * 1.25)};
+    }
+    /// Where each entry begins, on its line's baseline.
+    [[nodiscard]] std::vector<QPointF> entryStarts() const
+    {
+        std::vector<QPointF> starts;
+        const QPointF first = legendStart();
+        const bool beside = legendBesideTitle();
+        QPointF place = first;
+        for (const LegendEntry& entry : m_entries) {
+            const double width = entryWidth(entry.label);
+            if (!beside && place.x() > first.x() && place.x() + width > m_width - left)
+                place = {first.x(), place.y() + QFontMetricsF(m_style.font).height() * 1.25};
+            starts.push_back(place);
+            place.rx() += width;
+        }
+        return starts;
+    }
 
     [[nodiscard]] QStringList notes() const
     {
@@ -140,8 +184,8 @@ private:
             return small.horizontalAdvance(m_low + m_high) + rampWidth() + 12 +
                    (m_band ? small.horizontalAdvance(bandText()) + small.height() * 2 : 0);
         double width = 0;
-        for (const auto& entry : m_entries)
-            width += entryWidth(entry.first);
+        for (const LegendEntry& entry : m_entries)
+            width += entryWidth(entry.label);
         return width;
     }
     [[nodiscard]] double entryWidth(const QString& label) const
@@ -151,16 +195,11 @@ private:
     }
     [[nodiscard]] int legendLines() const
     {
-        int lines = 1;
-        double x = left;
-        for (const auto& entry : m_entries) {
-            if (x > left && x + entryWidth(entry.first) > m_width - left) {
-                ++lines;
-                x = left;
-            }
-            x += entryWidth(entry.first);
-        }
-        return lines;
+        if (m_entries.isEmpty())
+            return 1; // the ramp by depth
+        const QFontMetricsF small(m_style.font);
+        const double below = entryStarts().back().y() - legendStart().y();
+        return 1 + static_cast<int>(std::lround(below / (small.height() * 1.25)));
     }
     [[nodiscard]] bool legendBesideTitle() const
     {
@@ -196,7 +235,7 @@ private:
     QString m_title;
     QString m_note;
     QString m_axisText;
-    QList<std::pair<QString, QColor>> m_entries;
+    QList<LegendEntry> m_entries;
     bool m_depth = false;
     bool m_band = false;
     QString m_low, m_high;
@@ -436,6 +475,11 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
 QPointF PlotChart::toChart(double x, double y) const
 {
     return const_cast<PlotChart*>(this)->mapToPosition({x, onAxis(y)}, m_marker);
+}
+
+int PlotChart::legendKeyAt(const QPointF& place) const
+{
+    return m_header->keyAt(m_header->mapFromParent(place));
 }
 
 double PlotChart::headerHeight() const

@@ -44,6 +44,8 @@ public:
     /// at a long run asks for that.
     [[nodiscard]] const MinMaxSeries& series(const CurvePlot& plot, std::size_t curve) const;
     [[nodiscard]] const CurveBand& band(const CurvePlot& plot) const;
+    /// Key of the curve whose legend entry is at this place, or -1.
+    [[nodiscard]] int legendKeyAt(const QPointF& place) const;
     /// Space above the plot that the title and the legend take.
     [[nodiscard]] double headerHeight() const;
 

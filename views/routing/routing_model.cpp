@@ -122,21 +122,12 @@ bool RoutingModel::append()
     return changed;
 }
 
-void RoutingModel::setScale(HeatMap& map, bool automatic) const
+HeatMap RoutingModel::loadMap() const
 {
-    map.map = ColourMap::Viridis;
+    HeatMap map;
     map.valueTitle = QStringLiteral("load (share)");
-    map.minimum = 0;
-    map.maximum = m_range.known() ? m_range.maximum() : 1;
-    if (automatic && map.hasValues()) {
-        map.maximum = 0;
-        for (const float value : map.values)
-            if (std::isfinite(value))
-                map.maximum = std::max<double>(map.maximum, value);
-    }
-    if (map.maximum <= map.minimum)
-        map.maximum = map.minimum + 1;
     map.emptyText = QStringLiteral("No load has been recorded here at or before this step");
+    return map;
 }
 
 void RoutingModel::trimExperts(HeatMap& map)
@@ -153,8 +144,7 @@ void RoutingModel::trimExperts(HeatMap& map)
 
 HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool automatic) const
 {
-    HeatMap map;
-    setScale(map, false);
+    HeatMap map = loadMap();
     if (m_load == nullptr)
         return map;
     map.measure = QString::fromStdString(m_load->info().name);
@@ -183,7 +173,7 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
     map.note = noteOf(map, coverage, step, QStringLiteral("tasks"));
     map.selectedColumns = m_selection.layers;
     map.selectedRows = m_selection.experts;
-    setScale(map, automatic);
+    setScale(map, m_range, automatic);
     return map;
 }
 
@@ -202,8 +192,7 @@ std::vector<std::size_t> RoutingModel::overChosenLayers(int expert, int task) co
 
 HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
 {
-    HeatMap map;
-    setScale(map, false);
+    HeatMap map = loadMap();
     if (m_load == nullptr)
         return map;
     map.measure = QString::fromStdString(m_load->info().name);
@@ -229,7 +218,7 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
     map.selectedRows = m_selection.experts;
     if (!m_selection.task.isEmpty())
         map.selectedColumns.insert(axisIndex(m_load, "task", m_selection.task));
-    setScale(map, automatic);
+    setScale(map, m_range, automatic);
     return map;
 }
 

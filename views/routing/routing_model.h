@@ -46,7 +46,8 @@ public:
 
 private:
     void makePlot(Chart chart);
-    void setScale(HeatMap& map, bool automatic) const;
+    /// A map of loads, before there is anything in it.
+    [[nodiscard]] HeatMap loadMap() const;
     /// Leaves out the experts at the end that the chosen router does not have.
     static void trimExperts(HeatMap& map);
     [[nodiscard]] std::vector<std::size_t> overChosenLayers(int expert, int task) const;
