@@ -26,6 +26,8 @@ private Q_SLOTS:
     void appendingEqualsLoadingAtOnce();
     void evaluationBeforeAndNow();
     void beforeIsTheBaseModelOnly();
+    void tokensSeenAlongTheLosses();
+    void accuracySaysOfHowManyRows();
     void rankMapAndCurves();
     void attentionHasOneExpert();
     void loadIsTheMeanOverTasks();
@@ -123,6 +125,42 @@ void ModelsTest::beforeIsTheBaseModelOnly()
     QCOMPARE(bars.series.size(), std::size_t(1));
     QCOMPARE(bars.series[0].label, QStringLiteral("step 100"));
     QVERIFY(!model.evaluationBars(40).hasValues());
+}
+
+void ModelsTest::tokensSeenAlongTheLosses()
+{
+    record::RunRecord run;
+    for (const char* name : {"train/loss", "train/tokens_seen", "train/memory"})
+        run.define({name, "", "", "", {}});
+    for (std::int64_t step = 1; step <= 10; ++step)
+        for (const char* name : {"train/loss", "train/tokens_seen", "train/memory"}) {
+            const float value = 1500.0F * static_cast<float>(step);
+            run.mutableMeasure(name)->append(step, {&value, 1});
+        }
+    TrainingModel model;
+    model.setRun(&run);
+    QVERIFY(!model.plot(TrainingModel::Loss).topLabel);
+    model.setTokensShown(true);
+    QCOMPARE(model.plot(TrainingModel::Loss).topLabel(8), QStringLiteral("12.0 k"));
+    QCOMPARE(model.plot(TrainingModel::Loss).topLabel(0), QStringLiteral("0"));
+    QVERIFY(!model.plot(TrainingModel::Memory).topLabel);
+    model.setSmoothing(0.5); // makes the plots anew
+    QCOMPARE(model.plot(TrainingModel::Loss).topLabel(2), QStringLiteral("3000"));
+}
+
+void ModelsTest::accuracySaysOfHowManyRows()
+{
+    record::RunRecord run;
+    run.define({"eval/accuracy", "Accuracy", "", "", {{"task", "", {"a", "b"}}}});
+    const float values[] = {0.5F, 0.25F};
+    run.mutableMeasure("eval/accuracy")->append(0, values);
+    TrainingModel model;
+    model.setRun(&run);
+    QCOMPARE(model.evaluationBars(0).title, QStringLiteral("Accuracy by task"));
+    run.description.data = {{"a.json", "", 300, "a", "train"}, {"at.json", "", 50, "a", "test"}};
+    QVERIFY(model.evaluationBars(0).title.endsWith(QStringLiteral(", 50 test rows each")));
+    run.description.data.push_back({"bt.json", "", 80, "b", "test"});
+    QVERIFY(model.evaluationBars(0).title.endsWith(QStringLiteral(", 50 to 80 test rows each")));
 }
 
 void ModelsTest::rankMapAndCurves()
@@ -385,6 +423,8 @@ void ModelsTest::emptyRunShowsNothing()
     MpoModel mpo;
     mpo.setRun(&run);
     QVERIFY(mpo.train(0).empty());
+    training.setRun(nullptr);
+    QVERIFY(!training.evaluationBars(0).hasValues());
     mpo.setRun(nullptr);
     QVERIFY(!mpo.hasData());
 }

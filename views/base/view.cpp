@@ -13,6 +13,7 @@
 #include <QGuiApplication>
 #include <QMenu>
 #include <QStackedLayout>
+#include <QTableWidget>
 
 #include <algorithm>
 #include <functional>
@@ -197,6 +198,8 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
     if (const QString value = valueAt(panel, place); !value.isEmpty()) {
         menu->addAction(tr("Copy value %1").arg(value), this,
                         [value] { QGuiApplication::clipboard()->setText(value); });
+        if (const QString row = rowAt(panel, place); !row.isEmpty())
+            menu->addAction(tr("Copy row"), this, [row] { QGuiApplication::clipboard()->setText(row); });
         menu->addSeparator();
     }
     menu->addAction(tr("Export figure…"), this, [this, key] { Q_EMIT exportRequested(key); });
@@ -228,7 +231,26 @@ QString View::valueAt(const QWidget* panel, const QPoint& place)
     if (const auto* chart = qobject_cast<const CurveChart*>(panel))
         if (const auto point = chart->pointAt(place))
             return exactNumber(static_cast<float>(point->y() * chart->plot()->unitFactor));
+    if (const auto* table = qobject_cast<const QTableWidget*>(panel))
+        if (const QTableWidgetItem* item = table->itemAt(table->viewport()->mapFrom(table, place)))
+            return item->text();
     return {};
+}
+
+QString View::rowAt(const QWidget* panel, const QPoint& place)
+{
+    QStringList texts;
+    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
+        const int row = map->cellAt(place).first;
+        for (int column = 0; row >= 0 && column < map->map().columns(); ++column)
+            texts << exactNumber(map->map().value(row, column));
+    }
+    if (const auto* table = qobject_cast<const QTableWidget*>(panel)) {
+        const int row = table->rowAt(table->viewport()->mapFrom(table, place).y());
+        for (int column = 0; row >= 0 && column < table->columnCount(); ++column)
+            texts << table->item(row, column)->text();
+    }
+    return texts.join(QLatin1Char('\t'));
 }
 
 void View::connectLayerChart(CurveChart* chart)

@@ -109,6 +109,8 @@ private:
     void panelMenu(QWidget* panel, const QPoint& place);
     /// The exact number under the cursor; empty where there is none.
     [[nodiscard]] static QString valueAt(const QWidget* panel, const QPoint& place);
+    /// The row of cells that it is in, tab-separated; empty where there are no rows.
+    [[nodiscard]] static QString rowAt(const QWidget* panel, const QPoint& place);
 
     const record::RunRecord* m_run = nullptr;
     std::size_t m_structure = 0;

@@ -78,7 +78,7 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
     painter.setFont(style.scaled(1, true));
     painter.setPen(style.text);
     painter.drawText(QPointF(area.left() + 6, area.top() + QFontMetricsF(painter.font()).ascent() + 3),
-                     plot.title);
+                     QFontMetricsF(painter.font()).elidedText(plot.title, Qt::ElideRight, area.width() - 10));
     if (!plot.hasValues()) {
         painter.setFont(style.font);
         painter.setPen(style.muted);

@@ -48,6 +48,9 @@ struct CurvePlot {
     QString title;
     QString note; ///< under the title: when the values were measured
     QString xTitle = QStringLiteral("optimizer step");
+    /// What else a place on the x axis means, said along the top; nothing: no such axis.
+    std::function<QString(double x)> topLabel;
+    QString topTitle;
     QString yTitle;        ///< with the unit, after yFactor: "memory (GB)"
     QString unit;          ///< of the values at the cursor
     double unitFactor = 1; ///< recorded value times this has that unit

@@ -38,6 +38,8 @@ public:
         m_note = plot.fullNote();
         m_entries.clear();
         m_depth = plot.legend == CurveLegend::Depth;
+        m_topLabel = plot.topLabel;
+        m_topTitle = plot.topTitle;
         m_low = plot.depthLow;
         m_high = plot.depthHigh;
         m_band = plot.bandShown();
@@ -78,7 +80,15 @@ public:
     {
         const double line = QFontMetricsF(m_style.font).height();
         return (m_title.isEmpty() ? 0 : line * 1.5) + static_cast<double>(notes().size()) * line * 1.15 +
-               (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) + 4;
+               (hasLegend() && !legendBesideTitle() ? legendLines() * line * 1.25 : 0) +
+               (m_topLabel ? line * 1.3 : 0) + 4;
+    }
+    /// Where the second axis, which has its place right above the plot, says something. (A second axis of
+    /// Qt's makes a chart of this size elide the labels of both.)
+    void setTicks(std::pair<double, double> range, double interval)
+    {
+        m_range = range;
+        m_interval = interval;
     }
     /// Said after the title, or under it, where the axis is too short for it.
     void setAxisText(const QString& text)
@@ -113,6 +123,8 @@ public:
             y += small.height() * 1.15;
             painter->drawText(QPointF(left, y), small.elidedText(note, Qt::ElideRight, m_width - left - 4));
         }
+        if (m_topLabel)
+            paintTopAxis(*painter, small);
         if (!hasLegend())
             return;
         if (m_depth) {
@@ -206,6 +218,28 @@ private:
         return QFontMetricsF(m_style.scaled(1.0, true)).horizontalAdvance(m_title) + legendWidth() + 30 <
                m_width;
     }
+    void paintTopAxis(QPainter& painter, const QFontMetricsF& small) const
+    {
+        const QRectF plot = static_cast<const QChart*>(parentItem())->plotArea();
+        const double baseline = plot.top() - small.descent() - 5;
+        painter.drawText(QPointF(left, baseline), m_topTitle);
+        double free = left + small.horizontalAdvance(m_topTitle) + small.height() * 0.6;
+        const double span = m_range.second - m_range.first;
+        if (!(span > 0) || !(m_interval > 0))
+            return;
+        for (double x = std::ceil(m_range.first / m_interval) * m_interval; x <= m_range.second;
+             x += m_interval) {
+            const QString label = m_topLabel(x);
+            const double width = small.horizontalAdvance(label);
+            const double at = plot.left() + (x - m_range.first) / span * plot.width();
+            const double start = std::min(at - width / 2, m_width - left - width);
+            if (start < free)
+                continue;
+            painter.drawText(QPointF(start, baseline), label);
+            painter.drawLine(QPointF(at, plot.top() - 4), QPointF(at, plot.top()));
+            free = start + width + small.height() * 0.6;
+        }
+    }
     void paintDepth(QPainter& painter, double x, double y, const QFontMetricsF& small) const
     {
         const double top = y - small.ascent() * 0.65;
@@ -239,6 +273,10 @@ private:
     bool m_depth = false;
     bool m_band = false;
     QString m_low, m_high;
+    std::function<QString(double)> m_topLabel;
+    QString m_topTitle;
+    std::pair<double, double> m_range{0, 1};
+    double m_interval = 0;
     double m_width = 100;
 };
 
@@ -324,7 +362,9 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     const Ticks x = niceTicks(m_range.first, m_range.second, wantedX);
     m_x->setTickType(QValueAxis::TicksDynamic);
     m_x->setTickAnchor(0);
-    m_x->setTickInterval(std::max(x.interval, 1.0)); // steps and indices are whole
+    const double interval = std::max(x.interval, 1.0); // steps and indices are whole
+    m_x->setTickInterval(interval);
+    m_header->setTicks(m_range, interval);
     m_x->setLabelFormat(QStringLiteral("%.0f"));
     m_x->setRange(m_range.first, m_range.second);
     m_x->setTitleText(plot.xTitle);

@@ -70,6 +70,27 @@ void TrainingModel::setTask(const QString& task)
             plot.emphasised.insert(plot.curves[c].key);
 }
 
+void TrainingModel::setTokensShown(bool shown)
+{
+    m_tokensShown = shown;
+    for (const Chart chart : {Loss, TaskLoss})
+        setTokensAxis(chart);
+}
+
+void TrainingModel::setTokensAxis(Chart chart)
+{
+    const record::Measure* seen = m_run == nullptr ? nullptr : m_run->measure("train/tokens_seen");
+    CurvePlot& plot = m_plots[chart];
+    plot.topLabel = nullptr;
+    if (!m_tokensShown || seen == nullptr || (chart != Loss && chart != TaskLoss))
+        return;
+    plot.topTitle = QStringLiteral("tokens seen");
+    plot.topLabel = [seen](double step) {
+        const auto row = seen->rowAt(std::llround(step));
+        return formatCount(row ? seen->row(*row)[0] : 0);
+    };
+}
+
 void TrainingModel::makePlot(Chart chart)
 {
     const ChartSpec& spec = specs[chart];
@@ -112,6 +133,7 @@ void TrainingModel::makePlot(Chart chart)
     }
     m_plots[chart] = std::move(plot);
     m_feeds[chart].reset(measure, std::move(groups), smoothing);
+    setTokensAxis(chart);
     if (chart == TaskLoss)
         setTask(m_task);
 }
@@ -172,10 +194,27 @@ std::vector<EvaluationRow> TrainingModel::evaluation(std::int64_t step) const
     return rows;
 }
 
+QString TrainingModel::testRowsText() const
+{
+    if (m_run == nullptr)
+        return {};
+    std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
+    std::int64_t most = 0;
+    for (const record::DataFile& file : m_run->description.data)
+        if (file.split == "test") {
+            fewest = std::min(fewest, file.rows);
+            most = std::max(most, file.rows);
+        }
+    if (most == 0)
+        return {};
+    return fewest == most ? QStringLiteral(", %1 test rows each").arg(most)
+                          : QStringLiteral(", %1 to %2 test rows each").arg(fewest).arg(most);
+}
+
 BarPlot TrainingModel::evaluationBars(std::int64_t step) const
 {
     BarPlot bars;
-    bars.title = QStringLiteral("Evaluation: accuracy by task");
+    bars.title = QStringLiteral("Accuracy by task") + testRowsText();
     bars.valueTitle = QStringLiteral("accuracy (%)");
     bars.unit = QStringLiteral("%");
     bars.maximum = 100;

@@ -31,6 +31,8 @@ public:
     /// Weight of the past in the exponential mean of the loss, 0 (raw) to below 1.
     void setSmoothing(double smoothing);
     void setTask(const QString& task);
+    /// A second axis along the losses: the tokens seen.
+    void setTokensShown(bool shown);
     [[nodiscard]] double smoothing() const { return m_smoothing; }
     /// Appends what is new; true if a chart changed.
     bool append();
@@ -50,11 +52,15 @@ public:
     [[nodiscard]] CsvTable evaluationTable(std::int64_t step) const;
 
 private:
+    void setTokensAxis(Chart chart);
+    /// ", 50 test rows each": of how many the accuracy is.
+    [[nodiscard]] QString testRowsText() const;
     void makePlot(Chart chart);
 
     const record::RunRecord* m_run = nullptr;
     std::vector<CurvePlot> m_plots = std::vector<CurvePlot>(chartCount);
     std::vector<CurveFeed> m_feeds = std::vector<CurveFeed>(chartCount);
+    bool m_tokensShown = false;
     double m_smoothing = 0.9;
     QString m_task;
 };

@@ -7,6 +7,7 @@
 #include "views/plot/measure_access.h"
 #include "views/plot/plot_chart.h"
 
+#include <QCheckBox>
 #include <QGridLayout>
 #include <QHeaderView>
 #include <QSlider>
@@ -100,6 +101,12 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
                                "values stay visible behind, faintly."),
                             0, 99);
     m_smoothing->setValue(90);
+    m_tokens = controls->addSwitch(
+        tr("Tokens seen"), tr("A second axis along the losses: tokens of all rows trained on so far"));
+    connect(m_tokens, &QCheckBox::toggled, this, [this](bool shown) {
+        m_model.setTokensShown(shown);
+        refreshCharts();
+    });
     controls->addStretch();
     connect(m_smoothing, &QSlider::valueChanged, this, [this](int value) {
         m_model.setSmoothing(value / 100.0);
@@ -260,12 +267,14 @@ QString TrainingView::definition() const
 
 QJsonObject TrainingView::controls() const
 {
-    return {{QStringLiteral("smoothing"), m_smoothing->value()}};
+    return {{QStringLiteral("smoothing"), m_smoothing->value()},
+            {QStringLiteral("tokens"), m_tokens->isChecked()}};
 }
 
 void TrainingView::setControls(const QJsonObject& controls)
 {
     m_smoothing->setValue(controls.value(QStringLiteral("smoothing")).toInt(m_smoothing->value()));
+    m_tokens->setChecked(controls.value(QStringLiteral("tokens")).toBool(m_tokens->isChecked()));
 }
 
 std::vector<Figure> TrainingView::figures() const

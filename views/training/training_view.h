@@ -5,6 +5,7 @@
 #include "views/base/view.h"
 #include "views/training/training_model.h"
 
+class QCheckBox;
 class QGridLayout;
 class QSlider;
 class QSplitter;
@@ -54,6 +55,7 @@ private:
     BarWidget* m_bars = nullptr;
     QTableWidget* m_table = nullptr;
     QSlider* m_smoothing = nullptr;
+    QCheckBox* m_tokens = nullptr;
     int m_columns = 0;
     bool m_auxiliary = false;
 };

@@ -2,12 +2,12 @@
 #include "app/workbench/job_editor/job_schema.h"
 
 #include "core/base/paths.h"
+#include "core/protocol/family_folders.h"
 #include "core/protocol/job.h"
 
 #include <QObject>
 
 #include <algorithm>
-#include <filesystem>
 
 namespace rankscope::workbench
 {
@@ -120,16 +120,9 @@ std::vector<SettingSchema> analysisSettings()
 std::vector<protocol::FamilyManifest> installedFamilies()
 {
     std::vector<protocol::FamilyManifest> families;
-    for (const auto& folder : base::pluginFolders()) {
-        std::error_code ignored;
-        for (std::filesystem::directory_iterator it(folder, ignored), end; it != end; it.increment(ignored)) {
-            const auto file = it->path() / "family.json";
-            if (!std::filesystem::exists(file, ignored))
-                continue;
-            if (auto manifest = protocol::FamilyManifest::read(file))
-                families.push_back(std::move(*manifest));
-        }
-    }
+    for (auto& found : protocol::findFamilies(base::pluginFolders()))
+        if (found.use == protocol::FoundFamily::Use::Usable)
+            families.push_back(std::move(found.manifest));
     std::sort(families.begin(), families.end(),
               [](const auto& a, const auto& b) { return a.title < b.title; });
     return families;
