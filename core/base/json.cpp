@@ -29,25 +29,16 @@ std::string placeOf(std::string_view text, std::size_t offset)
 Status checkDepth(std::string_view text, int maxDepth)
 {
     int depth = 0;
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (quoted) {
-            if (c == '\\')
-                ++i;
-            else if (c == '"')
-                quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > maxDepth)
-                return fail("JSON is nested deeper than " + std::to_string(maxDepth) + " levels at " +
-                            placeOf(text, i));
-        } else if (c == '}' || c == ']') {
+    Status status;
+    scanOutsideStrings(text, [&](std::size_t place, char c) {
+        if (c == '}' || c == ']')
             --depth;
-        }
-    }
-    return {};
+        else if ((c == '{' || c == '[') && ++depth > maxDepth)
+            status = fail("JSON is nested deeper than " + std::to_string(maxDepth) + " levels at " +
+                          placeOf(text, place));
+        return status.has_value();
+    });
+    return status;
 }
 
 /// Where parsing stops: the parser's error for a number that is too large does not say it.

@@ -4,6 +4,7 @@
 
 #include "core/base/result.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -20,6 +21,26 @@ namespace rankscope::base
 using Json = nlohmann::json;
 /// Keeps the order in which the keys were written: for files that people read.
 using OrderedJson = nlohmann::ordered_json;
+
+/// Calls visit(position, character) for the characters of JSON text that stand outside strings, the quote
+/// that opens one among them, until it returns false.
+template <class Visit>
+void scanOutsideStrings(std::string_view text, const Visit& visit)
+{
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (quoted) {
+            if (text[i] == '\\')
+                ++i;
+            else
+                quoted = text[i] != '"';
+            continue;
+        }
+        if (!visit(i, text[i]))
+            return;
+        quoted = text[i] == '"';
+    }
+}
 
 /// Parses text; errors name line and column (of a text of one line the column alone). Nesting deeper than
 /// `maxDepth` is refused.

@@ -116,31 +116,21 @@ std::vector<Piece> elementsOf(std::string_view text)
 {
     std::vector<Piece> elements;
     int depth = 0;
-    bool quoted = false;
     bool inside = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (quoted) {
-            if (c == '\\')
-                ++i;
-            else if (c == '"')
-                quoted = false;
-            continue;
-        }
+    base::scanOutsideStrings(text, [&](std::size_t place, char c) {
         const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
         if (depth == 1 && !inside && !space && c != ']' && c != ',') {
-            elements.push_back({i, 0});
+            elements.push_back({place, 0});
             inside = true;
         }
         if (depth == 1 && c == ',')
             inside = false;
-        if (c == '"')
-            quoted = true;
-        else if (c == '[' || c == '{')
+        if (c == '[' || c == '{')
             ++depth;
         else if (c == ']' || c == '}')
             --depth;
-    }
+        return true;
+    });
     return elements;
 }
 

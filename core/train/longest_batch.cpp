@@ -2,6 +2,7 @@
 #include "core/train/longest_batch.h"
 
 #include "core/base/files.h"
+#include "core/base/json.h"
 
 #include <algorithm>
 #include <functional>
@@ -24,24 +25,15 @@ void addRowSizes(std::string_view text, std::int64_t maxRows, std::vector<std::i
     std::int64_t rows = 0;
     std::size_t depth = 0;
     std::size_t start = 0;
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size() && (maxRows == 0 || rows < maxRows); ++i) {
-        const char c = text[i];
-        if (quoted) {
-            if (c == '\\')
-                ++i;
-            else if (c == '"')
-                quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{') {
-            if (depth++ == 0)
-                start = i;
-        } else if (c == '}' && depth > 0 && --depth == 0) {
-            sizes.push_back(static_cast<std::int64_t>(i + 1 - start));
+    base::scanOutsideStrings(text, [&](std::size_t place, char c) {
+        if (c == '{' && depth++ == 0)
+            start = place;
+        if (c == '}' && depth > 0 && --depth == 0) {
+            sizes.push_back(static_cast<std::int64_t>(place + 1 - start));
             ++rows;
         }
-    }
+        return maxRows == 0 || rows < maxRows;
+    });
 }
 
 } // namespace
