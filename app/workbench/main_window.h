@@ -140,6 +140,7 @@ private:
     /// Layers, experts, modules and task, and the step unless it follows a live run.
     [[nodiscard]] QJsonObject selected() const;
     void select(const QJsonObject& selected);
+    void setExport(const views::ExportOptions& options);
     void exportDialog(views::View* view, const QString& key);
     void copyFigure(const views::View* view, const QString& key);
     void copyData(const views::View* view, const QString& key);

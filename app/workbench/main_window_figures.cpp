@@ -6,6 +6,8 @@
 #include "core/base/files.h"
 #include "views/base/view.h"
 
+#include <QAction>
+#include <QActionGroup>
 #include <QApplication>
 #include <QClipboard>
 #include <QDir>
@@ -73,6 +75,7 @@ QJsonObject MainWindow::describe(const views::View* view) const
     description.insert(QStringLiteral("view"), view->key());
     description.insert(QStringLiteral("step"), static_cast<qint64>(m_selection->step()));
     description.insert(QStringLiteral("controls"), view->controls());
+    description.insert(QStringLiteral("zooms"), view->zooms());
     return description;
 }
 
@@ -94,12 +97,24 @@ Status MainWindow::showDescribed(const QJsonObject& description)
         showView(key);
         select(description);
         shown->setControls(description.value(QStringLiteral("controls")).toObject());
+        shown->setZooms(description.value(QStringLiteral("zooms")).toObject());
+        shown->setCurrentFigure(description.value(QStringLiteral("figure")).toString());
+        setExport({description.value(QStringLiteral("preset")).toString(m_export.preset),
+                   description.value(QStringLiteral("transparent")).toBool(m_export.transparent)});
     };
     if (run->isLoaded())
         apply();
     else
         connect(run, &OpenRun::loaded, this, apply, Qt::SingleShotConnection);
     return {};
+}
+
+void MainWindow::setExport(const views::ExportOptions& options)
+{
+    m_export = options;
+    for (QAction* preset : m_presets->actions())
+        preset->setChecked(preset->data().toString() == m_export.preset);
+    m_transparent->setChecked(m_export.transparent);
 }
 
 Status MainWindow::exportTo(views::View* view, const QString& figure, const QString& file)

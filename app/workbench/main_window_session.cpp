@@ -56,11 +56,8 @@ void MainWindow::restoreSession()
     m_selectionPanelWanted = settings.value(QStringLiteral("selectionPanel"), true).toBool();
     showSelectionPanel();
     m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
-    m_export.preset = settings.value(QStringLiteral("preset"), m_export.preset).toString();
-    m_export.transparent = settings.value(QStringLiteral("transparent"), false).toBool();
-    for (QAction* preset : m_presets->actions())
-        preset->setChecked(preset->data().toString() == m_export.preset);
-    m_transparent->setChecked(m_export.transparent);
+    setExport({settings.value(QStringLiteral("preset"), m_export.preset).toString(),
+               settings.value(QStringLiteral("transparent"), false).toBool()});
     const QJsonObject controls = settings.value(QStringLiteral("controls")).toJsonObject();
     const QJsonObject selected = settings.value(QStringLiteral("selected")).toJsonObject();
     m_editor->restoreDraft(settings.value(QStringLiteral("newRun")).toString());

@@ -12,6 +12,7 @@ namespace
 {
 
 constexpr float notMeasured = std::numeric_limits<float>::quiet_NaN();
+constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
 
 } // namespace
 
@@ -77,8 +78,11 @@ Measure::Latest Measure::latestOf(std::span<const std::size_t> positions, std::i
     Latest latest{std::vector<float>(positions.size(), notMeasured),
                   std::vector<std::int64_t>(positions.size(), -1)};
     const auto newest = rowAt(step);
-    std::vector<std::size_t> missing(newest ? positions.size() : 0);
-    std::iota(missing.begin(), missing.end(), std::size_t{0});
+    // What has not been measured up to there is not looked for: not in all of a long run, at every look.
+    std::vector<std::size_t> missing;
+    for (std::size_t i = 0; newest && i < positions.size(); ++i)
+        if (m_first[positions[i]] <= *newest)
+            missing.push_back(i);
     for (std::size_t next = newest ? *newest + 1 : 0; next > 0 && !missing.empty(); --next) {
         const auto source = row(next - 1);
         std::erase_if(missing, [&](std::size_t i) {
@@ -107,10 +111,18 @@ bool Measure::append(std::int64_t step, std::span<const float> values)
         return false;
     if (!m_steps.empty() && step == m_steps.back()) {
         std::ranges::copy(values, m_values.end() - static_cast<std::ptrdiff_t>(values.size()));
-        return true;
+    } else {
+        m_steps.push_back(step);
+        m_values.insert(m_values.end(), values.begin(), values.end());
     }
-    m_steps.push_back(step);
-    m_values.insert(m_values.end(), values.begin(), values.end());
+    const std::size_t row = m_steps.size() - 1;
+    m_first.resize(values.size(), never); // only now: what a file defines need not fit the memory
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (!std::isnan(values[i]))
+            m_first[i] = std::min(m_first[i], row);
+        else if (m_first[i] == row) // it was replaced
+            m_first[i] = never;
+    }
     return true;
 }
 
@@ -119,6 +131,8 @@ void Measure::rewind(std::int64_t step)
     const auto kept = static_cast<std::size_t>(std::ranges::upper_bound(m_steps, step) - m_steps.begin());
     m_steps.resize(kept);
     m_values.resize(kept * m_info.size());
+    std::ranges::replace_if(
+        m_first, [kept](std::size_t row) { return row >= kept; }, never);
 }
 
 const Measure* RunRecord::measure(const std::string& name) const

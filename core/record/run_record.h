@@ -79,6 +79,7 @@ private:
     MeasureInfo m_info;
     std::vector<std::int64_t> m_steps;
     std::vector<float> m_values;
+    std::vector<std::size_t> m_first; ///< row of each position's first measured value; never: none yet
 };
 
 struct DataFile {

@@ -39,6 +39,7 @@ private Q_SLOTS:
     void scalesStayWhileTheStepMoves();
     void quantityLooksTheSameInEveryView();
     void legendEntrySelects();
+    void curvesAreReadByKey();
     void everyChartIsMadeOnce();
     void menuCopiesTheValueUnderTheCursor();
     void emptyViewsOfAFinishedRunOfferActions();
@@ -319,6 +320,37 @@ void ViewsTest::emptyViewsOfAFinishedRunOfferActions()
         QVERIFY(actions.front()->isVisibleTo(view));
         QVERIFY(!view->definition().isEmpty());
     }
+}
+
+void ViewsTest::curvesAreReadByKey()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    TrainingView view(&selection);
+    view.resize(1200, 800);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    view.setControls({{QStringLiteral("smoothing"), 0}});
+    view.setRun(&m_mixlora);
+    auto* chart = view.findChild<CurveChart*>(QStringLiteral("task-loss"));
+    chart->setFocus();
+    const auto press = [chart](Qt::Key key, Qt::KeyboardModifiers modifiers) {
+        QTest::keyClick(chart, key, modifiers);
+    };
+    press(Qt::Key_Right, Qt::ShiftModifier);
+    const QString first = chart->plot()->curves[0].label;
+    QVERIFY2(selection.hover().startsWith(first), qPrintable(selection.hover()));
+    const QString newest = selection.hover();
+    press(Qt::Key_Left, Qt::ShiftModifier);
+    QVERIFY(selection.hover().startsWith(first));
+    QVERIFY(selection.hover() != newest);
+    press(Qt::Key_Right, Qt::ShiftModifier);
+    QCOMPARE(selection.hover(), newest); // and back
+    press(Qt::Key_Down, Qt::ShiftModifier);
+    const QString second = chart->plot()->curves[1].label;
+    QVERIFY2(selection.hover().startsWith(second), qPrintable(selection.hover()));
+    press(Qt::Key_Return, Qt::NoModifier);
+    QCOMPARE(selection.task(), second);
 }
 
 int main(int argc, char** argv)

@@ -342,8 +342,11 @@ void WindowTest::figureIsShownAgain()
     View* rank = m_window->view(QStringLiteral("effective_rank"));
     rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/stable")},
                        {QStringLiteral("module"), QStringLiteral("up_proj")}});
+    auto* chart = rank->findChild<CurveChart*>();
+    chart->setZoom({40, 120});
     const QString file = m_folder.filePath(QStringLiteral("figure.svg"));
     QVERIFY(m_window->exportTo(rank, QStringLiteral("curves"), file).has_value());
+    chart->fit();
     selection->clear();
     selection->setLive(true);
     rank->setControls({{QStringLiteral("measure"), QStringLiteral("rank/entropy")}});
@@ -354,6 +357,8 @@ void WindowTest::figureIsShownAgain()
     QCOMPARE(selection->layers(), (std::set<int>{3, 4}));
     QCOMPARE(rank->controls().value(QStringLiteral("measure")).toString(), QStringLiteral("rank/stable"));
     QCOMPARE(rank->controls().value(QStringLiteral("module")).toString(), QStringLiteral("up_proj"));
+    QVERIFY((chart->zoom() == std::pair<double, double>{40, 120}));
+    QCOMPARE(rank->currentFigure(), QStringLiteral("curves"));
 }
 
 void WindowTest::everyFigureIsExported()

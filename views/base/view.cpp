@@ -11,6 +11,7 @@
 #include <QEvent>
 #include <QFocusEvent>
 #include <QGuiApplication>
+#include <QJsonArray>
 #include <QMenu>
 #include <QStackedLayout>
 #include <QTableWidget>
@@ -167,6 +168,26 @@ void View::catchUp()
     if (m_stale || m_staleAll)
         showContentOrEmpty();
     m_stale = m_staleAll = false;
+}
+
+QJsonObject View::zooms() const
+{
+    QJsonObject zooms;
+    for (const CurveChart* chart : findChildren<CurveChart*>())
+        if (const auto zoom = chart->zoom())
+            zooms.insert(chart->property("figure").toString(), QJsonArray{zoom->first, zoom->second});
+    return zooms;
+}
+
+void View::setZooms(const QJsonObject& zooms)
+{
+    for (CurveChart* chart : findChildren<CurveChart*>()) {
+        const QJsonArray range = zooms.value(chart->property("figure").toString()).toArray();
+        if (range.size() == 2)
+            chart->setZoom({range[0].toDouble(), range[1].toDouble()});
+        else
+            chart->fit();
+    }
 }
 
 QString View::currentFigure() const

@@ -44,6 +44,9 @@ public:
     virtual void setControls(const QJsonObject& /*controls*/) {}
     /// Undoes zooms.
     virtual void fit() {}
+    /// The part of the x axis that each zoomed chart shows, by its figure's key.
+    [[nodiscard]] QJsonObject zooms() const;
+    void setZooms(const QJsonObject& zooms);
 
     /// Shows another run; nullptr for none. The record must outlive the view or be replaced first.
     void setRun(const record::RunRecord* run);
@@ -63,6 +66,7 @@ public:
 
     /// Key of the panel the user last touched; the first one's if none.
     [[nodiscard]] QString currentFigure() const;
+    void setCurrentFigure(const QString& key) { m_current = key; }
 
 Q_SIGNALS:
     void newRunRequested();

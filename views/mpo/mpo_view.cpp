@@ -290,15 +290,17 @@ std::vector<Figure> MpoView::figures() const
     const CurvePlot spectra = m_model.spectra(step);
     if (!spectra.empty())
         all.push_back({QStringLiteral("spectra"), spectra.title, 0.62,
-                       [spectra](QPainter& painter, const QRectF& area, const PlotStyle& style) {
-                           paintCurvePlot(painter, area, spectra, style);
+                       [spectra, zoom = m_spectraChart->zoom()](QPainter& painter, const QRectF& area,
+                                                                const PlotStyle& style) {
+                           paintCurvePlot(painter, area, spectra, style, zoom);
                        },
                        [this, step] { return m_model.spectraTable(step); }});
     const CurvePlot& drift = m_model.drift();
     if (!drift.empty())
         all.push_back({QStringLiteral("drift"), drift.title, 0.62,
-                       [&drift](QPainter& painter, const QRectF& area, const PlotStyle& style) {
-                           paintCurvePlot(painter, area, drift, style);
+                       [&drift, zoom = m_driftChart->zoom()](QPainter& painter, const QRectF& area,
+                                                             const PlotStyle& style) {
+                           paintCurvePlot(painter, area, drift, style, zoom);
                        },
                        [this] { return m_model.driftTable(); }});
     return all;

@@ -6,6 +6,7 @@
 #include "views/plot/plot_chart.h"
 
 #include <QApplication>
+#include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
 #include <QRubberBand>
@@ -57,6 +58,14 @@ void CurveChart::refresh()
 void CurveChart::fit()
 {
     m_zoom.reset();
+    refresh();
+}
+
+void CurveChart::setZoom(std::pair<double, double> range)
+{
+    if (!(range.first < range.second))
+        return;
+    m_zoom = range;
     refresh();
 }
 
@@ -113,11 +122,13 @@ QString CurveChart::bandReadingAt(const QPoint& place) const
 QString CurveChart::readingAt(const QPoint& place) const
 {
     const int index = curveAt(place);
-    if (index < 0)
-        return bandReadingAt(place);
+    return index < 0 ? bandReadingAt(place) : readingOf(index, m_chart->xAt(place));
+}
+
+QString CurveChart::readingOf(int index, double x) const
+{
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
-    const QPointF point =
-        m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(m_chart->xAt(place));
+    const QPointF point = m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(x);
     const QString name = curve.name.isEmpty() ? curve.label : curve.name;
     const QString where =
         m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
@@ -192,10 +203,7 @@ void CurveChart::mouseReleaseEvent(QMouseEvent* event)
         const double a = m_chart->xAt(m_band->geometry().topLeft());
         const double b = m_chart->xAt(m_band->geometry().topRight());
         m_band->hide();
-        if (b > a) {
-            m_zoom = std::pair{a, b};
-            refresh();
-        }
+        setZoom({a, b});
         return;
     }
     const int index = curveAt(place);
@@ -230,6 +238,57 @@ void CurveChart::wheelEvent(QWheelEvent* event)
         m_zoom = std::pair{low, high};
     refresh();
     event->accept();
+}
+
+int CurveChart::nextCurve(int from, int direction) const
+{
+    const auto count = static_cast<int>(m_plot->curves.size());
+    for (int i = 1; i <= count; ++i) {
+        const int next = ((from + direction * i) % count + count) % count;
+        const Curve& curve = m_plot->curves[static_cast<std::size_t>(next)];
+        if (!curve.raw && !curve.data.empty() && m_plot->isDrawn(curve))
+            return next;
+    }
+    return from;
+}
+
+void CurveChart::keyPressEvent(QKeyEvent* event)
+{
+    const bool enter = event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter;
+    const bool arrow = event->modifiers().testFlag(Qt::ShiftModifier) &&
+                       (event->key() == Qt::Key_Left || event->key() == Qt::Key_Right ||
+                        event->key() == Qt::Key_Up || event->key() == Qt::Key_Down);
+    if (m_plot == nullptr || m_plot->empty() || (!enter && !arrow)) {
+        QChartView::keyPressEvent(event);
+        return;
+    }
+    const auto known = static_cast<int>(m_plot->curves.size());
+    if (m_hoverCurve < 0 || m_hoverCurve >= known) { // come to by key: the newest point of the first curve
+        m_hoverCurve = nextCurve(-1, 1);
+        if (m_hoverCurve < 0)
+            return; // nothing is drawn one by one
+        m_hoverX = m_chart->xRange().second;
+    } else if (event->key() == Qt::Key_Up || event->key() == Qt::Key_Down) {
+        m_hoverCurve = nextCurve(m_hoverCurve, event->key() == Qt::Key_Up ? -1 : 1);
+    } else if (arrow) {
+        // To another point, however far apart they are.
+        const MinMaxSeries& points = m_chart->series(*m_plot, static_cast<std::size_t>(m_hoverCurve));
+        const auto [low, high] = m_chart->xRange();
+        const double direction = event->key() == Qt::Key_Left ? -1 : 1;
+        const double from = points.nearest(m_hoverX).x();
+        for (double way = std::max(1.0, (high - low) / 200); way <= high - low; way *= 2)
+            if (const double next = points.nearest(from + direction * way).x();
+                next != from && next >= low && next <= high) {
+                m_hoverX = next;
+                break;
+            }
+    }
+    viewport()->update();
+    const int key = m_plot->curves[static_cast<std::size_t>(m_hoverCurve)].key;
+    if (enter && key >= 0)
+        Q_EMIT keyClicked(key, event->modifiers());
+    else
+        Q_EMIT hovered(readingOf(m_hoverCurve, m_hoverX));
 }
 
 void CurveChart::leaveEvent(QEvent* event)

@@ -32,6 +32,8 @@ public:
     void fit();
     [[nodiscard]] const CurvePlot* plot() const { return m_plot; }
     [[nodiscard]] std::optional<std::pair<double, double>> zoom() const { return m_zoom; }
+    /// Shows this part of the x axis.
+    void setZoom(std::pair<double, double> range);
     [[nodiscard]] std::optional<double> marker() const { return m_marker; }
     /// Index of the drawn curve nearest to a place in the widget, or -1.
     [[nodiscard]] int curveAt(const QPoint& place) const;
@@ -58,11 +60,17 @@ protected:
     void mouseReleaseEvent(QMouseEvent* event) override;
     void mouseDoubleClickEvent(QMouseEvent* event) override;
     void wheelEvent(QWheelEvent* event) override;
+    /// Shift and arrows go along a curve and from curve to curve, Enter selects it.
+    void keyPressEvent(QKeyEvent* event) override;
     void leaveEvent(QEvent* event) override;
     void drawForeground(QPainter* painter, const QRectF& rect) override;
 
 private:
     [[nodiscard]] QString bandReadingAt(const QPoint& place) const;
+    /// The curve's point nearest to x.
+    [[nodiscard]] QString readingOf(int curve, double x) const;
+    /// The next drawn curve after (1) or before (-1) this one; the same if there is no other.
+    [[nodiscard]] int nextCurve(int from, int direction) const;
 
     PlotChart* m_chart;
     const CurvePlot* m_plot = nullptr;

@@ -35,6 +35,13 @@ QPoint HeatMapWidget::cellCentre(int row, int column) const
     return geometryNow().cell(row, column).center().toPoint();
 }
 
+QVariant HeatMapWidget::inputMethodQuery(Qt::InputMethodQuery query) const
+{
+    if (query == Qt::ImCursorRectangle && m_map.hasValues())
+        return geometryNow().cell(m_cursor.first, m_cursor.second).toRect();
+    return QWidget::inputMethodQuery(query);
+}
+
 std::pair<int, int> HeatMapWidget::cellAt(const QPointF& place) const
 {
     return m_map.hasValues() ? geometryNow().cellAt(place, m_map) : std::pair{-1, -1};
@@ -114,7 +121,7 @@ void HeatMapWidget::keyPressEvent(QKeyEvent* event)
     else if (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter) {
         if (m_map.hasValues())
             Q_EMIT cellsChosen(m_cursor.first, m_cursor.first, m_cursor.second, m_cursor.second,
-                               Qt::NoModifier);
+                               event->modifiers());
         return;
     } else {
         QWidget::keyPressEvent(event);

@@ -22,6 +22,8 @@ public:
     /// Row and column at a place in the widget; -1 outside the cells or where nothing is shown.
     [[nodiscard]] std::pair<int, int> cellAt(const QPointF& place) const;
 
+    /// The keyboard's cell: where its menu opens.
+    [[nodiscard]] QVariant inputMethodQuery(Qt::InputMethodQuery query) const override;
     [[nodiscard]] QSize sizeHint() const override { return {360, 300}; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }
 

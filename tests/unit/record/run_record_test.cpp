@@ -5,6 +5,8 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
+#include <map>
+#include <rapidcheck.h>
 
 namespace rankscope::record
 {
@@ -57,6 +59,46 @@ TEST(Measure, LatestFillsWhatARowLeftOut)
     EXPECT_TRUE(std::isnan(at2[2]));
     EXPECT_EQ(measure.latestAt(9).values[0], 3.0F);
     EXPECT_TRUE(std::isnan(measure.latestAt(0).values[0]));
+}
+
+TEST(Measure, LatestIsWhatASearchThroughAllRowsFinds)
+{
+    const bool holds = rc::check("after any rows, replaced rows and rewinds", [] {
+        constexpr std::size_t size = 4;
+        Measure measure(MeasureInfo{"a/b", "", "", "", {{"layer", "", {"0", "1", "2", "3"}}}});
+        std::map<std::int64_t, std::array<float, size>> rows; // by step
+        std::int64_t step = 0;
+        const int operations = *rc::gen::inRange(1, 40);
+        for (int i = 0; i < operations; ++i) {
+            if (*rc::gen::inRange(0, 6) == 0) {
+                step = *rc::gen::inRange<std::int64_t>(0, step + 1);
+                measure.rewind(step);
+                rows.erase(rows.upper_bound(step), rows.end());
+                continue;
+            }
+            step += *rc::gen::inRange(0, 3); // none: the last row is replaced
+            std::array<float, size> values{};
+            for (float& value : values)
+                value = *rc::gen::inRange(0, 3) == 0 ? static_cast<float>(i + 1) : nan;
+            RC_ASSERT(measure.append(step, values));
+            rows[step] = values;
+        }
+        const std::int64_t until = *rc::gen::inRange<std::int64_t>(0, step + 3);
+        const auto latest = measure.latestAt(until);
+        for (std::size_t position = 0; position < size; ++position) {
+            float value = nan;
+            std::int64_t at = -1;
+            for (const auto& [known, values] : rows)
+                if (known <= until && !std::isnan(values[position])) {
+                    value = values[position];
+                    at = known;
+                }
+            RC_ASSERT(latest.steps[position] == at);
+            const float found = latest.values[position];
+            RC_ASSERT((at < 0 ? std::isnan(found) : found == value));
+        }
+    });
+    EXPECT_TRUE(holds);
 }
 
 TEST(RunRecord, RewindForgetsWhatCameAfter)
