@@ -159,22 +159,21 @@ void MainWindow::makePanels()
     scroll->setFrameShape(QFrame::NoFrame);
     scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     scroll->setMinimumWidth(200);
-    QDockWidget* left = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
-    QDockWidget* right =
+    m_runDock = dock(tr("Runs"), QStringLiteral("panel-runs"), m_runPanel, Qt::LeftDockWidgetArea);
+    m_selectionDock =
         dock(tr("Selection"), QStringLiteral("panel-selection"), scroll, Qt::RightDockWidgetArea);
-    resizeDocks({left, right}, {240, 232}, Qt::Horizontal);
-    m_panels = {left->toggleViewAction(), right->toggleViewAction()};
+    resizeDocks({m_runDock, m_selectionDock}, {240, 232}, Qt::Horizontal);
     // Beside the page for new runs there is nothing to select; afterwards it is as the user left it.
     connect(m_pages, &QStackedWidget::currentChanged, this, &MainWindow::showSelectionPanel);
-    connect(right->toggleViewAction(), &QAction::triggered, this,
+    connect(m_selectionDock->toggleViewAction(), &QAction::triggered, this,
             [this](bool shown) { m_selectionPanelWanted = shown; });
 }
 
 void MainWindow::showSelectionPanel()
 {
     const bool viewing = m_pages->currentIndex() == 0;
-    m_panels.back()->setEnabled(viewing);
-    findChild<QDockWidget*>(QStringLiteral("panel-selection"))->setVisible(viewing && m_selectionPanelWanted);
+    m_selectionDock->toggleViewAction()->setEnabled(viewing);
+    m_selectionDock->setVisible(viewing && m_selectionPanelWanted);
 }
 
 void MainWindow::makeStatus()

@@ -136,11 +136,11 @@ private:
     void refreshActions();
     void showAbout();
     // main_window_figures.cpp
-    /// An empty key means the view's current panel.
     /// Layers, experts, modules and task, and the step unless it follows a live run.
     [[nodiscard]] QJsonObject selected() const;
     void select(const QJsonObject& selected);
     void setExport(const views::ExportOptions& options);
+    /// An empty key means the view's current panel, here and below.
     void exportDialog(views::View* view, const QString& key);
     void copyFigure(const views::View* view, const QString& key);
     void copyData(const views::View* view, const QString& key);
@@ -169,7 +169,8 @@ private:
     JobEditor* m_editor = nullptr;
     RunPanel* m_runPanel = nullptr;
     SelectionPanel* m_selectionPanel = nullptr;
-    QList<QAction*> m_panels; ///< that show and hide them: runs, selection
+    QDockWidget* m_runDock = nullptr;
+    QDockWidget* m_selectionDock = nullptr;
     bool m_selectionPanelWanted = true;
     CommandPalette* m_palette = nullptr;
     MessageStrip* m_strip = nullptr;

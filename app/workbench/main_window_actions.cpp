@@ -257,7 +257,7 @@ void MainWindow::makeViewActions(QMenu* viewMenu)
         style->addAction(item);
         connect(item, &QAction::triggered, this, [this, choice = choice] { setStyleChoice(choice); });
     }
-    viewMenu->addActions(m_panels);
+    viewMenu->addActions({m_runDock->toggleViewAction(), m_selectionDock->toggleViewAction()});
     auto* arrange = action(tr("Arrange views anew"), {}, {},
                            tr("Put every view back into the window, as at the first start"));
     connect(arrange, &QAction::triggered, this, [this] { arrangeViews(width() >= sideBySideWidth); });

@@ -14,6 +14,7 @@
 #include <QVBoxLayout>
 
 #include <limits>
+#include <set>
 
 namespace rankscope::workbench
 {
@@ -108,23 +109,19 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
         });
     };
     // Nothing that the run has is no selection of everything.
-    const auto outside = [this](const QString& text, const QString& what, int count) {
-        return tr("%1: the run has %2 0 to %3").arg(text, what).arg(count - 1);
+    const auto whenNumbersAreTyped = [this, whenTyped](QLineEdit* field, const QString& what,
+                                                       int views::Selectable::*count, auto select) {
+        whenTyped(field, [this, what, count, select](const QString& text) {
+            const int known = selectable().*count;
+            const std::set<int> numbers = views::parseNumberSet(text, known);
+            if (numbers.empty() && !text.isEmpty())
+                return tr("%1: the run has %2 0 to %3").arg(text, what).arg(known - 1);
+            (m_selection->*select)(numbers);
+            return QString();
+        });
     };
-    whenTyped(m_layers, [this, outside](const QString& text) {
-        const auto layers = views::parseNumberSet(text, selectable().layers);
-        if (layers.empty() && !text.isEmpty())
-            return outside(text, tr("layers"), selectable().layers);
-        m_selection->setLayers(layers);
-        return QString();
-    });
-    whenTyped(m_experts, [this, outside](const QString& text) {
-        const auto experts = views::parseNumberSet(text, selectable().experts);
-        if (experts.empty() && !text.isEmpty())
-            return outside(text, tr("experts"), selectable().experts);
-        m_selection->setExperts(experts);
-        return QString();
-    });
+    whenNumbersAreTyped(m_layers, tr("layers"), &views::Selectable::layers, &views::Selection::setLayers);
+    whenNumbersAreTyped(m_experts, tr("experts"), &views::Selectable::experts, &views::Selection::setExperts);
     whenTyped(m_modules, [this](const QString& text) {
         static const QRegularExpression separators(QStringLiteral("[\\s,;]+"));
         const QStringList known = selectable().modules;
@@ -142,9 +139,6 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
     connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
     connect(m_selection, &views::Selection::changed, this, [this] {
         m_problem->hide();
-        for (QLineEdit* field : {m_layers, m_experts, m_modules})
-            if (!field->hasFocus())
-                field->setModified(false);
         showState();
     });
     connect(m_selection, &views::Selection::selectableChanged, this, &SelectionPanel::showSelectable);

@@ -28,17 +28,12 @@ int checkCommand(const std::filesystem::path& jobFile)
 {
     auto job = protocol::Job::read(jobFile);
     adapter::PluginLoader plugins(base::pluginFolders());
-    const auto plan = [&]() -> Result<train::JobPlan> {
-        if (!job)
-            return fail(job.error());
-        RANKSCOPE_CHECK(train::checkJob(*job, plugins));
-        return train::planJob(*job, plugins);
-    }();
-    if (!plan) {
-        std::cerr << plan.error().message << '\n';
+    const auto needs = job ? train::checkJob(*job, plugins) : tl::unexpected<Error>(job.error());
+    if (!needs) {
+        std::cerr << needs.error().message << '\n';
         return 2;
     }
-    std::cout << base::OrderedJson{{"checkpointBytes", plan->checkpointBytes}}.dump() << '\n';
+    std::cout << base::OrderedJson{{"checkpointBytes", needs->checkpointBytes}}.dump() << '\n';
     return 0;
 }
 

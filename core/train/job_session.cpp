@@ -66,7 +66,6 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
         100.0 * static_cast<double>(plan.trainable) / static_cast<double>(result.baseParameters);
     result.trainablePercent = 100.0 * static_cast<double>(plan.trainable) /
                               static_cast<double>(plan.trainable + result.baseParameters);
-    result.checkpointBytes = 3 * 4 * plan.trainable + 4 * plan.buffers; // float32, with two moments
     const auto device = openDevice(job.device);
     const auto type = resolveDtype(job.model.dtype, device ? *device : c10::Device(c10::kCPU));
     const std::int64_t bytes = type == c10::kFloat ? 4 : 2;
@@ -90,7 +89,7 @@ Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins
     return result;
 }
 
-Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
+Result<JobNeeds> checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
 {
     RANKSCOPE_TRY(const auto files, checkpoint::BaseModelFiles::open(job.model.path));
     const auto& config = files->config();
@@ -100,13 +99,12 @@ Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
     RANKSCOPE_CHECK(files->checkComplete());
     RANKSCOPE_TRY(const auto fitted, fitFamily(job, plugins));
     RANKSCOPE_TRY(const auto plan, planFamily(fitted, config));
-    (void)plan;
     job.adapter.settings = fitted.settings;
     RANKSCOPE_CHECK(openDevice(job.device));
     RANKSCOPE_TRY(const auto tokenizer, openTokenizer(job.model.path, config));
     RANKSCOPE_TRY(const auto chat, text::ChatTemplate::forModel(job.model.path));
     RANKSCOPE_CHECK(TaskData::read(job, *tokenizer, chat));
-    return {};
+    return JobNeeds{3 * 4 * plan.trainable + 4 * plan.buffers}; // float32, with two moments
 }
 
 Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& plugins, bool train,

@@ -23,16 +23,20 @@ struct JobPlan {
     double percentOfBase = 0;    ///< 100 * trainable / base
     std::int64_t memoryBytes =
         0; ///< estimate of the peak: weights, adapter with moments and gradients, activations
-    std::int64_t batchTokens = 0;     ///< of the batch that the estimate is for, see longestBatchTokens()
-    std::int64_t checkpointBytes = 0; ///< on disk, of one checkpoint
+    std::int64_t batchTokens = 0; ///< of the batch that the estimate is for, see longestBatchTokens()
 };
 
 /// Counts with the job's family. The model may be a bare config.json.
 Result<JobPlan> planJob(const protocol::Job& job, adapter::PluginLoader& plugins);
 
+/// What a job will need that can be looked for before it begins.
+struct JobNeeds {
+    std::int64_t checkpointBytes = 0; ///< on disk, of one checkpoint
+};
+
 /// Everything that can be wrong with a job and needs no training to be found: model header and shapes, family
 /// and its settings, device, every row of data. Completes job.adapter.settings with every default.
-Status checkJob(protocol::Job& job, adapter::PluginLoader& plugins);
+Result<JobNeeds> checkJob(protocol::Job& job, adapter::PluginLoader& plugins);
 
 struct JobSession {
     protocol::Job job;

@@ -45,6 +45,7 @@ private Q_SLOTS:
     void emptyViewsOfAFinishedRunOfferActions();
 
 private:
+    static void show(View& view);
     static QString control(const View& view, const char* name)
     {
         return view.controls().value(QLatin1String(name)).toVariant().toString();
@@ -234,14 +235,19 @@ void ViewsTest::quantityLooksTheSameInEveryView()
     QVERIFY(here.map == there.map);
 }
 
+void ViewsTest::show(View& view)
+{
+    view.resize(1200, 800);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+}
+
 void ViewsTest::legendEntrySelects()
 {
     Selection selection;
     selection.setNewestStep(200);
     TrainingView view(&selection);
-    view.resize(1200, 800);
-    view.show();
-    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    show(view);
     view.setRun(&m_mixlora);
     auto* chart = view.findChild<CurveChart*>(QStringLiteral("task-loss"));
     QVERIFY(chart != nullptr);
@@ -327,9 +333,7 @@ void ViewsTest::curvesAreReadByKey()
     Selection selection;
     selection.setNewestStep(200);
     TrainingView view(&selection);
-    view.resize(1200, 800);
-    view.show();
-    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    show(view);
     view.setControls({{QStringLiteral("smoothing"), 0}});
     view.setRun(&m_mixlora);
     auto* chart = view.findChild<CurveChart*>(QStringLiteral("task-loss"));

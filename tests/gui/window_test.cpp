@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The whole window, driven as a user drives it.
 #include "app/workbench/command_palette.h"
-#include "app/workbench/job_editor/file_list_field.h"
-#include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/selection_panel.h"
@@ -25,7 +23,6 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPointer>
-#include <QSettings>
 #include <QSignalSpy>
 #include <QSlider>
 #include <QTabBar>
@@ -61,14 +58,11 @@ private Q_SLOTS:
     void everyFigureIsExported();
     void commandPaletteFindsCommands();
     void everyViewSurvivesBothStyles();
-    void sessionComesBack();
-    void draftAndSelectionComeBack();
     void tornOffViewGivesItsOwnFigure();
     void tornOffSceneIsStillDrawn();
     void hiddenPanelStaysHidden();
     void zoomBelongsToItsRun();
     void typedNonsenseSelectsNothing();
-    void openRunsSurviveAKilledWindow();
 
 private:
     OpenRun* open(const QString& name);
@@ -84,10 +78,6 @@ private:
 
 void WindowTest::initTestCase()
 {
-    QApplication::setApplicationName(QStringLiteral("rankscope-test"));
-    QSettings::setDefaultFormat(QSettings::IniFormat);
-    QSettings::setPath(QSettings::IniFormat, QSettings::UserScope,
-                       m_folder.filePath(QStringLiteral("settings")));
     applyStyle(StyleChoice::Light);
     for (const char* family : {"mixlora", "opera", "lora"}) {
         SampleOptions options;
@@ -406,59 +396,6 @@ void WindowTest::everyViewSurvivesBothStyles()
     }
 }
 
-void WindowTest::sessionComesBack()
-{
-    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
-    {
-        MainWindow first({{}, {}, true, false});
-        first.resize(1200, 800);
-        first.show();
-        OpenRun* opened = first.openRun(run);
-        QSignalSpy loaded(opened, &OpenRun::loaded);
-        QVERIFY(loaded.wait(20'000));
-        first.showView(QStringLiteral("routing"));
-        first.setStyleChoice(StyleChoice::Dark);
-        first.view(QStringLiteral("effective_rank"))
-            ->setControls({{QStringLiteral("module"), QStringLiteral("v_proj")}});
-        first.close();
-    }
-    MainWindow second({{}, {}, true, false});
-    second.show();
-    QVERIFY(second.currentRun() != nullptr);
-    QCOMPARE(second.currentRun()->path(), run);
-    QTRY_VERIFY(second.currentRun()->isLoaded());
-    QTRY_VERIFY(second.view(QStringLiteral("routing"))->isVisible());
-    QTRY_COMPARE(
-        second.view(QStringLiteral("effective_rank"))->controls().value(QStringLiteral("module")).toString(),
-        QStringLiteral("v_proj"));
-    QVERIFY(isDark(QApplication::palette()));
-    applyStyle(StyleChoice::Light);
-}
-
-void WindowTest::draftAndSelectionComeBack()
-{
-    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
-    {
-        MainWindow first({{}, {}, true, false});
-        first.show();
-        OpenRun* opened = first.openRun(run);
-        QTRY_VERIFY(opened->isLoaded());
-        first.selection()->setLayers({3, 4});
-        first.selection()->setTask(QStringLiteral("boolq"));
-        first.selection()->setStep(120);
-        QVERIFY(first.jobEditor()->draft().isEmpty()); // nothing was typed yet
-        first.jobEditor()->trainFiles()->addFiles({run});
-        first.close();
-    }
-    MainWindow second({{}, {}, true, false});
-    second.show();
-    QTRY_COMPARE(second.selection()->layers(), (std::set<int>{3, 4}));
-    QCOMPARE(second.selection()->task(), QStringLiteral("boolq"));
-    QCOMPARE(second.selection()->step(), std::int64_t(120));
-    QVERIFY(!second.selection()->live());
-    QCOMPARE(second.jobEditor()->trainFiles()->files(), QStringList{run});
-}
-
 void WindowTest::tornOffViewGivesItsOwnFigure()
 {
     open(QStringLiteral("mixlora.h5"));
@@ -577,23 +514,6 @@ void WindowTest::typedNonsenseSelectsNothing()
     type(panel->layersField(), QStringLiteral("4-5"));
     QCOMPARE(m_window->selection()->layers(), (std::set<int>{4, 5}));
     QVERIFY(!panel->problemLabel()->isVisible());
-}
-
-void WindowTest::openRunsSurviveAKilledWindow()
-{
-    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
-    {
-        MainWindow killed({{}, {}, true, false});
-        killed.openRun(run); // and it never gets to close
-    }
-    {
-        MainWindow next({{}, {}, true, false});
-        QVERIFY(next.currentRun() != nullptr);
-        QCOMPARE(next.currentRun()->path(), run);
-        next.closeRun(run);
-    }
-    MainWindow last({{}, {}, true, false});
-    QVERIFY(last.currentRun() == nullptr); // what the user closed stays closed
 }
 
 int main(int argc, char** argv)

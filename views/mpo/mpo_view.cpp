@@ -202,7 +202,7 @@ void MpoView::refreshDiagram()
 
 void MpoView::readCore(double x, double y, const QPoint& globalPlace)
 {
-    const TensorTrain train = m_model.train(m_selection->step());
+    const TensorTrain& train = m_flat->train(); // what both diagrams show
     const auto core = coreAt(m_scene->renderer(), train, x, y);
     const QString lines = core ? coreText(train, *core) : QString();
     showReading(lines);

@@ -23,6 +23,7 @@ class TensorTrainWidget : public QWidget
 public:
     explicit TensorTrainWidget(QWidget* parent = nullptr);
     void setTrain(const TensorTrain& train);
+    [[nodiscard]] const TensorTrain& train() const { return m_train; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {200, 140}; }
 
 Q_SIGNALS:

@@ -201,12 +201,13 @@ void BarWidget::paintEvent(QPaintEvent* /*event*/)
 
 QString BarWidget::readingOf(int group) const
 {
-    QString lines = m_plot.groups.value(group);
+    if (group < 0)
+        return {};
+    QString lines = m_plot.groups[group];
     for (const BarSeries& series : m_plot.series)
-        if (group >= 0)
-            lines += QStringLiteral("\n%1: %2")
-                         .arg(series.label,
-                              formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
+        lines +=
+            QStringLiteral("\n%1: %2")
+                .arg(series.label, formatValue(series.values[static_cast<std::size_t>(group)], m_plot.unit));
     return lines;
 }
 

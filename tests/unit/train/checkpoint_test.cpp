@@ -6,6 +6,7 @@
 #include "core/checkpoint/peft_adapter.h"
 #include "core/train/checkpoint.h"
 #include "tests/unit/record/temporary_folder.h"
+#include "tests/unit/train/small_llama.h"
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
@@ -67,21 +68,6 @@ struct Training {
     ParameterStore store;
     AdamW optimizer;
 };
-
-checkpoint::ModelConfig smallLlama()
-{
-    checkpoint::ModelConfig config;
-    config.architecture = "llama";
-    config.vocabulary = 32;
-    config.hidden = 16;
-    config.feedForward = 24;
-    config.layers = 2;
-    config.heads = 4;
-    config.kvHeads = 2;
-    config.headDim = 4;
-    config.maxPosition = 64;
-    return config;
-}
 
 class CheckpointTest : public testing::Test
 {
@@ -203,7 +189,7 @@ TEST_F(CheckpointTest, AnotherAdaptersTensorsAreRefused)
 
 TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
 {
-    const auto decoder = model::Decoder::random(smallLlama(), 1, {});
+    const auto decoder = model::Decoder::random(tests::smallLlama(32), 1, {});
     adapter::PluginLoader plugins(base::pluginFolders());
     const auto lora = plugins.load("lora");
     ASSERT_TRUE(lora) << lora.error().message;
@@ -243,7 +229,7 @@ TEST_F(CheckpointTest, LoRaHasTheNamesAndShapesOfPeft)
 /// "attention" and "mlp" are names of ours; PEFT looks for modules.
 TEST_F(CheckpointTest, NamesTheModulesThatAPresetMeans)
 {
-    const auto decoder = model::Decoder::random(smallLlama(), 1, {});
+    const auto decoder = model::Decoder::random(tests::smallLlama(32), 1, {});
     adapter::PluginLoader plugins(base::pluginFolders());
     const auto lora = plugins.load("lora");
     ASSERT_TRUE(lora) << lora.error().message;

@@ -59,6 +59,18 @@ protected:
             sum += logProbability[label - 1][example.ids[label]].item<double>();
         return sum;
     }
+    /// Nats a token of the right answers.
+    [[nodiscard]] double meanLoss(const text::TaskFile& file) const
+    {
+        double loss = 0;
+        std::size_t tokens = 0;
+        for (const auto& each : file.rows) {
+            const auto made = example(each, each.output);
+            loss -= logLikelihood(made);
+            tokens += made.ids.size() - static_cast<std::size_t>(made.promptLength);
+        }
+        return loss / static_cast<double>(tokens);
+    }
     static std::string naiveDecode(std::vector<text::TokenId> ids, std::int64_t limit)
     {
         std::vector<text::TokenId> said;
@@ -98,8 +110,7 @@ TEST_F(EvaluatorTest, ChoicesAreComparedByTheLikelihoodOfWholeSequences)
          {"Can a stone swim across the whole ocean?", "Is water wet?", "Do cats bark?"})
         file.rows.push_back(row(question, file.choices[file.rows.size() + 1]));
 
-    double loss = 0;
-    std::size_t tokens = 0;
+    const double loss = meanLoss(file);
     std::size_t right = 0;
     for (const auto& asked : file.rows) {
         std::vector<double> likelihoods;
@@ -107,15 +118,12 @@ TEST_F(EvaluatorTest, ChoicesAreComparedByTheLikelihoodOfWholeSequences)
             likelihoods.push_back(logLikelihood(example(asked, choice)));
         const auto best = std::max_element(likelihoods.begin(), likelihoods.end()) - likelihoods.begin();
         right += file.choices[static_cast<std::size_t>(best)] == asked.output ? 1 : 0;
-        const auto gold = example(asked, asked.output);
-        loss -= logLikelihood(gold);
-        tokens += gold.ids.size() - static_cast<std::size_t>(gold.promptLength);
     }
     for (const bool causal : {true, false}) { // behind a kept prompt, and as whole rows
         const TaskScore score = evaluate(file, causal);
         EXPECT_EQ(score.rows, 3);
         EXPECT_DOUBLE_EQ(score.accuracy, static_cast<double>(right) / 3);
-        EXPECT_NEAR(score.loss, loss / static_cast<double>(tokens), 1e-4);
+        EXPECT_NEAR(score.loss, loss, 1e-4);
     }
 }
 
@@ -139,13 +147,6 @@ TEST_F(EvaluatorTest, ARowWithoutChoicesAmongOthersIsAnOpenOne)
     text::TaskFile file;
     file.rows = {row("Say hi.", "xq zzvk 83"), row("Name a colour.", "blue", {"blue", "seven hundred"}),
                  row("What is the capital of France?", said)};
-    double loss = 0;
-    std::size_t tokens = 0;
-    for (const auto& each : file.rows) {
-        const auto made = example(each, each.output);
-        loss -= logLikelihood(made);
-        tokens += made.ids.size() - static_cast<std::size_t>(made.promptLength);
-    }
     std::vector<std::int64_t> seen;
     const Evaluator evaluator(*decoder, *tokenizer, chat, m_job);
     const auto score = evaluator.evaluate(file, [&](std::int64_t rows) {
@@ -156,7 +157,7 @@ TEST_F(EvaluatorTest, ARowWithoutChoicesAmongOthersIsAnOpenOne)
     EXPECT_EQ(seen, (std::vector<std::int64_t>{1, 3})) << "one count over both kinds";
     EXPECT_EQ(score->rows, 3);
     EXPECT_DOUBLE_EQ(score->accuracy, 2.0 / 3);
-    EXPECT_NEAR(score->loss, loss / static_cast<double>(tokens), 1e-4);
+    EXPECT_NEAR(score->loss, meanLoss(file), 1e-4);
 
     // Compared with nothing but its own output it would always be right.
     file.rows = {row("Name a colour.", "blue", {"blue", "xq zzvk 83"}),
@@ -196,17 +197,10 @@ TEST_F(EvaluatorTest, OpenAnswersAreDecodedAndTheirLossIsThatOfWholeSequences)
     file.rows = {row("Is it late in the evening already?", "vvv"),
                  row("What is the capital of France?", said),
                  row("Say hi.", "quite something else altogether"), row("Count.", "zzz qqq")};
-    double loss = 0;
-    std::size_t tokens = 0;
-    for (const auto& each : file.rows) {
-        const auto made = example(each, each.output);
-        loss -= logLikelihood(made);
-        tokens += made.ids.size() - static_cast<std::size_t>(made.promptLength);
-    }
     const TaskScore score = evaluate(file);
     EXPECT_EQ(score.rows, 4);
     EXPECT_DOUBLE_EQ(score.accuracy, 0.25);
-    EXPECT_NEAR(score.loss, loss / static_cast<double>(tokens), 1e-4);
+    EXPECT_NEAR(score.loss, meanLoss(file), 1e-4);
 }
 
 TEST_F(EvaluatorTest, AnAnswerThatFillsTheWholeLengthStillHasSomethingToBePredictedFrom)

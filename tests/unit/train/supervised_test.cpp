@@ -3,6 +3,7 @@
 // answers.
 #include "core/train/supervised.h"
 #include "kernels/loss_head/op.h"
+#include "tests/unit/train/small_llama.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
@@ -58,16 +59,7 @@ TEST(Supervised, ARowWithoutAPromptHasNoLabelForItsFirstToken)
 
 TEST(Supervised, LossOnAnswersIsTheDefinition)
 {
-    checkpoint::ModelConfig config;
-    config.architecture = "llama";
-    config.vocabulary = 300;
-    config.hidden = 16;
-    config.feedForward = 24;
-    config.layers = 2;
-    config.heads = 4;
-    config.kvHeads = 2;
-    config.headDim = 4;
-    config.maxPosition = 64;
+    const auto config = tests::smallLlama(300);
     model::Decoder::Options options;
     options.dtype = at::kDouble;
     const auto decoder = model::Decoder::random(config, 11, options);
