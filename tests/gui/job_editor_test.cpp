@@ -405,7 +405,8 @@ void JobEditorTest::planCountsAgainstTheBase()
 {
     PlanPanel* plan = m_editor->planPanel();
     plan->showPlan(QStringLiteral(R"({"trainableParameters":10000000,"baseParameters":100000000,
-        "trainablePercent":9.0909,"percentOfBase":10.0})"));
+        "trainablePercent":9.0909,"percentOfBase":10.0,"memoryBytes":2e9,"batchTokens":8192})"));
+    QCOMPARE(plan->detailsLabel()->text(), QStringLiteral("for batches of up to 8,192 tokens"));
     QVERIFY2(plan->percentLabel()->text().contains(QStringLiteral("10 % of the base model's 100")),
              qPrintable(plan->percentLabel()->text()));
     QVERIFY2(plan->percentLabel()->toolTip().contains(QStringLiteral("9.09 %")),

@@ -60,6 +60,8 @@ PlanPanel::PlanPanel(QWidget* parent)
     numbers->addWidget(m_memory);
     m_details->setProperty("role", "muted");
     m_details->setWordWrap(true);
+    m_details->setToolTip(
+        tr("Of the longest training rows, or of rows of the greatest length while there are none"));
     numbers->addWidget(m_details);
     m_percent->setProperty("role", "muted");
     m_percent->setWordWrap(true);
@@ -110,18 +112,9 @@ void PlanPanel::showPlan(const QString& json)
             .arg(percent("trainablePercent")));
     m_memory->setText(tr("about %1 of memory")
                           .arg(views::formatBytes(plan.value(QLatin1String("memoryBytes")).toDouble())));
-    QStringList details;
-    for (auto it = plan.begin(); it != plan.end(); ++it) {
-        if (!it.key().endsWith(QLatin1String("Bytes")) || it.key() == QLatin1String("memoryBytes") ||
-            !it->isDouble())
-            continue;
-        QString name = it.key().chopped(5);
-        for (qsizetype i = name.size() - 1; i > 0; --i) // "optimizerState" reads "optimizer state"
-            if (name[i].isUpper())
-                name = name.left(i) + QLatin1Char(' ') + name[i].toLower() + name.mid(i + 1);
-        details << tr("%1 %2").arg(name, views::formatBytes(it->toDouble()));
-    }
-    m_details->setText(details.join(QStringLiteral("\n")));
+    const double tokens = plan.value(QLatin1String("batchTokens")).toDouble();
+    m_details->setText(tokens > 0 ? tr("for batches of up to %1 tokens").arg(locale.toString(tokens, 'f', 0))
+                                  : QString());
     for (QLabel* label : {m_parameters, m_memory, m_details})
         label->setVisible(!label->text().isEmpty());
     setStale(false);

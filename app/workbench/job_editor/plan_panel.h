@@ -26,6 +26,7 @@ public:
     [[nodiscard]] bool isStale() const { return m_stale; }
     [[nodiscard]] QLabel* problemLabel() const { return m_problem; }
     [[nodiscard]] QLabel* percentLabel() const { return m_percent; }
+    [[nodiscard]] QLabel* detailsLabel() const { return m_details; }
     [[nodiscard]] QPushButton* launchButton() const { return m_launch; }
 
 private:
