@@ -5,6 +5,7 @@
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
+#include "kernels/rank_indexed/op.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
@@ -78,7 +79,8 @@ public:
         const at::Tensor v = hidden(x, pass);
         const at::Tensor score = v.detach() + m_balance;
         m_last = routeImplicitTopK(m_options.signedScores ? score : at::abs(score), m_options.k);
-        return kernels::lowRankUp(x, base.weight, base.bias, v * m_last.dense(), m_b, m_options.scale);
+        return kernels::rankIndexedUp(x, base.weight, base.bias, v.gather(1, m_last.choice), m_b,
+                                      m_last.choice, m_options.scale);
     }
 
     [[nodiscard]] std::int64_t experts() const override { return m_options.rank; }

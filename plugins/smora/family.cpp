@@ -6,6 +6,7 @@
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
+#include "kernels/rank_indexed/op.h"
 
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
@@ -73,11 +74,8 @@ public:
     {
         const kernels::DropoutMask drop = drawDropout(m_options.pair.dropout, pass);
         m_last = route(x, m_options.released ? drop : kernels::DropoutMask{});
-        // All r ranks in two dense products and a mask between them: several times faster than gathering k
-        // rows of A and k columns of B for each token, which moves k (in + out) numbers a token through
-        // memory.
-        const at::Tensor h = kernels::lowRankDown(x, m_a, drop) * m_last.dense();
-        return kernels::lowRankUp(x, base.weight, base.bias, h, m_b, m_options.scale());
+        const at::Tensor h = kernels::rankIndexedDown(x, m_a, m_last.choice, drop) * m_last.weights;
+        return kernels::rankIndexedUp(x, base.weight, base.bias, h, m_b, m_last.choice, m_options.scale());
     }
 
     at::Tensor expertForward(std::int64_t expert, const at::Tensor& x,
@@ -163,7 +161,7 @@ public:
             plan.trainable += options.scores() * shape.in;
         plan.idle = LowRankSite::count(linears, options.pair.rank - options.topK);
         plan.buffers = sites * options.pair.rank;
-        plan.activationsPerToken = sites * 4 * options.pair.rank;
+        plan.activationsPerToken = sites * (2 * options.pair.rank + 6 * options.topK);
         return plan;
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/low_rank/op.h"
 #include "kernels/mpo_experts/op.h"
+#include "kernels/rank_indexed/op.h"
 #include "tests/parity/kernels/op_case.h"
 
 #include <ATen/TensorOperators.h>
@@ -173,6 +174,88 @@ private:
     std::vector<std::int64_t> m_offsets;
     double m_scale = 1;
     kernels::DropoutMask m_drop;
+};
+
+/// Few ranks of many, so that they are gathered, or most of them, so that they are not.
+at::Tensor drawChoice(std::int64_t tokens, std::int64_t ranks)
+{
+    const std::int64_t k =
+        between(0, 1) == 1 ? between(1, std::max<std::int64_t>(1, ranks / 4)) : between(1, ranks);
+    return normal({tokens, ranks}).argsort(std::int64_t{1}).narrow(1, 0, k).contiguous();
+}
+
+class RankIndexedDown : public OpCase
+{
+public:
+    [[nodiscard]] std::string name() const override { return "rank_indexed_down"; }
+    Inputs draw() override
+    {
+        const std::int64_t tokens = between(1, 9);
+        const std::int64_t in = between(1, 70);
+        const std::int64_t ranks = between(1, 30);
+        m_drop = drawMask();
+        return {
+            {normal({tokens, in})}, {normal({ranks, in}), true, true}, {drawChoice(tokens, ranks), false}};
+    }
+    [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
+    {
+        return kernels::rankIndexedDown(in[0], in[1], in[2], m_drop);
+    }
+    /// All ranks, and those that were not chosen thrown away.
+    [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
+    {
+        return at::matmul(dropped(in[0], in[1], m_drop), in[1].t()).gather(1, in[2]);
+    }
+    [[nodiscard]] std::vector<DispatchedCall> dispatched(const std::vector<at::Tensor>& in) const override
+    {
+        const at::Tensor x = in[0].to(in[1].scalar_type());
+        const at::Tensor c = at::matmul(x, in[1].t()).gather(1, in[2]);
+        return {{"rankscope::rank_dots", {x, in[1], in[2]}},
+                {"rankscope::rank_sum", {c, in[1], in[2]}},
+                {"rankscope::rank_outer", {c, x, in[2], in[1].size(0)}}};
+    }
+
+private:
+    kernels::DropoutMask m_drop;
+};
+
+class RankIndexedUp : public OpCase
+{
+public:
+    [[nodiscard]] std::string name() const override { return "rank_indexed_up"; }
+    Inputs draw() override
+    {
+        const std::int64_t tokens = between(1, 9);
+        const std::int64_t in = between(1, 20);
+        const std::int64_t out = between(1, 70);
+        const std::int64_t ranks = between(1, 30);
+        const at::Tensor choice = drawChoice(tokens, ranks);
+        m_scale = static_cast<double>(between(1, 8)) / 4;
+        return {{normal({tokens, in})},
+                {normal({out, in}), false},
+                {between(0, 1) == 1 ? normal({out}) : at::Tensor(), false},
+                {normal(choice.sizes().vec()), true, true},
+                {normal({out, ranks}), true, true},
+                {choice, false}};
+    }
+    [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
+    {
+        return kernels::rankIndexedUp(in[0], in[1], in[2], in[3], in[4], in[5], m_scale);
+    }
+    /// All ranks, zero where they were not chosen.
+    [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
+    {
+        at::Tensor y = at::matmul(in[0], in[1].t());
+        if (in[2].defined())
+            y = y + in[2];
+        const std::int64_t ranks = in[4].size(1);
+        const at::Tensor h =
+            at::zeros({in[5].size(0), ranks}, in[3].options().requires_grad(false)).scatter(1, in[5], in[3]);
+        return y + m_scale * at::matmul(h, in[4].t());
+    }
+
+private:
+    double m_scale = 1;
 };
 
 /// Which token each row of a dispatch stands for, as a matrix of ones [rows, tokens].
@@ -370,6 +453,8 @@ std::vector<std::unique_ptr<OpCase>> expertCases()
     cases.push_back(std::make_unique<LowRankDown>());
     cases.push_back(std::make_unique<LowRankUp>());
     cases.push_back(std::make_unique<GroupedLowRank>());
+    cases.push_back(std::make_unique<RankIndexedDown>());
+    cases.push_back(std::make_unique<RankIndexedUp>());
     cases.push_back(std::make_unique<GatherTokens>());
     cases.push_back(std::make_unique<ScatterTokens>());
     cases.push_back(std::make_unique<MpoExperts>());

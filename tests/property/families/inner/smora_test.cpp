@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SMoRA against its formula, gathering the chosen ranks of each token: the sparse computation that the dense
-// one must equal.
+// SMoRA against its formula, token by token and rank by rank; and what it becomes when every rank is chosen.
 #include "tests/property/families/inner/site.h"
 
 #include <algorithm>
