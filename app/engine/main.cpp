@@ -5,6 +5,7 @@
 #include "app/engine/queue_commands.h"
 #include "app/engine/run_command.h"
 #include "app/engine/serve_command.h"
+#include "app/engine/snapshot_command.h"
 #include "app/engine/worker_program.h"
 
 #include <CLI/CLI.hpp>

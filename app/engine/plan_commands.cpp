@@ -6,9 +6,6 @@
 #include "app/engine/text_table.h"
 #include "app/engine/worker_program.h"
 #include "core/base/json.h"
-#include "core/base/paths.h"
-#include "core/record/run_directory.h"
-#include "core/record/snapshot.h"
 
 #include <cstdio>
 #include <iomanip>
@@ -118,23 +115,6 @@ ExitCode familiesCommand(bool json)
                        error.empty() ? fieldText(family, "title") : error});
     }
     std::fputs(table.text().c_str(), stdout);
-    return ExitCode::Done;
-}
-
-ExitCode snapshotCommand(const fs::path& run, const fs::path& output)
-{
-    if (const auto status = record::checkSnapshotTarget(output); !status)
-        return report(ExitCode::WrongRequest, status.error());
-    std::error_code code;
-    fs::path path = run;
-    if (const auto runs = base::runsFolder({});
-        !fs::exists(path, code) && runs && fs::exists(*runs / run, code))
-        path = *runs / run;
-    const auto record = record::openRun(path);
-    if (!record)
-        return report(ExitCode::WrongRequest, record.error());
-    if (const auto status = record::writeSnapshot(*record, output); !status)
-        return report(ExitCode::Failed, status.error());
     return ExitCode::Done;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that only ask: what a job would cost, which families there are, a run as one file.
+// Commands that only ask: what a job would cost, which families there are.
 #pragma once
 
 #include "app/engine/exit_code.h"
@@ -11,6 +11,5 @@ namespace rankscope::engine
 
 ExitCode planCommand(const std::filesystem::path& job, bool json);
 ExitCode familiesCommand(bool json);
-ExitCode snapshotCommand(const std::filesystem::path& run, const std::filesystem::path& output);
 
 } // namespace rankscope::engine

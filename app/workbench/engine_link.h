@@ -29,6 +29,8 @@ public:
 
     /// Connects, starting a supervisor where none answers; when that one is gone, to the next that answers.
     void start();
+    /// rankscope-engine; empty: the one beside this program.
+    [[nodiscard]] QString program() const { return QString::fromStdString(m_options.program.string()); }
     [[nodiscard]] bool isConnected() const { return m_connected; }
     [[nodiscard]] const std::vector<client::RunStatus>& runs() const { return m_runs; }
 

@@ -146,7 +146,7 @@ OpenRun* MainWindow::openRun(const QString& path)
             setCurrent(run);
             return run;
         }
-    auto* run = new OpenRun(place, this);
+    auto* run = new OpenRun(place, m_engine->program(), this);
     m_open.push_back(run);
     connect(run, &OpenRun::loaded, this, [this, run] {
         if (run == m_current)

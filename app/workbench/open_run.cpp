@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/workbench/open_run.h"
 
+#include "app/workbench/unsealed_snapshot.h"
 #include "core/record/run_directory.h"
 #include "core/record/snapshot.h"
 
@@ -79,14 +80,14 @@ QString OpenRun::canonicalPath(const QString& path)
     return canonical.isEmpty() ? info.absoluteFilePath() : canonical;
 }
 
-OpenRun::OpenRun(const QString& path, QObject* parent)
+OpenRun::OpenRun(const QString& path, const QString& engineProgram, QObject* parent)
     : QObject(parent),
       m_path(canonicalPath(path)),
       m_record(std::make_unique<record::RunRecord>())
 {
     m_title = QFileInfo(m_path).completeBaseName();
     connect(&m_timer, &QTimer::timeout, this, &OpenRun::poll);
-    QThreadPool::globalInstance()->start([self = QPointer<OpenRun>(this), place = m_path] {
+    QThreadPool::globalInstance()->start([self = QPointer<OpenRun>(this), place = m_path, engineProgram] {
         auto result = std::make_shared<Loaded>();
         const std::filesystem::path folder = place.toStdString();
         bool changed = false;
@@ -98,7 +99,9 @@ OpenRun::OpenRun(const QString& path, QObject* parent)
             changed = read.changed;
         }
         if (!changed && (result->follower == nullptr || !result->error.isEmpty())) {
-            auto run = record::openRun(folder);
+            auto run = record::openRun(folder, [&engineProgram](const std::filesystem::path& file) {
+                return readUnsealedSnapshot(file, engineProgram);
+            });
             if (run) {
                 *result->record = std::move(*run);
                 result->snapshot = true;

@@ -21,7 +21,8 @@ class OpenRun : public QObject
 
 public:
     /// Starts reading; loaded() or failed() follows.
-    explicit OpenRun(const QString& path, QObject* parent = nullptr);
+    /// `engineProgram` reads snapshots that Rankscope did not seal; empty: the one beside this program.
+    explicit OpenRun(const QString& path, const QString& engineProgram = {}, QObject* parent = nullptr);
     ~OpenRun() override;
 
     /// The run directory or snapshot, absolute.

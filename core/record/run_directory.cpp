@@ -53,12 +53,12 @@ bool startsAsJournal(const fs::path& path)
     return reader.position() > 0;
 }
 
-Result<RunRecord> openDirectory(const RunDirectory& directory)
+Result<RunRecord> openDirectory(const RunDirectory& directory, const UnsealedReader& unsealed)
 {
     std::error_code code;
     if (!fs::exists(directory.journal(), code)) {
         if (fs::exists(directory.snapshot(), code))
-            return readSnapshot(directory.snapshot());
+            return readSnapshot(directory.snapshot(), unsealed);
         RANKSCOPE_TRY(const std::string job, base::readFile(directory.job(), std::uintmax_t{16} << 20));
         RunRecord waiting; // queued: nothing has happened yet
         waiting.description.jobJson = job;
@@ -67,7 +67,7 @@ Result<RunRecord> openDirectory(const RunDirectory& directory)
     auto run = loadJournal(directory.journal());
     if (run || !fs::exists(directory.snapshot(), code))
         return run;
-    auto snapshot = readSnapshot(directory.snapshot());
+    auto snapshot = readSnapshot(directory.snapshot(), unsealed);
     if (!snapshot)
         return run;
     snapshot->notices.push_back({0, "warning", "shown as of the last snapshot: " + run.error().message});
@@ -157,17 +157,17 @@ std::optional<RunDirectory::Checkpoint> RunDirectory::lastCheckpoint() const
     return all.back();
 }
 
-Result<RunRecord> openRun(const fs::path& path)
+Result<RunRecord> openRun(const fs::path& path, const UnsealedReader& unsealed)
 {
     std::error_code code;
     if (!fs::exists(path, code))
         return fail("there is no run at " + path.string());
     if (fs::is_directory(path, code)) {
         RANKSCOPE_TRY(const RunDirectory directory, RunDirectory::open(path));
-        return openDirectory(directory);
+        return openDirectory(directory, unsealed);
     }
     if (startsAsHdf5(path))
-        return readSnapshot(path);
+        return readSnapshot(path, unsealed);
     // In a run directory a journal may have to wait for its first event; a file named alone must hold one.
     if (!startsAsJournal(path))
         return fail(path.string() + " is no run: neither an HDF5 snapshot nor the journal of one");

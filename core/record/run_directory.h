@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/base/result.h"
-#include "core/record/run_record.h"
+#include "core/record/snapshot.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -54,7 +54,8 @@ private:
 };
 
 /// A run from wherever it is kept: a run directory, a journal.rec or an HDF5 snapshot. In a run directory the
-/// journal is the truth; the snapshot stands in where the journal is missing or damaged.
-Result<RunRecord> openRun(const std::filesystem::path& path);
+/// journal is the truth; the snapshot stands in where the journal is missing or damaged. `unsealed`: see
+/// readSnapshot().
+Result<RunRecord> openRun(const std::filesystem::path& path, const UnsealedReader& unsealed = {});
 
 } // namespace rankscope::record

@@ -49,8 +49,8 @@ Status writeSeal(const std::filesystem::path& path)
     return {};
 }
 
-/// A file without a seal (from another program) is left to HDF5's own checks.
-Status checkSeal(const std::filesystem::path& path)
+/// Does the file end in a seal? An error if it is not that of its bytes.
+Result<bool> checkSeal(const std::filesystem::path& path)
 {
     RANKSCOPE_TRY(const base::MappedFile file, base::MappedFile::open(path));
     std::uint32_t sum = 0;
@@ -58,11 +58,11 @@ Status checkSeal(const std::filesystem::path& path)
     const std::size_t content = bytes.size() - std::min(bytes.size(), sealWord.size() + sizeof sum);
     const std::string_view seal = bytes.substr(content);
     if (!seal.starts_with(sealWord))
-        return {};
+        return false;
     std::memcpy(&sum, seal.data() + sealWord.size(), sizeof sum);
     if (sum != base::maskedCrc32c(bytes.substr(0, content)))
         return fail("it is damaged: its bytes do not agree with the checksum at its end");
-    return {};
+    return true;
 }
 
 /// One field of a list of structs as a column.
@@ -412,13 +412,16 @@ Status writeSnapshot(const RunRecord& run, const std::filesystem::path& path)
     return base::syncPath(folder.empty() ? std::filesystem::path(".") : folder);
 }
 
-Result<RunRecord> readSnapshot(const std::filesystem::path& path)
+Result<RunRecord> readSnapshot(const std::filesystem::path& path, const UnsealedReader& unsealed)
 {
     const auto cannot = [&](const Error& why) {
         return fail(why.within("cannot read the snapshot " + path.string()));
     };
-    if (const auto sealed = checkSeal(path); !sealed)
+    const auto sealed = checkSeal(path);
+    if (!sealed)
         return cannot(sealed.error());
+    if (!*sealed && unsealed)
+        return unsealed(path);
     const auto guard = hdf5::lock();
     auto run = readFile(path);
     if (!run)

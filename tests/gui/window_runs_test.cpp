@@ -8,7 +8,9 @@
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
 #include "app/workbench/style.h"
+#include "core/base/files.h"
 #include "core/record/journal.h"
+#include "core/record/run_directory.h"
 #include "core/record/snapshot.h"
 #include "tests/gui/sample_run.h"
 #include "views/mpo/vtk_widget.h"
@@ -31,6 +33,8 @@
 #include <QTest>
 #include <QToolButton>
 
+#include <random>
+
 using namespace rankscope;
 using namespace rankscope::workbench;
 using namespace rankscope::tests;
@@ -46,6 +50,7 @@ private Q_SLOTS:
     void lostEngineLeavesNothingRunning();
     void errorsStayUntilDismissed();
     void filesThatAreNoRunsAreRefused();
+    void snapshotsOfOtherProgramsNeverEndTheWindow();
     void jobFilesGoToTheNewRunPage();
     void paletteFindsRuns();
     void evaluationSaysItsProgress();
@@ -193,6 +198,36 @@ void WindowRunsTest::filesThatAreNoRunsAreRefused()
     QVERIFY2(window.messageStrip()->messages().first().contains(QStringLiteral("text.h5")),
              qPrintable(window.messageStrip()->messages().first()));
     QCOMPARE(window.currentRun(), nullptr);
+}
+
+/// Without the checksum that the engine puts behind a snapshot, as another program leaves it, and damaged so
+/// that the HDF5 library may crash on it.
+void WindowRunsTest::snapshotsOfOtherProgramsNeverEndTheWindow()
+{
+    MainWindow window({runs(), {}, false, false, withEngine().engineProgram});
+    window.show();
+    const std::filesystem::path sealed = m_folder.filePath(QStringLiteral("sealed.h5")).toStdString();
+    const auto finished = record::openRun((runs() + QStringLiteral("/finished")).toStdString());
+    QVERIFY(finished.has_value());
+    QVERIFY(record::writeSnapshot(*finished, sealed).has_value());
+    std::string bytes = base::readFile(sealed).value_or("");
+    QVERIFY(bytes.size() > 1000);
+    bytes.resize(bytes.size() - 20);
+    window.open(write(QStringLiteral("whole.h5"), QByteArray::fromStdString(bytes)));
+    QTRY_VERIFY(window.currentRun() != nullptr && window.currentRun()->isLoaded());
+    QCOMPARE(window.currentRun()->record().state(), std::string("done"));
+
+    std::mt19937 random(7);
+    for (int round = 0; round < 15; ++round) {
+        std::string forged = bytes;
+        for (int change = 0; change < 8; ++change)
+            forged[random() % forged.size()] = static_cast<char>(random());
+        window.messageStrip()->dismiss();
+        window.open(write(QStringLiteral("forged%1.h5").arg(round), QByteArray::fromStdString(forged)));
+        const OpenRun* opened = window.currentRun();
+        QTRY_VERIFY(!window.messageStrip()->messages().isEmpty() ||
+                    (window.currentRun() == opened && opened->isLoaded()));
+    }
 }
 
 void WindowRunsTest::jobFilesGoToTheNewRunPage()
