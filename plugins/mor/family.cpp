@@ -110,10 +110,8 @@ public:
         return balanceLoss(m_last.probabilities, top.load());
     }
 
-    [[nodiscard]] at::Tensor vectorNorms(bool output) const
-    {
-        return at::linalg_vector_norm((output ? m_lb : m_la).detach(), 2, at::IntArrayRef{1});
-    }
+    [[nodiscard]] at::Tensor inputVectors() const { return m_la.detach(); }  ///< [N, r]
+    [[nodiscard]] at::Tensor outputVectors() const { return m_lb.detach(); } ///< [N, out]
 
 private:
     at::Tensor vectors(ParameterStore& store, const char* name, std::int64_t width) const
@@ -170,25 +168,53 @@ public:
 
     [[nodiscard]] std::vector<InsideMeasure> inside() const override
     {
-        return {norms("mor/la_norm", "Norm of the input vectors",
+        std::vector<InsideMeasure> measures{
+            ofExperts("mor/la_norm", "Norm of the input vectors",
                       "L2 norm of la_j, the vector by which expert j scales the r numbers after A; sqrt(r) "
                       "at the start.",
-                      false),
-                norms("mor/lb_norm", "Norm of the output vectors",
+                      {}, [](const MorSite& site) { return norms(site.inputVectors()); }),
+            ofExperts("mor/lb_norm", "Norm of the output vectors",
                       "L2 norm of lb_j, the vector by which expert j scales the linear's outputs; sqrt(out) "
                       "at the start.",
-                      true)};
+                      {}, [](const MorSite& site) { return norms(site.outputVectors()); }),
+            ofExperts(
+                "mor/lb_cosine", "Likeness of the output vectors",
+                "Cosine between lb_i and lb_j: 1 as long as two experts scale the outputs alike, as all "
+                "do at the start.",
+                {numberedAxis("expert", m_options.experts)},
+                [](const MorSite& site) { return cosines(site.outputVectors()); })};
+        if (m_options.pair.rank <= mostRanks)
+            measures.push_back(ofExperts("mor/la", "Input vectors",
+                                         "la_j: by how much expert j scales each of the r numbers after A; 1 "
+                                         "at the start.",
+                                         {numberedAxis("rank", m_options.pair.rank)},
+                                         [](const MorSite& site) { return site.inputVectors(); }));
+        return measures;
     }
 
 private:
-    [[nodiscard]] InsideMeasure norms(const char* name, const char* title, const char* definition,
-                                      bool output) const
+    /// Of more ranks than a heat map has room for, the norms say enough.
+    static constexpr std::int64_t mostRanks = 64;
+
+    static at::Tensor norms(const at::Tensor& vectors)
     {
-        return siteMeasure(sites(),
-                           {name, title, "", definition, {numberedAxis("expert", m_options.experts)}, {}},
-                           [output](const ModuleSite& site) {
-                               return static_cast<const MorSite&>(site).vectorNorms(output);
-                           });
+        return at::linalg_vector_norm(vectors, 2, at::IntArrayRef{1});
+    }
+
+    static at::Tensor cosines(const at::Tensor& vectors)
+    {
+        const at::Tensor unit = vectors / norms(vectors).unsqueeze(1);
+        return at::mm(unit, unit.t());
+    }
+
+    /// By layer, module and expert, and `more` axes.
+    [[nodiscard]] InsideMeasure ofExperts(const char* name, const char* title, const char* definition,
+                                          std::vector<InsideAxis> more,
+                                          const std::function<at::Tensor(const MorSite&)>& of) const
+    {
+        more.insert(more.begin(), numberedAxis("expert", m_options.experts));
+        return siteMeasure(sites(), {name, title, "", definition, std::move(more), {}},
+                           [&of](const ModuleSite& site) { return of(static_cast<const MorSite&>(site)); });
     }
 
     MorOptions m_options;

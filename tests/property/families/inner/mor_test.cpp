@@ -2,6 +2,9 @@
 // MoR against its formula, token by token and expert by expert.
 #include "tests/property/families/inner/site.h"
 
+#include <cmath>
+#include <set>
+
 namespace rankscope::conformance
 {
 namespace
@@ -95,20 +98,35 @@ TEST(Mor, BalancesAsSwitchDoes)
     EXPECT_FALSE(attach(variant("mor", base::Json::object())).adapter->auxiliaryLoss().defined());
 }
 
-TEST(Mor, ShowsTheNormsOfItsVectors)
+TEST(Mor, ShowsItsVectors)
 {
     const Subject subject = attach(variant("mor", {{"rank", 4}, {"experts", 3}}));
     disturb(*subject.adapter, 5);
-    const auto inside = subject.adapter->inside();
-    ASSERT_EQ(inside.size(), 2U);
-    for (const auto& measure : inside) {
-        ASSERT_EQ(measure.axes.size(), 3U);
+    const at::Tensor la = tensorOf(subject, "model.layers.1.mlp.up_proj", "lambda_a");
+    const at::Tensor lb = tensorOf(subject, "model.layers.1.mlp.up_proj", "lambda_b");
+    const auto dot = [](const at::Tensor& a, const at::Tensor& b) { return (a * b).sum().item<double>(); };
+    std::set<std::string> names;
+    for (const auto& measure : subject.adapter->inside()) {
+        names.insert(measure.name);
+        ASSERT_GE(measure.axes.size(), 3U);
         EXPECT_EQ(measure.axes[1].second, (std::vector<std::string>{"gate_proj", "up_proj", "down_proj"}));
-        ASSERT_EQ(measure.values.size(), 2U * 3U * 3U);
-        const at::Tensor vectors = tensorOf(subject, "model.layers.1.mlp.up_proj",
-                                            measure.name == "mor/la_norm" ? "lambda_a" : "lambda_b");
-        EXPECT_NEAR(measure.values[(1 * 3 + 1) * 3 + 2], vectors[2].pow(2).sum().sqrt().item<double>(), 1e-4);
+        const std::size_t last = measure.axes.size() > 3 ? measure.axes[3].second.size() : 1;
+        ASSERT_EQ(measure.values.size(), 2U * 3U * 3U * last);
+        // Expert 2 of layer 1's up projection; of a fourth axis, its element 1.
+        const float value = measure.values[((1 * 3 + 1) * 3 + 2) * last + (last > 1 ? 1 : 0)];
+        if (measure.name == "mor/la_norm")
+            EXPECT_NEAR(value, std::sqrt(dot(la[2], la[2])), 1e-4);
+        else if (measure.name == "mor/lb_norm")
+            EXPECT_NEAR(value, std::sqrt(dot(lb[2], lb[2])), 1e-4);
+        else if (measure.name == "mor/lb_cosine")
+            EXPECT_NEAR(value, dot(lb[2], lb[1]) / std::sqrt(dot(lb[2], lb[2]) * dot(lb[1], lb[1])), 1e-5);
+        else
+            EXPECT_NEAR(value, la[2][1].item<double>(), 1e-5);
     }
+    EXPECT_EQ(names, (std::set<std::string>{"mor/la", "mor/la_norm", "mor/lb_cosine", "mor/lb_norm"}));
+    // Of many ranks only the norms.
+    const Subject wide = attach(variant("mor", {{"rank", 65}, {"experts", 3}}));
+    EXPECT_EQ(wide.adapter->inside().size(), 3U);
 }
 
 } // namespace
