@@ -23,7 +23,7 @@ namespace
 {
 
 /// Of computing; the largest runs take a few.
-constexpr rlim_t childSeconds = 300;
+constexpr rlim_t childSeconds = 60;
 
 struct Outcome {
     ExitCode code = ExitCode::Done;

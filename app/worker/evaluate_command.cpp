@@ -19,8 +19,10 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     auto located = LocatedCheckpoint::find(runOrCheckpoint);
     if (!located)
         return report(located.error().message, 2);
-    if (!data.empty())
+    if (!data.empty()) {
         located->job.data.test = data;
+        located->job.data.testRows = 0; // the run's own limit is on its own files
+    }
     adapter::PluginLoader plugins(base::pluginFolders());
     auto session = train::JobSession::open(located->job, plugins, /*train=*/false, {});
     if (!session)
@@ -29,7 +31,8 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
         return report(status.error().message, 2);
     if (session->data.test.empty())
         return report("there is nothing to evaluate on: name files with --data", 2);
-    if (const auto status = train::loadAdapter(located->folder, session->adapter->parameters()); !status)
+    if (const auto status = train::loadAdapter(located->folder, session->job, session->adapter->parameters());
+        !status)
         return report(status.error().message, 1);
     for (const auto& sentence : session->data.losses(located->job.data.maxLength))
         std::cerr << sentence << '\n';
@@ -39,7 +42,7 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     for (std::size_t i = 0; i < session->data.test.size(); ++i) {
         const auto& file = session->data.test[i];
         const auto score = evaluator.evaluate(
-            file, [](std::int64_t) { return true; }, session->data.testTask[i]);
+            file, [](std::int64_t) { return true; }, session->data.trainedTask(i));
         result["tasks"][file.task] = {
             {"accuracy", score->accuracy}, {"loss", score->loss}, {"rows", score->rows}};
         if (!json)

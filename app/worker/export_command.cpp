@@ -77,7 +77,7 @@ Result<Opened> open(const ExportRequest& request, adapter::PluginLoader& plugins
     RANKSCOPE_TRY(opened.adapter,
                   opened.plugin->family->attach(*opened.model, adapter::Settings(job.adapter.settings),
                                                 {at::kFloat, static_cast<std::uint64_t>(job.training.seed)}));
-    RANKSCOPE_CHECK(train::loadAdapter(opened.located.folder, opened.adapter->parameters()));
+    RANKSCOPE_CHECK(train::loadAdapter(opened.located.folder, job, opened.adapter->parameters()));
     return opened;
 }
 

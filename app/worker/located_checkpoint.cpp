@@ -16,8 +16,12 @@ Result<LocatedCheckpoint> LocatedCheckpoint::find(const std::filesystem::path& g
     RANKSCOPE_TRY(const auto directory, record::RunDirectory::open(folder));
     LocatedCheckpoint located;
     RANKSCOPE_TRY(located.job, protocol::Job::read(directory.job()));
-    if (const auto run = record::openRun(folder))
+    if (const auto run = record::openRun(folder)) {
         located.baseSha256 = run->description.baseModelSha256;
+        // What "auto" was where it was trained, whatever it would be here.
+        if (located.job.model.dtype == "auto" && !run->description.dtype.empty())
+            located.job.model.dtype = run->description.dtype;
+    }
     if (isCheckpoint) {
         located.folder = path;
         return located;

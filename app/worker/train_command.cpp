@@ -11,6 +11,7 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <atomic>
+#include <c10/core/DeviceType.h>
 #include <csignal>
 #include <iostream>
 #include <thread>
@@ -76,6 +77,48 @@ Result<protocol::RunDescribed> describe(const train::JobSession& session)
     return description;
 }
 
+std::string kindOf(const c10::Device& device)
+{
+    return c10::DeviceTypeName(device.type(), /*lower_case=*/true);
+}
+
+/// What "auto" came to when a run was begun, beside what it was begun with: the bits of a run depend on it.
+/// Absent fields (a run of an earlier version) pin nothing.
+struct Origin {
+    std::string dtype;
+    std::string device;
+    std::int64_t threads = 0;
+
+    static Result<Origin> of(const record::RunDirectory& directory)
+    {
+        Origin origin;
+        RANKSCOPE_TRY(const base::Json job, base::readJsonFile(directory.job(), std::uintmax_t{16} << 20));
+        const auto found = job.find(protocol::recordedKey);
+        if (found == job.end() || !found->is_object())
+            return origin;
+        base::ObjectReader reader(*found, protocol::recordedKey);
+        reader.text("dtype", origin.dtype)
+            .text("device", origin.device)
+            .integer("threads", origin.threads, 0, 4096);
+        RANKSCOPE_CHECK(reader.finishLenient());
+        return origin;
+    }
+
+    /// Fills in what the job leaves open. An error if it asks for what the run was not begun with.
+    Status applyTo(protocol::Job& job) const
+    {
+        if (dtype.empty())
+            return {};
+        if (job.model.dtype != "auto" && job.model.dtype != dtype)
+            return fail("model.dtype of the run's job.json is " + job.model.dtype +
+                        ", but the run was begun in " + dtype + "; put it back, or start a new run");
+        job.model.dtype = dtype;
+        if (job.training.threads == 0)
+            job.training.threads = threads;
+        return {};
+    }
+};
+
 /// A resumed run goes on as if it had never stopped only with the base model and the rows it began with.
 Status checkUnchanged(const record::RunDescription& before, const protocol::RunDescribed& now)
 {
@@ -93,7 +136,8 @@ Status checkUnchanged(const record::RunDescription& before, const protocol::RunD
 }
 
 /// Adds to the run's own job.json with what it was begun: a run that goes on keeps what stands there.
-Status recordOrigin(const record::RunDirectory& directory, const protocol::RunDescribed& description)
+Status recordOrigin(const record::RunDirectory& directory, const protocol::RunDescribed& description,
+                    const c10::Device& device)
 {
     RANKSCOPE_TRY(const std::string text, base::readFile(directory.job(), std::uintmax_t{16} << 20));
     RANKSCOPE_TRY(base::OrderedJson job, base::parseOrderedJson(text));
@@ -104,14 +148,22 @@ Status recordOrigin(const record::RunDirectory& directory, const protocol::RunDe
         files.push_back({{"path", file.path()}, {"split", file.split()}, {"sha256", file.sha256()}});
     job[protocol::recordedKey] = {{"programVersion", description.program_version()},
                                   {"baseModelSha256", description.base_model_sha256()},
+                                  {"dtype", description.dtype()},
+                                  {"device", kindOf(device)},
+                                  {"threads", at::get_num_threads()},
                                   {"data", std::move(files)}};
     return base::writeFileAtomically(directory.job(), job.dump(2) + "\n");
 }
 
 Status introduce(const train::JobSession& session, const protocol::RunDescribed& description,
-                 train::RunLog& log)
+                 const Origin& origin, train::RunLog& log)
 {
     RANKSCOPE_CHECK(log.describe(description));
+    if (const std::string now = kindOf(session.model->device());
+        !origin.device.empty() && origin.device != now)
+        RANKSCOPE_CHECK(
+            log.notice("warning", "the run was begun on " + origin.device + " and goes on on " + now +
+                                      ": it will not be the run, bit for bit, that was never interrupted"));
     for (const auto& sentence : session.data.losses(session.job.data.maxLength))
         RANKSCOPE_CHECK(log.notice("warning", sentence));
     return {};
@@ -127,6 +179,16 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
     if (!job) {
         std::cerr << job.error().message << '\n';
         return 2;
+    }
+    Origin origin;
+    if (resume) {
+        auto begun = Origin::of(directory);
+        const Status pinned = begun ? begun->applyTo(*job) : Status(fail(begun.error()));
+        if (!pinned) {
+            std::cerr << pinned.error().message << '\n';
+            return 2;
+        }
+        origin = *begun;
     }
     const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     at::set_num_threads(job->training.threads > 0 ? static_cast<int>(job->training.threads) : cores);
@@ -168,9 +230,9 @@ int trainCommand(const std::filesystem::path& runDir, bool resume)
             std::cerr << status.error().message << '\n';
             return 2;
         }
-        if (const auto status = recordOrigin(directory, *description); !status)
+        if (const auto status = recordOrigin(directory, *description, session->model->device()); !status)
             return failed(status.error().message);
-        if (const auto status = introduce(*session, *description, *log); !status)
+        if (const auto status = introduce(*session, *description, origin, *log); !status)
             return failed(status.error().message);
         train::Trainer trainer(*session, directory, *log, stopRequested);
         const auto outcome = trainer.run(resume);

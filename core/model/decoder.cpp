@@ -170,7 +170,7 @@ at::Tensor Decoder::layerForward(const DecoderLayer& layer, const at::Tensor& x,
                                  const at::Tensor& cosine, const at::Tensor& sine) const
 {
     const at::Tensor normed = kernels::rmsNorm(x, layer.attentionNorm, m_config.normEpsilon);
-    if (layer.adapter)
+    if (layer.adapter && !pass.bare)
         layer.adapter->enter(normed, pass);
     const at::Tensor attended = x + attention(layer, normed, pass, cosine, sine);
     return attended +

@@ -25,6 +25,7 @@ struct Pass {
                               ///< (while decoding: all of the first pass, which holds the whole prompt)
     bool training = false;    ///< dropout, jitter and balance updates happen only in training
     KvCache* cache = nullptr; ///< keys and values of earlier tokens, while decoding
+    bool bare = false;        ///< as if no adapter stood on the model; a weight that one has replaced stays so
 
     [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
     [[nodiscard]] std::int64_t tokens() const { return starts.empty() ? 0 : starts.back(); }

@@ -31,7 +31,7 @@ at::Tensor MlpBlock::forwardLinears(const at::Tensor& x, const Pass& pass) const
 
 at::Tensor MlpBlock::forward(const at::Tensor& x, const Pass& pass) const
 {
-    return adapter ? adapter->forward(x, *this, pass) : forwardLinears(x, pass);
+    return adapter && !pass.bare ? adapter->forward(x, *this, pass) : forwardLinears(x, pass);
 }
 
 } // namespace rankscope::model

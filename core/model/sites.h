@@ -39,7 +39,7 @@ struct LinearSite {
 
     [[nodiscard]] at::Tensor forward(const at::Tensor& x, const Pass& pass) const
     {
-        return adapter ? adapter->forward(x, base, pass) : base.forward(x);
+        return adapter && !pass.bare ? adapter->forward(x, base, pass) : base.forward(x);
     }
 };
 

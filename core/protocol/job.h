@@ -13,8 +13,9 @@
 namespace rankscope::protocol
 {
 
-/// In the job.json of a run that has begun: the program's version and the hashes of base model and data. Whoever
-/// reads a job passes over it.
+/// In the job.json of a run that has begun: the program's version, the hashes of base model and data, and the
+/// type, device and threads that "auto" came to. A run that is resumed keeps to them; whoever else reads a job
+/// passes over it.
 inline constexpr const char* recordedKey = "recorded";
 
 struct ModelSpec {

@@ -15,6 +15,9 @@ namespace rankscope::train
 namespace
 {
 
+constexpr const char* adapterFile = "adapter_model.safetensors";
+constexpr const char* optimizerFile = "optimizer.safetensors";
+
 checkpoint::DType dtypeOf(at::ScalarType type)
 {
     switch (type) {
@@ -93,15 +96,44 @@ base::OrderedJson adapterConfig(const protocol::Job& job, const std::vector<std:
     return config;
 }
 
-Status loadChecked(const std::filesystem::path& file, const base::Json& hashes)
+/// `state`: of state.json beside the file.
+Status checkHash(const std::filesystem::path& file, const base::Json& state)
 {
     const std::string name = file.filename().string();
-    if (!hashes.contains(name) || !hashes.at(name).is_string())
+    const auto* hashes = state.is_object() && state.contains("sha256") ? &state.at("sha256") : nullptr;
+    if (!hashes || !hashes->is_object() || !hashes->contains(name) || !hashes->at(name).is_string())
         return fail("state.json of the checkpoint " + file.parent_path().string() + " has no hash of " +
                     name);
     RANKSCOPE_TRY(const std::string hash, base::sha256File(file));
-    if (hash != hashes.at(name).get<std::string>())
+    if (hash != hashes->at(name).get<std::string>())
         return fail(file.string() + " is damaged: its content does not match the hash written with it");
+    return {};
+}
+
+/// The same tensors mean something else under another alpha or another router.
+Status checkConfig(const std::filesystem::path& file, const protocol::Job& job)
+{
+    RANKSCOPE_TRY(const base::Json config, base::readJsonFile(file));
+    if (!config.is_object() || !config.contains("rankscope") || !config.at("rankscope").is_object())
+        return fail(file.string() + " does not say of which family the adapter is");
+    const base::Json& written = config.at("rankscope");
+    if (written.value("family", base::Json()) != job.adapter.family)
+        return fail(file.string() + " is of another family than " + job.adapter.family +
+                    ", which the run's job.json names; put the job.json of the run back");
+    const base::Json settings = written.value("settings", base::Json::object());
+    for (const auto& [name, value] : job.adapter.settings.items()) {
+        if (settings.contains(name) && settings.at(name) != value) // one added since then had no other value
+            return fail(file.string() + " was trained with another adapter." + name +
+                        " than the run's job.json says; put the job.json of the run back");
+    }
+    return {};
+}
+
+Status loadParameters(const std::filesystem::path& folder, adapter::ParameterStore& parameters)
+{
+    RANKSCOPE_TRY(const auto tensors, readTensors(folder / adapterFile));
+    if (const auto status = parameters.load(tensors); !status)
+        return fail(status.error().within(folder.string()));
     return {};
 }
 
@@ -146,8 +178,8 @@ Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& 
     fs::create_directories(beside, code);
     if (code)
         return fail("cannot create the checkpoint folder " + beside.string() + ": " + code.message());
-    RANKSCOPE_CHECK(writeTensors(beside / "adapter_model.safetensors", adapterTensors(parameters)));
-    RANKSCOPE_CHECK(writeTensors(beside / "optimizer.safetensors", optimizer.state()));
+    RANKSCOPE_CHECK(writeTensors(beside / adapterFile, adapterTensors(parameters)));
+    RANKSCOPE_CHECK(writeTensors(beside / optimizerFile, optimizer.state()));
     RANKSCOPE_CHECK(base::writeFileAtomically(beside / "adapter_config.json",
                                               adapterConfig(job, modules).dump(2) + "\n"));
     base::OrderedJson state;
@@ -155,7 +187,7 @@ Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& 
     state["tokensSeen"] = point.tokensSeen;
     state["measureTurns"] = point.measureTurns;
     state["randomState"] = hex(at::globalContext().defaultGenerator(at::kCPU).get_state());
-    for (const char* name : {"adapter_model.safetensors", "optimizer.safetensors"}) {
+    for (const char* name : {adapterFile, optimizerFile}) {
         RANKSCOPE_TRY(state["sha256"][name], base::sha256File(beside / name));
     }
     RANKSCOPE_CHECK(base::writeFileAtomically(beside / "state.json", state.dump(2) + "\n"));
@@ -167,17 +199,17 @@ Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& 
     return base::syncPath(target.parent_path());
 }
 
-Status loadAdapter(const std::filesystem::path& folder, adapter::ParameterStore& parameters)
+Status loadAdapter(const std::filesystem::path& folder, const protocol::Job& job,
+                   adapter::ParameterStore& parameters)
 {
-    RANKSCOPE_TRY(const auto tensors, readTensors(folder / "adapter_model.safetensors"));
-    auto status = parameters.load(tensors);
-    if (!status)
-        return fail(status.error().within(folder.string()));
-    return {};
+    RANKSCOPE_TRY(const base::Json state, base::readJsonFile(folder / "state.json"));
+    RANKSCOPE_CHECK(checkHash(folder / adapterFile, state));
+    RANKSCOPE_CHECK(checkConfig(folder / "adapter_config.json", job));
+    return loadParameters(folder, parameters);
 }
 
-Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter::ParameterStore& parameters,
-                                   AdamW& optimizer)
+Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, const protocol::Job& job,
+                                   adapter::ParameterStore& parameters, AdamW& optimizer)
 {
     RANKSCOPE_TRY(const base::Json state, base::readJsonFile(folder / "state.json"));
     ResumePoint point;
@@ -190,13 +222,12 @@ Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter:
         for (const auto& [name, turn] : turns->items())
             if (turn.is_number_unsigned()) // whose turn it is decides nothing: no reason to refuse
                 point.measureTurns[name] = turn.get<std::size_t>();
-    reader.require("sha256");
-    const base::Json* hashes = reader.object("sha256");
     RANKSCOPE_CHECK(reader.finishLenient());
-    for (const char* name : {"adapter_model.safetensors", "optimizer.safetensors"})
-        RANKSCOPE_CHECK(loadChecked(folder / name, *hashes));
-    RANKSCOPE_CHECK(loadAdapter(folder, parameters));
-    RANKSCOPE_TRY(const auto moments, readTensors(folder / "optimizer.safetensors"));
+    for (const char* name : {adapterFile, optimizerFile})
+        RANKSCOPE_CHECK(checkHash(folder / name, state));
+    RANKSCOPE_CHECK(checkConfig(folder / "adapter_config.json", job));
+    RANKSCOPE_CHECK(loadParameters(folder, parameters));
+    RANKSCOPE_TRY(const auto moments, readTensors(folder / optimizerFile));
     RANKSCOPE_CHECK(optimizer.load(moments));
     RANKSCOPE_TRY(const at::Tensor bytes, unhex(random));
     try {

@@ -31,11 +31,12 @@ Status saveCheckpoint(const record::RunDirectory& directory, const ResumePoint& 
                       const adapter::ParameterStore& parameters, const AdamW& optimizer);
 
 /// Puts tensors, moments and the random state back. Errors: a missing or damaged file (its hash is checked),
-/// tensors that do not fit the job.
-Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, adapter::ParameterStore& parameters,
-                                   AdamW& optimizer);
+/// another family or other settings than the job's, tensors that do not fit them.
+Result<ResumePoint> loadCheckpoint(const std::filesystem::path& folder, const protocol::Job& job,
+                                   adapter::ParameterStore& parameters, AdamW& optimizer);
 
-/// Only the adapter's tensors, for evaluation and export.
-Status loadAdapter(const std::filesystem::path& folder, adapter::ParameterStore& parameters);
+/// Only the adapter's tensors, for evaluation and export. Errors as of loadCheckpoint().
+Status loadAdapter(const std::filesystem::path& folder, const protocol::Job& job,
+                   adapter::ParameterStore& parameters);
 
 } // namespace rankscope::train

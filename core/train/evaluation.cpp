@@ -70,6 +70,13 @@ text::Example Evaluator::example(const text::Row& row, std::int64_t task) const
     return result;
 }
 
+model::Pass Evaluator::makePass(const std::vector<std::vector<text::TokenId>>& rows) const
+{
+    model::Pass pass = model::makePass(rows, false, m_model.device());
+    pass.bare = m_options.bare;
+    return pass;
+}
+
 std::optional<TaskScore> Evaluator::evaluate(const text::TaskFile& file, const Progress& progress,
                                              std::int64_t task) const
 {
@@ -118,7 +125,7 @@ Evaluator::scoreBehindPrompts(const std::vector<std::vector<text::Example>>& exa
     }
     // The prompt once, then all its candidates behind copies of its keys and values.
     model::KvCache cache = makeCache(m_model, prompts, longestAnswer);
-    model::Pass pass = model::makePass(prompts, false, m_model.device());
+    model::Pass pass = makePass(prompts);
     pass.tasks = tasksOf(examples);
     pass.cache = &cache;
     const at::Tensor first = at::log_softmax(m_model.logits(lastTokens(m_model.forward(pass), pass)), -1);
@@ -147,7 +154,7 @@ Evaluator::scoreBehindPrompts(const std::vector<std::vector<text::Example>>& exa
     }
     if (!positions.empty()) {
         cache.select(rowOf);
-        model::Pass extension = model::makePass(inputs, false, m_model.device());
+        model::Pass extension = makePass(inputs);
         for (const std::int64_t row : rowOf)
             extension.tasks.push_back(pass.tasks[static_cast<std::size_t>(row)]);
         extension.cache = &cache;
@@ -169,7 +176,7 @@ Evaluator::scoreBehindPrompts(const std::vector<std::vector<text::Example>>& exa
 Evaluator::Choice Evaluator::choose(const std::vector<std::vector<text::Example>>& examples,
                                     const std::vector<std::size_t>& gold) const
 {
-    const auto score = m_causal ? scoreBehindPrompts(examples) : scoreWhole(examples);
+    const auto score = m_options.causal ? scoreBehindPrompts(examples) : scoreWhole(examples);
     Choice result;
     auto begin = score.begin();
     for (std::size_t row = 0; row < examples.size(); ++row) {
@@ -231,7 +238,8 @@ bool Evaluator::compareChoices(const std::vector<const text::Row*>& rows,
 
 std::pair<at::Tensor, at::Tensor> Evaluator::answerLosses(const std::vector<const text::Example*>& rows) const
 {
-    const auto supervised = makeSupervisedPass(rows, false, m_model.device());
+    auto supervised = makeSupervisedPass(rows, {.wholeRows = !m_options.causal}, m_model.device());
+    supervised.pass.bare = m_options.bare;
     const at::Tensor hidden = m_model.forward(supervised.pass).index_select(0, supervised.positions);
     return kernels::lossHead(hidden, m_model.outputEmbedding(), supervised.labels);
 }
@@ -279,7 +287,7 @@ std::vector<std::string> Evaluator::generate(const std::vector<std::vector<text:
     std::iota(active.begin(), active.end(), 0);
     std::vector<std::vector<text::TokenId>> inputs = prompts;
     for (std::int64_t step = 0; step < m_job.evaluation.maxNewTokens && !active.empty(); ++step) {
-        model::Pass pass = model::makePass(inputs, false, m_model.device());
+        model::Pass pass = makePass(inputs);
         pass.tasks.assign(inputs.size(), task);
         pass.cache = &cache;
         const at::Tensor next = m_model.logits(lastTokens(m_model.forward(pass), pass)).argmax(-1).cpu();

@@ -23,19 +23,24 @@ struct TaskScore {
     std::int64_t rows = 0;
 };
 
+struct EvaluatorOptions {
+    /// No token sees a later one of its row. Where an adapter lets it (SMEAR merges its experts for the whole
+    /// row), candidates are scored as whole rows, as in training, not behind a prompt kept from before.
+    bool causal = true;
+    /// The base model without its adapter.
+    bool bare = false;
+};
+
 class Evaluator
 {
 public:
-    /// `causal`: no token sees a later one of its row. Where an adapter lets it (SMEAR merges its experts for
-    /// the whole row), candidates are scored as whole rows, as in training, not behind a prompt kept from
-    /// before.
     Evaluator(const model::Decoder& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat,
-              const protocol::Job& job, bool causal = true)
+              const protocol::Job& job, const EvaluatorOptions& options = {})
         : m_model(model),
           m_tokenizer(tokenizer),
           m_chat(chat),
           m_job(job),
-          m_causal(causal)
+          m_options(options)
     {
     }
 
@@ -85,12 +90,13 @@ private:
     [[nodiscard]] bool answerOpen(const std::vector<const text::Row*>& rows, Sum& sum,
                                   const Progress& progress, std::int64_t task) const;
     [[nodiscard]] text::Example example(const text::Row& row, std::int64_t task) const;
+    [[nodiscard]] model::Pass makePass(const std::vector<std::vector<text::TokenId>>& rows) const;
 
     const model::Decoder& m_model;
     const text::Tokenizer& m_tokenizer;
     const text::ChatTemplate& m_chat;
     const protocol::Job& m_job;
-    bool m_causal;
+    EvaluatorOptions m_options;
 };
 
 } // namespace rankscope::train

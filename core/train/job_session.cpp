@@ -135,7 +135,10 @@ Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& pl
         return fail("the adapter family " + job.adapter.family + " cannot be attached to " + job.model.path +
                     ": " + error.what());
     }
-    session.causal = !fitted.plugin->manifest.nonCausal.holds(fitted.settings);
+    const auto& manifest = fitted.plugin->manifest;
+    session.causal = !manifest.nonCausal.holds(fitted.settings);
+    session.routed = manifest.routing != "none";
+    session.changesOutput = manifest.initialOutputOf(fitted.settings) == "changed";
     session.job = std::move(job);
     return session;
 }

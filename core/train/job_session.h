@@ -46,10 +46,15 @@ struct JobSession {
     std::vector<std::filesystem::path> identityFiles; ///< whose hash stands for the base model
     std::unique_ptr<model::Decoder> model;
     std::unique_ptr<adapter::Adapter> adapter; ///< destroyed before the model
-    bool causal = true; ///< false: with these settings the adapter lets a token see later ones of its row
+    bool causal = true;  ///< false: with these settings the adapter lets a token see later ones of its row
+    bool routed = false; ///< routers see the tokens
+    bool changesOutput = false; ///< before any training, without having replaced a weight
 
-    /// Evaluates this model with this adapter. The session must outlive it.
-    [[nodiscard]] Evaluator evaluator() const { return {*model, *tokenizer, chat, job, causal}; }
+    /// Evaluates this model with this adapter, or, `bare`, without it. The session must outlive it.
+    [[nodiscard]] Evaluator evaluator(bool bare = false) const
+    {
+        return {*model, *tokenizer, chat, job, {.causal = causal, .bare = bare}};
+    }
 
     /// `train`: are the training rows read too? `progress`: tensors loaded and in all; false cancels.
     static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins, bool train,

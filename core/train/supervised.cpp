@@ -17,9 +17,10 @@ std::int64_t firstLabel(const text::Example& example)
 
 } // namespace
 
-SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training,
-                                  at::Device device)
+SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples,
+                                  const SupervisedOptions& options, at::Device device)
 {
+    const std::int64_t left = options.wholeRows ? 0 : 1; // out, of each row
     std::vector<std::vector<std::int32_t>> rows;
     std::vector<std::int64_t> positions;
     std::vector<std::int64_t> labels;
@@ -34,13 +35,13 @@ SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examp
             labels.push_back(example->ids[label]);
             task.push_back(example->task);
         }
-        rows.emplace_back(example->ids.begin(), example->ids.end() - 1);
+        rows.emplace_back(example->ids.begin(), example->ids.end() - left);
         tasks.push_back(example->task);
-        prompts.push_back(std::min(example->promptLength, size - 1));
-        start += size - 1;
+        prompts.push_back(std::min(example->promptLength, size - left));
+        start += size - left;
     }
     SupervisedPass result;
-    result.pass = model::makePass(rows, training, device);
+    result.pass = model::makePass(rows, options.training, device);
     result.pass.tasks = std::move(tasks);
     result.pass.promptLengths = std::move(prompts);
     result.positions = at::tensor(positions, at::kLong).to(device);

@@ -18,9 +18,16 @@ struct SupervisedPass {
     at::Tensor task;      ///< [S] int64, on the CPU
 };
 
-/// Rows end to end. The last token of a row is a label only, so it is not computed.
-SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples, bool training,
-                                  at::Device device);
+struct SupervisedOptions {
+    bool training = false;
+    /// The last token of a row is a label only and need not be computed, unless something counts or averages
+    /// over the tokens of a row: routers, balance losses, SMEAR's mean.
+    bool wholeRows = false;
+};
+
+/// Rows end to end.
+SupervisedPass makeSupervisedPass(const std::vector<const text::Example*>& examples,
+                                  const SupervisedOptions& options, at::Device device);
 
 /// Answer tokens of these examples: what makeSupervisedPass would supervise.
 std::int64_t supervisedTokens(const std::vector<const text::Example*>& examples);

@@ -43,6 +43,7 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
             data.train.push_back(std::move(example));
         }
     }
+    data.trainedTasks = static_cast<std::int64_t>(data.tasks.size());
     for (const auto& path : job.data.test) {
         RANKSCOPE_TRY(auto file, text::readTaskFile(path, job.data.testRows));
         for (const auto& other : data.test) {
@@ -58,6 +59,12 @@ Result<TaskData> TaskData::read(const protocol::Job& job, const text::Tokenizer&
         data.test.push_back(std::move(file));
     }
     return data;
+}
+
+std::int64_t TaskData::trainedTask(std::size_t file) const
+{
+    const std::int64_t task = testTask[file];
+    return task < trainedTasks ? task : -1;
 }
 
 std::vector<std::string> TaskData::losses(std::int64_t maxLength) const

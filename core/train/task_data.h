@@ -19,6 +19,7 @@ struct TaskData {
     std::vector<text::Example> train;
     std::vector<text::TaskFile> test;    ///< in the order of the job; rows as text
     std::vector<std::int32_t> testTask;  ///< task of each test file
+    std::int64_t trainedTasks = 0;       ///< of `tasks`, the first so many have training rows
     std::vector<record::DataFile> files; ///< for the journal
     text::Omissions omissions;           ///< of the training rows
     text::Omissions testOmissions;
@@ -27,6 +28,10 @@ struct TaskData {
     /// done with a trained adapter. Errors name file and line; two test files of one task.
     static Result<TaskData> read(const protocol::Job& job, const text::Tokenizer& tokenizer,
                                  const text::ChatTemplate& chat, bool train = true);
+
+    /// The task of a test file for a router that has learned a gate for each task: -1 for one that it was not
+    /// trained on.
+    [[nodiscard]] std::int64_t trainedTask(std::size_t file) const;
 
     /// What the rows lost on their way to tokens, a sentence for each kind; `maxLength` is the job's.
     [[nodiscard]] std::vector<std::string> losses(std::int64_t maxLength) const;

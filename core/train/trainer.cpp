@@ -74,7 +74,8 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
     m_optimizer.zeroGradients();
     double observing = 0;
     for (const auto& rows : batches) {
-        const auto supervised = makeSupervisedPass(rows, true, m_session.model->device());
+        const auto supervised = makeSupervisedPass(rows, {.training = true, .wholeRows = m_session.routed},
+                                                   m_session.model->device());
         m_session.adapter->beginPass(supervised.pass);
         const at::Tensor hidden =
             m_session.model->forward(supervised.pass).index_select(0, supervised.positions);
@@ -208,7 +209,8 @@ Result<bool> Trainer::evaluate(std::int64_t step)
                              "Mean negative log-likelihood of the right answers' tokens on the test rows.",
                              axes},
                             std::vector<float>(m_session.data.tasks.size(), missing)};
-    const Evaluator evaluator = m_session.evaluator();
+    // "Step 0 is the untouched base model" holds also for an adapter that changes the output from the start.
+    const Evaluator evaluator = m_session.evaluator(step == 0 && m_session.changesOutput);
     std::int64_t done = 0;
     auto last = Clock::now();
     for (std::size_t i = 0; i < m_session.data.test.size(); ++i) {
@@ -227,7 +229,7 @@ Result<bool> Trainer::evaluate(std::int64_t step)
                 }
                 return !m_stop.load() && failed.has_value();
             },
-            m_session.data.testTask[i]);
+            m_session.data.trainedTask(i));
         RANKSCOPE_CHECK(failed);
         if (!score)
             return false;
@@ -284,7 +286,7 @@ Result<std::int64_t> Trainer::loadNewestCheckpoint()
     std::string unusable; ///< why the newest is
     for (; !checkpoints.empty(); checkpoints.pop_back()) {
         const auto point =
-            loadCheckpoint(checkpoints.back().folder, m_session.adapter->parameters(), m_optimizer);
+            loadCheckpoint(checkpoints.back().folder, m_job, m_session.adapter->parameters(), m_optimizer);
         if (point) {
             m_tokensSeen = point->tokensSeen;
             m_measures.setTurns(point->measureTurns);

@@ -61,6 +61,21 @@ TEST_P(Conformance, KeepsTheOutputAtInitialisation)
     EXPECT_EQ(distance(subject.run(someRows()), expected), 0);
 }
 
+TEST_P(Conformance, ABarePassIsTheBaseModels)
+{
+    const at::NoGradGuard guard;
+    const auto& manifest = plugin(GetParam().family).manifest;
+    if (manifest.initialOutputOf(*manifest.complete(GetParam().settings)) == "rounding")
+        GTEST_SKIP() << "may have replaced a weight";
+    const Subject base{makeModel(GetParam().architecture), nullptr};
+    const Subject subject = attach(GetParam());
+    disturb(*subject.adapter, 100);
+    auto pass = model::makePass(someRows(), false);
+    pass.bare = true;
+    subject.adapter->beginPass(pass);
+    EXPECT_EQ(distance(subject.model->forward(pass), base.run(someRows())), 0);
+}
+
 TEST_P(Conformance, ChangesTheOutputOnceTrained)
 {
     const at::NoGradGuard guard;

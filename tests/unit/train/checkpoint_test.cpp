@@ -79,7 +79,7 @@ protected:
     }
     void expectRefused(Training& into, const std::string& sentence) const
     {
-        const auto refused = loadCheckpoint(m_run.checkpoint(3), into.store, into.optimizer);
+        const auto refused = loadCheckpoint(m_run.checkpoint(3), m_job, into.store, into.optimizer);
         ASSERT_FALSE(refused);
         EXPECT_NE(refused.error().message.find(sentence), std::string::npos) << refused.error().message;
         EXPECT_EQ(refused.error().message.find('\n'), std::string::npos);
@@ -104,7 +104,7 @@ TEST_F(CheckpointTest, GivesBackTensorsMomentsAndTheRandomState)
     Training second(2);
     ASSERT_FALSE(first.equals(second));
     generator.set_current_seed(1);
-    const auto point = loadCheckpoint(m_run.checkpoint(3), second.store, second.optimizer);
+    const auto point = loadCheckpoint(m_run.checkpoint(3), m_job, second.store, second.optimizer);
     ASSERT_TRUE(point) << point.error().message;
     EXPECT_EQ(point->step, 3);
     EXPECT_EQ(point->tokensSeen, 1234);
@@ -181,7 +181,7 @@ TEST_F(CheckpointTest, AnotherAdaptersTensorsAreRefused)
     ParameterStore other(at::kFloat, at::kCPU, 1);
     other.add("base_model.model.x.lora_A.weight", {3, 4}, Init::zeros());
     AdamW optimizer(other, {});
-    const auto refused = loadCheckpoint(m_run.checkpoint(3), other, optimizer);
+    const auto refused = loadCheckpoint(m_run.checkpoint(3), m_job, other, optimizer);
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("base_model.model.x."), std::string::npos)
         << refused.error().message;

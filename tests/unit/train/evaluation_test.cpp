@@ -88,7 +88,7 @@ protected:
     }
     [[nodiscard]] TaskScore evaluate(const text::TaskFile& file, bool causal = true) const
     {
-        const Evaluator evaluator(*decoder, *tokenizer, chat, m_job, causal);
+        const Evaluator evaluator(*decoder, *tokenizer, chat, m_job, {.causal = causal});
         const auto score = evaluator.evaluate(file, [](std::int64_t) { return true; });
         EXPECT_TRUE(score);
         return score.value_or(TaskScore{});

@@ -34,7 +34,7 @@ TEST(Supervised, PositionsAreThoseBeforeEachTokenOfAnAnswer)
 {
     const auto a = example({10, 11, 12, 13, 14}, 3, 0);
     const auto b = example({20, 21, 22}, 2, 1);
-    const auto supervised = makeSupervisedPass({&a, &b}, true, at::kCPU);
+    const auto supervised = makeSupervisedPass({&a, &b}, {.training = true}, at::kCPU);
     // The last token of a row is a label only.
     EXPECT_EQ(values(supervised.pass.ids), (std::vector<std::int64_t>{10, 11, 12, 13, 20, 21}));
     EXPECT_EQ(supervised.pass.starts, (std::vector<std::int64_t>{0, 4, 6}));
@@ -48,10 +48,23 @@ TEST(Supervised, PositionsAreThoseBeforeEachTokenOfAnAnswer)
     EXPECT_EQ(supervisedTokens({&a, &b}), 3);
 }
 
+TEST(Supervised, WholeRowsComputeTheirLastTokenToo)
+{
+    const auto a = example({10, 11, 12, 13, 14}, 3, 0);
+    const auto b = example({20, 21, 22}, 2, 1);
+    const auto supervised = makeSupervisedPass({&a, &b}, {.wholeRows = true}, at::kCPU);
+    EXPECT_EQ(values(supervised.pass.ids), (std::vector<std::int64_t>{10, 11, 12, 13, 14, 20, 21, 22}));
+    EXPECT_EQ(supervised.pass.starts, (std::vector<std::int64_t>{0, 5, 8}));
+    EXPECT_EQ(supervised.pass.promptLengths, (std::vector<std::int64_t>{3, 2}));
+    EXPECT_FALSE(supervised.pass.training);
+    EXPECT_EQ(values(supervised.positions), (std::vector<std::int64_t>{2, 3, 6}));
+    EXPECT_EQ(values(supervised.labels), (std::vector<std::int64_t>{13, 14, 22}));
+}
+
 TEST(Supervised, ARowWithoutAPromptHasNoLabelForItsFirstToken)
 {
     const auto bare = example({7, 8, 9}, 0, 0);
-    const auto supervised = makeSupervisedPass({&bare}, false, at::kCPU);
+    const auto supervised = makeSupervisedPass({&bare}, {}, at::kCPU);
     EXPECT_EQ(values(supervised.positions), (std::vector<std::int64_t>{0, 1}));
     EXPECT_EQ(values(supervised.labels), (std::vector<std::int64_t>{8, 9}));
     EXPECT_EQ(supervisedTokens({&bare}), 2);
@@ -65,7 +78,7 @@ TEST(Supervised, LossOnAnswersIsTheDefinition)
     const auto decoder = model::Decoder::random(config, 11, options);
     const std::vector<text::Example> rows{example({5, 9, 200, 31, 7, 299}, 2, 0), example({1, 2, 3}, 2, 0),
                                           example({0, 44, 45, 46, 47, 48, 49, 50}, 7, 0)};
-    const auto supervised = makeSupervisedPass({&rows[0], &rows[1], &rows[2]}, true, at::kCPU);
+    const auto supervised = makeSupervisedPass({&rows[0], &rows[1], &rows[2]}, {.training = true}, at::kCPU);
     const at::Tensor hidden = decoder->forward(supervised.pass).index_select(0, supervised.positions);
     const auto [sum, each] = kernels::lossHead(hidden, decoder->outputEmbedding(), supervised.labels);
 
