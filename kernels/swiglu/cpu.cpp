@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
+#include <algorithm>
 #include <cmath>
 #include <torch/library.h>
 
@@ -15,6 +16,15 @@ namespace
 constexpr std::int64_t block =
     256; // elements converted to the computing type at a time: stays in the first cache
 constexpr std::int64_t grain = 1 << 14;
+
+/// exp(-g), but never infinite: fast-math divides by an approximate reciprocal and a correction, which make
+/// NaN of infinity. Beyond the limit the sigmoid is far below the type's rounding anyway.
+template <typename Real>
+inline Real expOfMinus(Real g)
+{
+    constexpr Real most = sizeof(Real) == sizeof(float) ? 40 : 80;
+    return std::exp(std::min(-g, most));
+}
 
 template <typename Storage, typename Real>
 void forwardRange(const Storage* gate, const Storage* up, Storage* out, std::int64_t begin, std::int64_t end)
@@ -28,7 +38,7 @@ void forwardRange(const Storage* gate, const Storage* up, Storage* out, std::int
             u[i] = static_cast<Real>(up[start + i]);
         }
         for (std::int64_t i = 0; i < count; ++i)
-            g[i] = g[i] / (1 + std::exp(-g[i])) * u[i];
+            g[i] = g[i] / (1 + expOfMinus(g[i])) * u[i];
         for (std::int64_t i = 0; i < count; ++i)
             out[start + i] = static_cast<Storage>(g[i]);
     }
@@ -49,9 +59,10 @@ void backwardRange(const Storage* gradient, const Storage* gate, const Storage* 
             u[i] = static_cast<Real>(up[start + i]);
         }
         for (std::int64_t i = 0; i < count; ++i) {
-            const Real s = 1 / (1 + std::exp(-g[i]));
+            const Real e = expOfMinus(g[i]);
+            const Real s = 1 / (1 + e);
             const Real silu = g[i] * s;
-            u[i] = d[i] * u[i] * (s + silu * (1 - s));
+            u[i] = d[i] * u[i] * (s + silu * (e * s)); // 1 - s is all rounding where s is near 1
             d[i] = d[i] * silu;
         }
         for (std::int64_t i = 0; i < count; ++i) {
