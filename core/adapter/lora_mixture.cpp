@@ -176,12 +176,4 @@ std::unique_ptr<Adapter> LoraMixtureFamily::make(model::Decoder& model, std::uni
     return std::make_unique<ModuleAdapter>(model, std::move(store), linears, site);
 }
 
-Status checkTopK(std::int64_t topK, std::int64_t experts)
-{
-    if (topK > experts)
-        return fail("topK is " + std::to_string(topK) + ", but there are only " + std::to_string(experts) +
-                    " experts; choose at most that many");
-    return {};
-}
-
 } // namespace rankscope::adapter

@@ -140,7 +140,4 @@ protected:
                                                         const Settings& settings) const;
 };
 
-/// "topK is 3, but there are only 2 experts; choose at most that many"
-Status checkTopK(std::int64_t topK, std::int64_t experts);
-
 } // namespace rankscope::adapter

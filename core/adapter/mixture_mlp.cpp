@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
+#include <cmath>
 
 namespace rankscope::adapter
 {
@@ -20,16 +21,25 @@ Result<MixtureRouting> MixtureRouting::read(const Settings& settings)
     const std::string kind = settings.text("router");
     routing.kind = kind == "top-p" ? Kind::TopP : kind == "switch" ? Kind::Switch : Kind::TopK;
     routing.experts = settings.integer("experts");
-    routing.topK = routing.kind == Kind::Switch ? 1 : settings.integer("topK");
     routing.topP = settings.number("topP");
+    switch (routing.kind) {
+    case Kind::TopK:
+        routing.topK = settings.integer("topK");
+        RANKSCOPE_CHECK(checkTopK(routing.topK, routing.experts));
+        break;
+    case Kind::TopP:
+        routing.topK =
+            static_cast<std::int64_t>(std::ceil(routing.topP * static_cast<double>(routing.experts)));
+        break;
+    case Kind::Switch:
+        routing.topK = 1;
+        break;
+    }
     routing.capacity = settings.integer("capacity");
     routing.routerStd = settings.number("routerStd");
     routing.jitter = settings.number("jitter");
     routing.balanceCoefficient = settings.number("balanceCoefficient");
     routing.zCoefficient = settings.number("zLossCoefficient");
-    if (routing.topK > routing.experts)
-        return fail("topK is " + std::to_string(routing.topK) + ", but there are only " +
-                    std::to_string(routing.experts) + " experts; choose at most that many");
     return routing;
 }
 

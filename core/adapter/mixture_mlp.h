@@ -21,7 +21,7 @@ struct MixtureRouting {
     enum class Kind { TopK, TopP, Switch };
     Kind kind = Kind::TopK;
     std::int64_t experts = 8;
-    std::int64_t topK = 2;
+    std::int64_t topK = 2; ///< experts of one token; of top-p, what it takes of an even router
     double topP = 0.8;
     std::int64_t capacity = 0; ///< Switch: tokens of one row that one expert takes at most; 0: any number
     double routerStd = 0.02;   ///< of the router's normal initial values

@@ -35,6 +35,14 @@ at::Tensor stableTopK(const at::Tensor& values, std::int64_t k)
         .contiguous();
 }
 
+Status checkTopK(std::int64_t topK, std::int64_t experts)
+{
+    if (topK > experts)
+        return fail("topK is " + std::to_string(topK) + ", but there are only " + std::to_string(experts) +
+                    " experts; choose at most that many");
+    return {};
+}
+
 at::Tensor Routing::load() const
 {
     if (choice.defined())
@@ -93,23 +101,40 @@ Routing routeTopP(const at::Tensor& logits, double share)
     const at::Tensor p = at::softmax(logits, -1);
     const at::Tensor order = stableTopK(logits, logits.size(-1));
     const at::Tensor sorted = p.gather(-1, order);
-    // An expert is kept if those before it have not reached the share: the first is always kept.
+    // An expert is kept if those before it have not reached the share: the first is always kept. Only all of
+    // them reach 1, whatever rounding makes of the sum.
     const at::Tensor before = sorted.detach().cumsum(-1) - sorted.detach();
-    const at::Tensor kept = at::zeros_like(p, at::kBool).scatter_(-1, order, before < share);
+    const at::Tensor needed = share < 1 ? before < share : at::ones_like(before, at::kBool);
+    const at::Tensor kept = at::zeros_like(p, at::kBool).scatter_(-1, order, needed);
     const at::Tensor weights = p * kept.to(p.scalar_type());
     return {p, {}, kept, weights / weights.sum(-1, true)};
 }
 
+namespace
+{
+
+/// The score of each unit that has a bias, where neighbours share one.
+at::Tensor ofUnits(const at::Tensor& scores, const at::Tensor& bias)
+{
+    const std::int64_t sharing = bias.size(-1) / scores.size(-1);
+    return sharing == 1 ? scores : scores.repeat_interleave(sharing, -1);
+}
+
+} // namespace
+
 Routing routeTopKSoftmaxBias(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k)
 {
-    const at::Tensor biased = logits + bias;
+    const at::Tensor z = ofUnits(logits, bias);
+    const at::Tensor biased = z + bias;
     const at::Tensor choice = stableTopK(biased, k);
-    return {at::softmax(logits, -1), choice, {}, at::softmax(biased.gather(-1, choice), -1)};
+    return {at::softmax(z, -1), choice, {}, at::softmax(biased.gather(-1, choice), -1)};
 }
 
 Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k)
 {
-    const at::Tensor q = at::sigmoid(logits) + bias;
+    // Shared after the sigmoid, which rounds equal numbers differently in different places: units of one
+    // score must tie.
+    const at::Tensor q = ofUnits(at::sigmoid(logits), bias) + bias;
     const at::Tensor choice = stableTopK(q, k);
     const at::Tensor kept = q.gather(-1, choice);
     return {q, choice, {}, kept / kept.sum(-1, true) * static_cast<double>(k)};

@@ -2,6 +2,7 @@
 // Routers and balance losses (families.md section 0), shared by every routed family.
 #pragma once
 
+#include "core/base/result.h"
 #include "core/model/pass.h"
 #include "kernels/low_rank/op.h"
 
@@ -41,9 +42,9 @@ Routing routeSoft(const at::Tensor& logits);
 Routing routeTopK(const at::Tensor& logits, std::int64_t k, bool renormalise = true);
 /// The fewest experts whose probabilities together reach `share`, renormalised over them.
 Routing routeTopP(const at::Tensor& logits, double share);
-/// The k largest of z + bias; softmax over the kept values.
+/// The k largest of z + bias [N]; softmax over the kept values. z [T, N / q]: each serves q neighbours.
 Routing routeTopKSoftmaxBias(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
-/// q = sigmoid(z) + bias; the k largest, divided by their sum, times k.
+/// The k largest of sigmoid(z) + bias, divided by their sum, times k; z may serve neighbours likewise.
 Routing routeSigmoidTopK(const at::Tensor& logits, const at::Tensor& bias, std::int64_t k);
 /// q = sigmoid(z), used where q >= threshold [T, 1] as it is: nothing is subtracted and nothing normalised,
 /// so several experts or none may be used. Without a threshold every expert is, with its q. No gradient
@@ -65,6 +66,9 @@ Routing routeRows(const at::Tensor& rows, const at::Tensor& row);
 /// Indices of the k largest of each row, best first; on ties the lower index wins, as the definition asks
 /// for.
 at::Tensor stableTopK(const at::Tensor& values, std::int64_t k);
+
+/// "topK is 3, but there are only 2 experts; choose at most that many"
+Status checkTopK(std::int64_t topK, std::int64_t experts);
 
 /// Multiplies by U(1 - e, 1 + e) in training; e = 0: x itself.
 at::Tensor jitter(const at::Tensor& x, double e, bool training);

@@ -111,9 +111,7 @@ public:
 private:
     [[nodiscard]] Routing route(const at::Tensor& x, const kernels::DropoutMask& drop) const
     {
-        at::Tensor scores = kernels::lowRankDown(x, m_router, drop);
-        if (m_options.partition > 1)
-            scores = scores.repeat_interleave(m_options.partition, 1);
+        const at::Tensor scores = kernels::lowRankDown(x, m_router, drop);
         return m_options.released ? routeSigmoidTopK(scores, m_bias, m_options.topK)
                                   : routeTopKSoftmaxBias(scores, m_bias, m_options.topK);
     }

@@ -99,19 +99,40 @@ void routers()
     RC_ASSERT(renormalised.load().sum().item<double>() == static_cast<double>(k * tokens));
 }
 
+/// Units that share a score tie: the lower index wins, wherever rounding would put the others.
+void sharedScores()
+{
+    const std::int64_t tokens = between(1, 6);
+    const std::int64_t groups = between(1, 5);
+    const std::int64_t sharing = between(1, 5);
+    const std::int64_t k = between(1, groups * sharing);
+    const at::Tensor z = normal({tokens, groups}).to(between(0, 1) == 1 ? at::kDouble : at::kFloat);
+    const at::Tensor bias = at::zeros({groups * sharing}, z.options());
+    const Routing softmax = routeTopKSoftmaxBias(z, bias, k);
+    const Routing sigmoid = routeSigmoidTopK(z, bias, k);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+        const auto chosen = largest(z[t].to(at::kDouble).repeat_interleave(sharing).contiguous(), k);
+        for (std::int64_t i = 0; i < k; ++i) {
+            RC_ASSERT(softmax.choice[t][i].item<std::int64_t>() == chosen[static_cast<std::size_t>(i)]);
+            RC_ASSERT(sigmoid.choice[t][i].item<std::int64_t>() == chosen[static_cast<std::size_t>(i)]);
+        }
+    }
+}
+
 void topP()
 {
     const std::int64_t tokens = between(1, 6);
     const std::int64_t experts = between(1, 9);
-    const double share = static_cast<double>(between(1, 99)) / 100;
-    const at::Tensor z = normal({tokens, experts});
+    const double share = static_cast<double>(between(1, 100)) / 100;
+    // Steep ones too, of which some experts' probabilities are nothing next to 1.
+    const at::Tensor z = normal({tokens, experts}) * static_cast<double>(between(0, 1) == 1 ? 1 : 30);
     const Routing routing = routeTopP(z, share);
     for (std::int64_t t = 0; t < tokens; ++t) {
         const at::Tensor p = at::softmax(z[t], -1).contiguous();
         double reached = 0;
         at::Tensor expected = at::zeros({experts}, z.options());
         for (const auto e : largest(p, experts)) {
-            if (reached >= share)
+            if (share < 1 && reached >= share)
                 break;
             reached += p[e].item<double>();
             expected[e] = p[e];
@@ -175,6 +196,7 @@ void mpo()
 int main()
 {
     bool held = rc::check("routers that keep k experts", routers);
+    held = rc::check("units that share a score", sharedScores) && held;
     held = rc::check("top-p", topP) && held;
     held = rc::check("matrix-product operators", mpo) && held;
     return held ? 0 : 1;
