@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mixtures over whole MLP blocks: the block against its formula, written with each expert alone; balance
 // losses; and the settings at which one family becomes another.
-#include "tests/property/conformance/subject.h"
+#include "tests/property/conformance/described.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -16,57 +16,6 @@ namespace rankscope::conformance
 namespace
 {
 
-at::Tensor blockInput(const model::Pass& pass, std::uint64_t seed)
-{
-    return randomLike(at::zeros({pass.tokens(), smallModel("llama").hidden}, at::TensorOptions(at::kDouble)),
-                      seed);
-}
-
-/// One projection of the block for expert j alone.
-at::Tensor projected(const Subject& subject, std::int64_t layer, const std::string& module,
-                     std::int64_t expert, const at::Tensor& x)
-{
-    return subject.adapter->expertForward(layer, module, expert, x);
-}
-
-at::Tensor activated(const std::vector<at::Tensor>& in)
-{
-    const auto halves = in.size() == 2 ? in : in[0].chunk(2, -1);
-    return halves[0] * at::sigmoid(halves[0]) * halves[1];
-}
-
-/// sum_j G_j FFN_j(x), or, unfused, the weighted sum after each projection.
-at::Tensor blockByFormula(const Subject& subject, const model::MlpBlock& block, const at::Tensor& weights,
-                          const at::Tensor& x, bool fused)
-{
-    const std::int64_t experts = weights.size(1);
-    const std::string down = block.down.base.shape.module;
-    at::Tensor out = at::zeros_like(x);
-    if (fused) {
-        for (std::int64_t j = 0; j < experts; ++j) {
-            std::vector<at::Tensor> in;
-            for (const auto& site : block.inputs)
-                in.push_back(projected(subject, block.layer, site.base.shape.module, j, x));
-            out = out +
-                  weights.select(1, j).unsqueeze(1) * projected(subject, block.layer, down, j, activated(in));
-        }
-        return out;
-    }
-    auto mixed = [&](const std::string& module, const at::Tensor& input) {
-        at::Tensor sum;
-        for (std::int64_t j = 0; j < experts; ++j) {
-            const at::Tensor one =
-                weights.select(1, j).unsqueeze(1) * projected(subject, block.layer, module, j, input);
-            sum = sum.defined() ? sum + one : one;
-        }
-        return sum;
-    };
-    std::vector<at::Tensor> in;
-    for (const auto& site : block.inputs)
-        in.push_back(mixed(site.base.shape.module, x));
-    return mixed(down, activated(in));
-}
-
 class Blocks : public Conformance
 {
 };
@@ -79,16 +28,11 @@ TEST_P(Blocks, AreTheWeightedSumOfTheirExperts)
     const Subject subject = attach(GetParam());
     disturb(*subject.adapter, 100);
     const bool fused = GetParam().settings.value("fused", true);
+    const auto pass = model::makePass(someRows(), false);
+    const at::Tensor x = blockInput(subject, pass, 77);
     for (const auto& layer : subject.model->layers()) {
-        const auto pass = model::makePass(someRows(), false);
-        const at::Tensor x = blockInput(pass, 77);
-        subject.adapter->beginPass(pass);
-        const at::Tensor actual = layer.mlp.forward(x, pass);
-        const auto traces = subject.adapter->routing();
-        ASSERT_EQ(traces.size(), 1U) << "only this block has run since beginPass";
-        EXPECT_EQ(traces[0].layer, layer.index);
-        EXPECT_LT(distance(actual, blockByFormula(subject, layer.mlp, traces[0].routing.dense(), x, fused)),
-                  rounding);
+        const auto [actual, weights] = runBlock(subject, layer.mlp, x, pass);
+        EXPECT_LT(distance(actual, blockByFormula(subject, layer.mlp, weights, x, fused)), rounding);
     }
 }
 
@@ -159,7 +103,7 @@ TEST(Mixtures, UnfusedSwitchWeighsTheExpertsHalfAlone)
     disturb(*subject.adapter, 100);
     for (const auto& layer : subject.model->layers()) {
         const auto pass = model::makePass(someRows(), false);
-        const at::Tensor x = blockInput(pass, 79);
+        const at::Tensor x = blockInput(subject, pass, 79);
         subject.adapter->beginPass(pass);
         const at::Tensor actual = layer.mlp.forward(x, pass);
         const at::Tensor g = subject.adapter->routing().front().routing.dense();
@@ -254,7 +198,7 @@ TEST(Mixtures, SharedLoraWithAGroupForEachExpertIsMixLoraOfTwiceTheRank)
     copyTensors(shared, mixture, {{"router", "router"}});
     const auto pass = model::makePass(someRows(), false);
     for (std::size_t layer = 0; layer < 2; ++layer) {
-        const at::Tensor x = blockInput(pass, 78);
+        const at::Tensor x = blockInput(shared, pass, 78);
         EXPECT_LT(distance(shared.model->layers()[layer].mlp.forward(x, pass),
                            mixture.model->layers()[layer].mlp.forward(x, pass)),
                   rounding);

@@ -130,7 +130,7 @@ TEST(Settings, ThatTheModelCannotTakeAreRefusedByPlanAndAttachAlike)
             const auto plan = plugin.family->plan(smallModel("llama"), settings);
             ASSERT_FALSE(plan) << plugin.manifest.name << ' ' << schema.name;
             EXPECT_NE(plan.error().message.find("no_such_module"), std::string::npos) << plan.error().message;
-            const auto model = makeModel("llama");
+            const auto model = makeModel(smallModel("llama"));
             const auto attached = plugin.family->attach(*model, settings, {at::kDouble, 1});
             ASSERT_FALSE(attached);
             EXPECT_EQ(attached.error().message, plan.error().message);

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros_like.h>
 #include <algorithm>
 #include <c10/core/GradMode.h>
 #include <cctype>
@@ -62,18 +63,22 @@ base::Json shown(const protocol::FamilyManifest& manifest, const std::string& na
 
 std::string Variant::name() const
 {
-    std::string text = family + "_" + architecture + "_" + changed;
+    std::string text = family + "_" + model.architecture + "_" + changed;
     for (char& c : text)
         c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
     return text;
 }
 
-at::Tensor Subject::run(const Rows& rows, bool training) const
+at::Tensor Subject::run(const model::Pass& pass) const
 {
-    const auto pass = model::makePass(rows, training);
     if (adapter)
         adapter->beginPass(pass);
     return model->forward(pass);
+}
+
+at::Tensor Subject::run(const Rows& rows, bool training) const
+{
+    return run(model::makePass(rows, training));
 }
 
 std::map<std::string, at::Tensor> Subject::tensors() const
@@ -100,7 +105,8 @@ Variant variant(const std::string& family, const base::Json& settings)
     base::Json all = manifest.small;
     all.update(quiet(manifest));
     all.update(settings);
-    return {family, "llama", settings.empty() ? "defaults" : settings.dump(), manifest.complete(all).value()};
+    return {family, smallModel("llama"), settings.empty() ? "defaults" : settings.dump(),
+            manifest.complete(all).value()};
 }
 
 std::vector<Variant> variants()
@@ -110,9 +116,9 @@ std::vector<Variant> variants()
         if (!plugin.family)
             continue; // reported by EveryPluginLoads
         const std::string& family = plugin.manifest.name;
-        for (const char* architecture : {"llama", "qwen2", "qwen3", "phi3"}) {
+        for (const auto& architecture : architectures()) {
             result.push_back(variant(family, base::Json::object()));
-            result.back().architecture = architecture;
+            setArchitecture(result.back().model, architecture);
         }
         auto change = [&](const std::string& name, const base::Json& value, const std::string& text) {
             base::Json settings = shown(plugin.manifest, name);
@@ -135,10 +141,24 @@ std::vector<Variant> variants()
     return result;
 }
 
+const std::vector<std::string>& architectures()
+{
+    static const std::vector<std::string> all{"llama", "qwen2", "qwen3", "phi3"};
+    return all;
+}
+
+void setArchitecture(checkpoint::ModelConfig& model, const std::string& architecture)
+{
+    model.architecture = architecture;
+    model.qkvBias = architecture == "qwen2";
+    model.qkNorm = architecture == "qwen3";
+    model.fusedProjections = architecture == "phi3";
+}
+
 checkpoint::ModelConfig smallModel(const std::string& architecture)
 {
     checkpoint::ModelConfig config;
-    config.architecture = architecture;
+    setArchitecture(config, architecture);
     config.vocabulary = 40;
     config.hidden = 32;
     config.feedForward = 48;
@@ -148,25 +168,27 @@ checkpoint::ModelConfig smallModel(const std::string& architecture)
     config.headDim = 8;
     config.maxPosition = 64;
     config.tiedEmbeddings = true;
-    config.qkvBias = architecture == "qwen2";
-    config.qkNorm = architecture == "qwen3";
-    config.fusedProjections = architecture == "phi3";
     return config;
 }
 
-std::unique_ptr<model::Decoder> makeModel(const std::string& architecture, at::ScalarType dtype)
+std::unique_ptr<model::Decoder> makeModel(const checkpoint::ModelConfig& config, at::ScalarType dtype)
 {
     model::Decoder::Options options;
     options.dtype = dtype;
-    return model::Decoder::random(smallModel(architecture), 3, options);
+    return model::Decoder::random(config, 3, options);
+}
+
+at::ScalarType adapterType(at::ScalarType base)
+{
+    return base == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 Subject attach(const Variant& variant, std::uint64_t seed, at::ScalarType base)
 {
-    Subject subject{makeModel(variant.architecture, base), nullptr};
-    auto adapter = plugin(variant.family)
-                       .family->attach(*subject.model, adapter::Settings(variant.settings),
-                                       {base == at::kDouble ? at::kDouble : at::kFloat, seed});
+    Subject subject{makeModel(variant.model, base), nullptr};
+    auto adapter =
+        plugin(variant.family)
+            .family->attach(*subject.model, adapter::Settings(variant.settings), {adapterType(base), seed});
     EXPECT_TRUE(adapter) << adapter.error().message;
     subject.adapter = std::move(adapter).value();
     return subject;
@@ -186,6 +208,14 @@ Rows someRows()
     return {{5, 9, 2, 31, 7}, {11, 3, 3, 28, 39}, {1, 20, 4, 6, 8, 13, 22}, {17}};
 }
 
+at::Tensor unevenLoss(const Subject& subject, const model::Pass& pass, double auxiliaryWeight)
+{
+    const at::Tensor hidden = subject.run(pass);
+    const at::Tensor total = (hidden * randomLike(hidden, 55)).sum();
+    const at::Tensor auxiliary = subject.adapter->auxiliaryLoss();
+    return auxiliary.defined() ? total + auxiliaryWeight * auxiliary : total;
+}
+
 at::Tensor randomLike(const at::Tensor& tensor, std::uint64_t seed)
 {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
@@ -198,6 +228,11 @@ double distance(const at::Tensor& a, const at::Tensor& b)
     return a.numel() == 0
                ? 0
                : (a.detach().to(at::kDouble) - b.detach().to(at::kDouble)).abs().max().item<double>();
+}
+
+double relativeDistance(const at::Tensor& actual, const at::Tensor& expected)
+{
+    return distance(actual, expected) / std::max(1.0, distance(expected, at::zeros_like(expected)));
 }
 
 } // namespace rankscope::conformance

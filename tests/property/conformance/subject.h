@@ -20,9 +20,9 @@ constexpr double rounding = 1e-10;
 
 struct Variant {
     std::string family;
-    std::string architecture; ///< of the model: "llama", "qwen2", "qwen3", "phi3"
-    std::string changed;      ///< "router=top-p"; "defaults"
-    base::Json settings;      ///< complete
+    checkpoint::ModelConfig model;
+    std::string changed; ///< "router=top-p"; "defaults"
+    base::Json settings; ///< complete
 
     [[nodiscard]] std::string name() const; ///< as GoogleTest allows it
     friend std::ostream& operator<<(std::ostream& out, const Variant& variant)
@@ -39,6 +39,7 @@ struct Subject {
     std::unique_ptr<adapter::Adapter> adapter; ///< goes before the model
 
     /// Final hidden states of one pass.
+    at::Tensor run(const model::Pass& pass) const;
     at::Tensor run(const Rows& rows, bool training = false) const;
     [[nodiscard]] std::map<std::string, at::Tensor> tensors() const;
 };
@@ -57,16 +58,27 @@ base::Json shown(const protocol::FamilyManifest& manifest, const std::string& na
 /// off.
 Variant variant(const std::string& family, const base::Json& settings);
 
+/// The architectures of base models that adapters train on.
+const std::vector<std::string>& architectures();
+/// Gives the model an architecture, with what follows from it.
+void setArchitecture(checkpoint::ModelConfig& model, const std::string& architecture);
+/// A model of one small shape.
 checkpoint::ModelConfig smallModel(const std::string& architecture);
-std::unique_ptr<model::Decoder> makeModel(const std::string& architecture,
+std::unique_ptr<model::Decoder> makeModel(const checkpoint::ModelConfig& config,
                                           at::ScalarType dtype = at::kDouble);
+/// The type of an adapter on a base of that type.
+at::ScalarType adapterType(at::ScalarType base);
 Subject attach(const Variant& variant, std::uint64_t seed = 7, at::ScalarType base = at::kDouble);
 /// Moves every trainable tensor off its initial value, as training would: B is no longer zero.
 void disturb(adapter::Adapter& adapter, std::uint64_t seed);
 
 Rows someRows();
+/// A loss with no symmetry: every hidden number with its own weight, and the family's auxiliary loss.
+at::Tensor unevenLoss(const Subject& subject, const model::Pass& pass, double auxiliaryWeight);
 at::Tensor randomLike(const at::Tensor& tensor, std::uint64_t seed);
 double distance(const at::Tensor& a, const at::Tensor& b);
+/// The distance as a share of the greatest value of `expected`, where that is more than 1.
+double relativeDistance(const at::Tensor& actual, const at::Tensor& expected);
 
 class Conformance : public testing::TestWithParam<Variant>
 {

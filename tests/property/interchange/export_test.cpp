@@ -129,7 +129,7 @@ class Exports : public testing::TestWithParam<Variant>
 protected:
     void SetUp() override
     {
-        auto files = checkpoint::BaseModelFiles::open(tinyModel(GetParam().architecture));
+        auto files = checkpoint::BaseModelFiles::open(tinyModel(GetParam().model.architecture));
         ASSERT_TRUE(files) << files.error().message;
         m_files = std::move(*files);
         m_subject.model = load(*m_files);

@@ -74,7 +74,7 @@ TEST(Comol, TheMergedPathDropsTheSameCoreForwardAndBackward)
 {
     base::Json settings = variant("comol", {{"path", "merged"}, {"experts", 3}, {"rank", 5}}).settings;
     settings["dropout"] = 0.4;
-    const Subject subject = attach({"comol", "llama", "dropped", settings});
+    const Subject subject = attach({"comol", smallModel("llama"), "dropped", settings});
     disturb(*subject.adapter, 60);
     const at::Tensor x = tokens(7, 48, 4);
     const at::Tensor weights = tokens(7, 32, 5);
@@ -112,7 +112,7 @@ TEST(Comol, TheMergedPathDropsCoresThatTheSeparateOneDoesNot)
             variant("comol", {{"path", path}, {"experts", 1}, {"rank", 1}, {"targets", {"down_proj"}}})
                 .settings;
         settings["dropout"] = 0.3;
-        const Subject subject = attach({"comol", "llama", path, settings});
+        const Subject subject = attach({"comol", smallModel("llama"), path, settings});
         disturb(*subject.adapter, 60);
         at::manual_seed(5);
         const at::Tensor x = tokens(4000, 48, 4);

@@ -74,7 +74,7 @@ Drawn draw(const std::string& family, base::Json settings)
     }
     drawn.scale = settings["alpha"].get<double>() / static_cast<double>(rank);
     Variant one = variant(family, settings);
-    one.architecture = between(0, 1) == 1 ? "llama" : "qwen2"; // without and with a bias
+    setArchitecture(one.model, between(0, 1) == 1 ? "llama" : "qwen2"); // without and with a bias
     drawn.subject = attach(one, static_cast<std::uint64_t>(between(1, 1000)));
     disturb(*drawn.subject.adapter, 100);
     drawn.module = between(0, 1) == 1 ? "q_proj" : "down_proj";

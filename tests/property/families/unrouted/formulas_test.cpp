@@ -336,7 +336,7 @@ TEST(RowNorms, SurviveCancellationInFloat32)
 
 TEST(RowNorms, OfARowOfZerosMakeNoNan)
 {
-    auto model = conformance::makeModel("llama");
+    auto model = conformance::makeModel(conformance::smallModel("llama"));
     model->linear(0, "q_proj")->base.weight[3].zero_();
     const auto variant = conformance::variant("dora", Json::object());
     auto adapter = conformance::plugin("dora").family->attach(*model, adapter::Settings(variant.settings),
@@ -355,7 +355,7 @@ TEST(Dropout, NeverTouchesTheBasePath)
     const at::NoGradGuard guard;
     // With B zero only the frozen weight is left, and with it the output must be the base's own, in training
     // too.
-    const Subject base{conformance::makeModel("llama"), nullptr};
+    const Subject base{conformance::makeModel(conformance::smallModel("llama")), nullptr};
     const at::Tensor expected = base.run(conformance::someRows());
     for (const char* family : {"dora", "moslora", "rasa", "denselora", "mog"}) {
         const Subject s = subject(family, {{"dropout", 0.5}});
