@@ -308,11 +308,11 @@ void ModelsTest::operatorsNameStepAndShare()
     const record::RunRecord run = sampleRun(options);
     MpoModel model;
     model.setRun(&run);
-    const CurvePlot at = model.spectra(200);
+    const CurvePlot at = model.spectra(200, false);
     QCOMPARE(at.note, QString());
     QCOMPARE(at.curves[0].label, QStringLiteral("cut 1"));
     QCOMPARE(at.curves[1].label, QStringLiteral("cut 2 (16 of 192)"));
-    QCOMPARE(model.spectra(47).note, QStringLiteral("measured at step 40"));
+    QCOMPARE(model.spectra(47, false).note, QStringLiteral("measured at step 40"));
     QCOMPARE(model.train(47).driftStep(), std::int64_t(40));
     QCOMPARE(model.train(3).driftStep(), std::int64_t(-1));
     QVERIFY(coreText(model.train(47), 1).contains(QStringLiteral("measured at step 40")));
@@ -372,7 +372,7 @@ void ModelsTest::tensorTrainShape()
     QCOMPARE(train.cores[2].drift, 0.0F);
     QVERIFY(train.cores[1].drift > 0);
     QCOMPARE(train.title, QStringLiteral("model.layers.7.mlp.up_proj, expert 2, step 200"));
-    const CurvePlot spectra = model.spectra(200);
+    const CurvePlot spectra = model.spectra(200, false);
     QCOMPARE(spectra.curves.size(), std::size_t(4));
     QCOMPARE(spectra.curves[0].data.count(), std::size_t(4)); // a cut of bond 4 has four singular values
     QCOMPARE(spectra.curves[1].data.count(), std::size_t(16));

@@ -11,6 +11,7 @@
 #include "views/training/training_view.h"
 
 #include <QApplication>
+#include <QCheckBox>
 #include <QClipboard>
 #include <QComboBox>
 #include <QMenu>
@@ -19,6 +20,9 @@
 #include <QTest>
 #include <QtCharts/QChart>
 #include <QtCharts/QLineSeries>
+#include <QtCharts/QValueAxis>
+
+#include <cmath>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -37,6 +41,7 @@ private Q_SLOTS:
     void placesComeBack();
     void anotherRunDropsWhatItLacks();
     void scalesStayWhileTheStepMoves();
+    void spectraKeepTheirScaleWhileTheStepMoves();
     void quantityLooksTheSameInEveryView();
     void legendEntrySelects();
     void curvesAreReadByKey();
@@ -216,6 +221,43 @@ void ViewsTest::scalesStayWhileTheStepMoves()
     const double highest = view.heatMap()->map().maximum;
     selection.setStep(200);
     QCOMPARE(view.heatMap()->map().maximum, highest);
+}
+
+void ViewsTest::spectraKeepTheirScaleWhileTheStepMoves()
+{
+    record::RunRecord run;
+    const record::Axis layer{"layer", "", {"0"}};
+    const record::Axis module{"module", "", {"up_proj"}};
+    const record::Axis expert{"expert", "", {"0"}};
+    const record::Axis cut{"cut", "", {"1"}};
+    run.define({"mpo/bond_dimension", "", "", "", {layer, module, cut}});
+    run.mutableMeasure("mpo/bond_dimension")->append(0, std::vector<float>{4});
+    run.define(
+        {"mpo/cut_spectrum", "", "", "", {layer, module, expert, cut, {"index", "", {"0", "1", "2"}}}});
+    run.mutableMeasure("mpo/cut_spectrum")->append(1, std::vector<float>{3, 2, 0});
+    run.mutableMeasure("mpo/cut_spectrum")->append(2, std::vector<float>{900, 200, 100});
+    Selection selection;
+    selection.setNewestStep(2);
+    MpoView view(&selection);
+    show(view);
+    view.setRun(&run);
+    const auto range = [&view, &selection](std::int64_t step) {
+        selection.setStep(step);
+        for (const CurveChart* chart : view.findChildren<CurveChart*>())
+            if (chart->plot()->xTitle == QLatin1String("index")) {
+                const auto* axis = qobject_cast<QValueAxis*>(chart->chart()->axes(Qt::Vertical).first());
+                return std::pair{axis->min(), axis->max()}; // of logarithms
+            }
+        return std::pair{0.0, 0.0};
+    };
+    const auto whole = std::pair{std::log10(2.0), 3.0}; // 2 to 900, rounded out; zero has no place
+    QCOMPARE(range(1), whole);
+    QCOMPARE(range(2), whole);
+    for (QCheckBox* box : view.findChildren<QCheckBox*>())
+        if (box->text() == QLatin1String("Auto scale"))
+            box->click();
+    QCOMPARE(range(2), (std::pair{2.0, 3.0}));
+    QVERIFY(range(1).second < 1);
 }
 
 void ViewsTest::quantityLooksTheSameInEveryView()

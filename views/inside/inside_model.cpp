@@ -4,6 +4,7 @@
 #include "views/export/measure_table.h"
 #include "views/plot/coverage.h"
 #include "views/plot/format.h"
+#include "views/plot/scale.h"
 
 #include <algorithm>
 #include <cmath>

@@ -4,6 +4,7 @@
 #include "views/export/measure_table.h"
 #include "views/plot/coverage.h"
 #include "views/plot/format.h"
+#include "views/plot/scale.h"
 
 #include <algorithm>
 #include <cmath>
@@ -27,6 +28,7 @@ void MpoModel::setRun(const record::RunRecord* run)
     m_spectrum = measure("mpo/cut_spectrum");
     m_drift = measure("mpo/core_drift");
     m_driftRange.clear();
+    m_spectrumRange.clear();
     const QStringList known = modules();
     if (!known.contains(m_module))
         m_module = known.contains(QStringLiteral("down_proj")) ? QStringLiteral("down_proj") : known.value(0);
@@ -157,7 +159,7 @@ TensorTrain MpoModel::train(std::int64_t step) const
     return train;
 }
 
-CurvePlot MpoModel::spectra(std::int64_t step) const
+CurvePlot MpoModel::spectra(std::int64_t step, bool automatic) const
 {
     CurvePlot plot;
     plot.title = QStringLiteral("Spectra at the cuts, step %1").arg(step);
@@ -187,6 +189,7 @@ CurvePlot MpoModel::spectra(std::int64_t step) const
     }
     if (coverage.any() && !coverage.isAt(step))
         plot.note = coverage.when();
+    setScale(plot, m_spectrumRange, automatic);
     return plot;
 }
 
@@ -219,6 +222,7 @@ void MpoModel::makeDrift()
 bool MpoModel::append()
 {
     m_driftRange.update(m_drift);
+    m_spectrumRange.update(m_spectrum);
     return m_feed.pull(m_driftPlot);
 }
 

@@ -37,8 +37,9 @@ public:
     [[nodiscard]] const record::MeasureInfo* info() const;
 
     [[nodiscard]] TensorTrain train(std::int64_t step) const;
-    /// Singular values at each cut, by index; made for a step.
-    [[nodiscard]] CurvePlot spectra(std::int64_t step) const;
+    /// Singular values at each cut, by index; made for a step. `automatic`: the scale fits this step and
+    /// place instead of the whole run.
+    [[nodiscard]] CurvePlot spectra(std::int64_t step, bool automatic) const;
     [[nodiscard]] const CurvePlot& drift() const { return m_driftPlot; }
 
     [[nodiscard]] CsvTable trainTable(std::int64_t step) const;
@@ -67,6 +68,7 @@ private:
     CurvePlot m_driftPlot;
     CurveFeed m_feed;
     RunningRange m_driftRange;
+    RunningRange m_spectrumRange;
 };
 
 } // namespace rankscope::views

@@ -81,6 +81,9 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
         controls->addChoice(tr("Module"), tr("Modules that are factorised as matrix product operators"));
     m_expert =
         controls->addChoice(tr("Expert"), tr("Whose cores are shown; the centre core is shared by all"));
+    m_auto = controls->addSwitch(
+        tr("Auto scale"), tr("Fits the scale of the spectra to the step and place shown. Off (default): "
+                             "one scale for the whole run, so that they compare."));
     m_flatSwitch = controls->addSwitch(tr("2-D"), tr("The flat diagram, as figures are printed"));
     auto* reset =
         controls->addButton(tr("Reset view"), tr("Turn the diagram back to its first direction and size"));
@@ -99,6 +102,7 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
         m_diagrams->setCurrentWidget(flat || m_scene == nullptr ? static_cast<QWidget*>(m_flat) : m_scene);
         m_header->setVisible(!flat && m_scene != nullptr);
     });
+    connect(m_auto, &QCheckBox::toggled, this, &MpoView::refreshCharts);
     connect(reset, &QToolButton::clicked, this, &MpoView::resetCamera);
     connect(m_flat, &TensorTrainWidget::hovered, m_selection, &Selection::setHover);
     for (CurveChart* chart : {m_spectraChart, m_driftChart})
@@ -214,7 +218,7 @@ void MpoView::readCore(double x, double y, const QPoint& globalPlace)
 
 void MpoView::refreshCharts()
 {
-    m_spectra = m_model.spectra(m_selection->step());
+    m_spectra = m_model.spectra(m_selection->step(), m_auto->isChecked());
     m_spectraChart->refresh();
     m_driftChart->setMarker(stepMarker());
     m_driftChart->refresh();
@@ -255,13 +259,15 @@ QJsonObject MpoView::controls() const
     return {{QStringLiteral("layer"), m_model.layer()},
             {QStringLiteral("module"), m_model.module()},
             {QStringLiteral("expert"), m_model.expert()},
-            {QStringLiteral("flat"), m_flatSwitch->isChecked()}};
+            {QStringLiteral("flat"), m_flatSwitch->isChecked()},
+            {QStringLiteral("autoScale"), m_auto->isChecked()}};
 }
 
 void MpoView::setControls(const QJsonObject& controls)
 {
     if (m_scene != nullptr)
         m_flatSwitch->setChecked(controls.value(QStringLiteral("flat")).toBool());
+    m_auto->setChecked(controls.value(QStringLiteral("autoScale")).toBool());
     m_followedLayer.forget();
     m_followedExpert.forget();
     m_followedModule.forget();
@@ -287,7 +293,7 @@ std::vector<Figure> MpoView::figures() const
                            paintTensorTrain(painter, area, train, style);
                        },
                        [this, step] { return m_model.trainTable(step); }});
-    const CurvePlot spectra = m_model.spectra(step);
+    const CurvePlot spectra = m_model.spectra(step, m_auto->isChecked());
     if (!spectra.empty())
         all.push_back({QStringLiteral("spectra"), spectra.title, 0.62,
                        [spectra, zoom = m_spectraChart->zoom()](QPainter& painter, const QRectF& area,

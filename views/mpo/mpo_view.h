@@ -62,6 +62,7 @@ private:
     QComboBox* m_module;
     QComboBox* m_expert;
     QCheckBox* m_flatSwitch;
+    QCheckBox* m_auto;
     FollowingChoice<int> m_followedLayer;
     FollowingChoice<int> m_followedExpert;
     FollowingChoice<QString> m_followedModule;

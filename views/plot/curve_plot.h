@@ -57,6 +57,8 @@ struct CurvePlot {
     double yFactor = 1;    ///< recorded value times this is drawn
     bool logarithmic = false;
     bool fromZero = false;
+    /// Recorded values that the y axis reaches over; nothing: those that are drawn.
+    std::optional<std::pair<double, double>> scale;
     std::vector<Curve> curves;
     QString curveNoun; ///< "layer": what the curves are, to say of how many of them there are values
     CurveBand band;

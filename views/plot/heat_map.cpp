@@ -26,35 +26,6 @@ QColor HeatMap::colour(float value) const
     return colourAt(map, span > 0 ? (value - minimum) / span : 0.5);
 }
 
-void setScale(HeatMap& map, const RunningRange& range, bool automatic)
-{
-    double low = range.known() ? range.minimum() : 0;
-    double high = range.known() ? range.maximum() : 1;
-    const bool bothSigns = low < 0 && high > 0;
-    if (automatic && map.hasValues()) {
-        low = std::numeric_limits<double>::infinity();
-        high = -low;
-        for (const float value : map.values)
-            if (std::isfinite(value)) {
-                low = std::min<double>(low, value);
-                high = std::max<double>(high, value);
-            }
-    }
-    if (bothSigns) {
-        map.map = ColourMap::Diverging;
-        high = std::max(std::abs(low), std::abs(high));
-        low = -high;
-    }
-    if (!(high > low)) { // all alike: from zero to there
-        low = std::min(low, 0.0);
-        high = std::max(high, 0.0);
-        if (low == high)
-            high = 1;
-    }
-    map.minimum = low;
-    map.maximum = high;
-}
-
 std::pair<int, int> HeatMapGeometry::cellAt(const QPointF& place, const HeatMap& map) const
 {
     if (!plot.contains(place) || cellWidth <= 0 || cellHeight <= 0)

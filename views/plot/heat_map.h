@@ -47,11 +47,6 @@ struct HeatMap {
     [[nodiscard]] QColor colour(float value) const;
 };
 
-/// The one rule for colours and scale, so that a quantity looks the same in every view: over the whole run's
-/// range, so that it stays while the step moves, or `automatic`, over the values that are shown. A quantity
-/// that has both signs in the run is diverging about zero.
-void setScale(HeatMap& map, const RunningRange& range, bool automatic);
-
 struct HeatMapGeometry {
     QRectF plot;  ///< the cells
     QRectF scale; ///< the scale bar

@@ -97,6 +97,8 @@ void RunningRange::update(const record::Measure* measure)
             if (std::isfinite(value)) {
                 m_minimum = m_known ? std::min<double>(m_minimum, value) : value;
                 m_maximum = m_known ? std::max<double>(m_maximum, value) : value;
+                if (value > 0)
+                    m_smallestPositive = hasPositive() ? std::min<double>(m_smallestPositive, value) : value;
                 m_known = true;
             }
 }

@@ -47,6 +47,9 @@ public:
     [[nodiscard]] bool known() const { return m_known; }
     [[nodiscard]] double minimum() const { return m_minimum; }
     [[nodiscard]] double maximum() const { return m_maximum; }
+    /// For logarithmic axes.
+    [[nodiscard]] bool hasPositive() const { return m_smallestPositive > 0; }
+    [[nodiscard]] double smallestPositive() const { return m_smallestPositive; }
     void clear() { *this = {}; }
 
 private:
@@ -54,6 +57,7 @@ private:
     bool m_known = false;
     double m_minimum = 0;
     double m_maximum = 0;
+    double m_smallestPositive = 0; ///< 0: none
 };
 
 } // namespace rankscope::views

@@ -442,6 +442,10 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         bandMedian = take(band(plot).median);
         bandHigh = take(band(plot).high);
     }
+    if (plot.scale) {
+        low = plot.scale->first * plot.yFactor;
+        high = plot.scale->second * plot.yFactor;
+    }
     if (low > high) {
         low = m_logarithmic ? 0.1 : 0;
         high = 1;
