@@ -6,6 +6,7 @@
 #include "views/effective_rank/rank_model.h"
 #include "views/inside/inside_view.h"
 #include "views/plot/curve_chart.h"
+#include "views/plot/format.h"
 #include "views/plot/heat_map_widget.h"
 #include "views/routing/routing_view.h"
 
@@ -116,6 +117,8 @@ private Q_SLOTS:
     void stepsGoAcrossWithValuesThatStand();
     void placesAndMeansOfTheOtherAxes();
     void scalarsAndSingleAxes();
+    void modulesWithoutExpertsAreNoExpert();
+    void singleAdaptersOfALiveRun();
     void subsetsAreNamed();
     void curvesOfAnyAxis();
     void viewFollowsTheSelection();
@@ -287,6 +290,82 @@ void InsideTest::scalarsAndSingleAxes()
     QCOMPARE(model.down(), 0);
     QCOMPARE(model.across(), InsideModel::steps);
     QCOMPARE(model.map(40, true).value(3, 1), 60.0F);
+}
+
+void InsideTest::modulesWithoutExpertsAreNoExpert()
+{
+    // As OperA has them: one adapter on attention, experts on the block. Here and in Effective rank alike.
+    record::RunRecord run = sampleRun();
+    const auto rankAt = [](int layer, int module, int expert) {
+        return sampleRank("rank/entropy", layer, module, expert, 200);
+    };
+    InsideModel model;
+    model.setRun(&run);
+    model.setMeasure(QStringLiteral("rank/entropy"));
+    model.setDown(0);
+    model.setAcross(2); // layers x experts, mean over modules: of those that have experts
+    for (int expert = 0; expert < 2; ++expert) {
+        const float sum = rankAt(3, 4, expert) + rankAt(3, 5, expert) + rankAt(3, 6, expert);
+        QCOMPARE(model.map(200, false).value(3, expert), sum / 3);
+    }
+    model.setPlace(1, 0); // q_proj
+    QVERIFY(!model.map(200, false).hasValues());
+    QVERIFY(model.map(200, false).emptyText.contains(QStringLiteral("No experts")));
+    QVERIFY(model.reading(3, 0, 200).endsWith(QStringLiteral("no experts here")));
+
+    RankModel rank;
+    rank.setRun(&run);
+    for (const int expert : {0, 5}) {
+        model.setAcross(1);
+        model.setPlace(2, expert);
+        rank.setExpert(expert);
+        for (int module = 0; module < 7; ++module) {
+            QCOMPARE(std::isfinite(model.map(200, false).value(3, module)), module >= 4);
+            QCOMPARE(std::isfinite(rank.map(200, false).value(3, module)), module >= 4);
+        }
+        QVERIFY(rank.reading(3, 0, 200).endsWith(QStringLiteral("has no experts")));
+        QCOMPARE(rank.reading(3, 6, 200),
+                 QStringLiteral("model.layers.3.mlp.down_proj\nmeasured at step 200\n"
+                                "expert %1: %2")
+                     .arg(expert)
+                     .arg(formatValue(rankAt(3, 6, expert))));
+        rank.setModule(QStringLiteral("q_proj"));
+        QVERIFY(rank.curves().empty());
+        QVERIFY(rank.curves().emptyText.contains(QStringLiteral("q_proj has no experts")));
+    }
+    model.setPlace(2, InsideModel::mean);
+    rank.setExpert(-1);
+    QCOMPARE(model.map(200, false).value(3, 0), rankAt(3, 0, 0));
+    QCOMPARE(rank.map(200, false).value(3, 0), rankAt(3, 0, 0));
+    QVERIFY(!rank.curves().empty());
+}
+
+void InsideTest::singleAdaptersOfALiveRun()
+{
+    record::RunRecord run;
+    auto& measure = run.define(
+        {"rank/entropy",
+         "Entropy",
+         "",
+         "",
+         {{"layer", "", {"0"}}, {"module", "", {"q_proj", "up_proj"}}, {"expert", "", {"0", "1"}}}});
+    InsideModel model;
+    model.setRun(&run);
+    model.setDown(2);
+    model.setAcross(InsideModel::steps);
+    model.setCurveAxis(2);
+    measure.append(1, std::vector<float>{7, none, 1, 2}); // which are single is known once they are measured
+    QVERIFY(model.append());
+    QCOMPARE(model.map(1, false).value(0, 0), 1.0F);
+    QCOMPARE(model.curves().curves[0].data.lastY(), 1.0);
+    measure.append(2, std::vector<float>{8, none, 3, 4});
+    QVERIFY(model.append());
+    QCOMPARE(model.curves().curves[0].data.count(), std::size_t(2));
+    QCOMPARE(model.curves().curves[0].data.lastY(), 3.0);
+    model.setPlace(2, InsideModel::mean);
+    model.setCurveAxis(1);
+    QCOMPARE(model.curves().curves[0].data.lastY(), 8.0); // q_proj's own
+    QCOMPARE(model.curves().curves[1].data.lastY(), 3.5);
 }
 
 void InsideTest::subsetsAreNamed()

@@ -48,6 +48,8 @@ void RankModel::setMeasure(const QString& name)
     if (m_expert >= experts().size())
         m_expert = -1;
     m_range.clear();
+    m_known.clear();
+    m_known.update(m_measure);
     makeCurves();
 }
 
@@ -109,6 +111,13 @@ bool RankModel::hasData() const
     return m_measure != nullptr && !m_measure->empty();
 }
 
+std::vector<std::size_t> RankModel::positions(int layer, int module) const
+{
+    return m_known.part(
+        positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}),
+        m_expert >= 0);
+}
+
 QString RankModel::expertText() const
 {
     if (experts().size() <= 1)
@@ -124,8 +133,7 @@ void RankModel::makeCurves()
         const int module = axisIndex(m_measure, "module", m_module);
         const QStringList layers = axisLabels(m_measure, "layer");
         for (int layer = 0; layer < layers.size(); ++layer) {
-            groups.push_back(positionsWhere(m_measure->info(),
-                                            {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+            groups.push_back(positions(layer, module));
             Curve curve;
             curve.label = QStringLiteral("layer %1").arg(layer);
             curve.name = modelName(layer, m_module) + expertText();
@@ -143,8 +151,10 @@ void RankModel::makeCurves()
         m_curves.legend = CurveLegend::Depth;
         m_curves.depthLow = QStringLiteral("layer 0");
         m_curves.depthHigh = QString::number(layers.size() - 1);
+        const bool noExperts = std::ranges::all_of(groups, &std::vector<std::size_t>::empty);
         m_curves.emptyText =
-            QStringLiteral("%1 has not been measured for %2 yet").arg(m_curves.yTitle, m_module);
+            noExperts ? QStringLiteral("%1 has no experts; the mean shows what it has").arg(m_module)
+                      : QStringLiteral("%1 has not been measured for %2 yet").arg(m_curves.yTitle, m_module);
     }
     m_feed.reset(m_measure, std::move(groups), 0, true);
     m_curves.emphasised = m_selection.layers;
@@ -161,6 +171,10 @@ void RankModel::applyBand()
 bool RankModel::append()
 {
     m_range.update(m_measure);
+    if (m_known.update(m_measure)) {
+        makeCurves();
+        return true;
+    }
     return m_feed.pull(m_curves);
 }
 
@@ -182,8 +196,7 @@ HeatMap RankModel::map(std::int64_t step, bool automatic) const
     Coverage coverage;
     for (int layer = 0; layer < map.rows(); ++layer)
         for (int module = 0; module < map.columns(); ++module) {
-            const auto where = positionsWhere(m_measure->info(),
-                                              {{"layer", layer}, {"module", module}, {"expert", m_expert}});
+            const auto where = positions(layer, module);
             map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
             coverage.add(latest, where);
         }
@@ -200,6 +213,8 @@ QString RankModel::reading(int layer, int module, std::int64_t step) const
     if (m_measure == nullptr || layer < 0 || module < 0)
         return {};
     const QString name = modules().value(module);
+    if (positions(layer, module).empty())
+        return modelName(layer, name) + QStringLiteral("\nhas no experts");
     const auto all =
         positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", -1}});
     const Latest latest = m_measure->latestOf(all, step);
@@ -243,8 +258,7 @@ CsvTable RankModel::curveTable() const
     std::vector<std::vector<std::size_t>> groups;
     for (int layer = 0; layer < axisLabels(m_measure, "layer").size(); ++layer) {
         table.header << columnName(QStringLiteral("layer %1").arg(layer), m_curves.unit);
-        groups.push_back(
-            positionsWhere(m_measure->info(), {{"layer", layer}, {"module", module}, {"expert", m_expert}}));
+        groups.push_back(positions(layer, module));
     }
     addStepRows(table, *m_measure, groups);
     return table;

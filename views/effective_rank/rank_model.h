@@ -7,6 +7,7 @@
 #include "views/plot/curve_feed.h"
 #include "views/plot/curve_plot.h"
 #include "views/plot/heat_map.h"
+#include "views/plot/known_experts.h"
 #include "views/plot/measure_access.h"
 #include "views/selection/selection.h"
 
@@ -54,6 +55,8 @@ private:
     [[nodiscard]] QString mostMeasuredModule() const;
     void makeCurves();
     void applyBand();
+    /// Of the chosen expert, or of all that the module has.
+    [[nodiscard]] std::vector<std::size_t> positions(int layer, int module) const;
     [[nodiscard]] QString expertText() const;
 
     const record::RunRecord* m_run = nullptr;
@@ -66,6 +69,7 @@ private:
     CurvePlot m_curves;
     CurveFeed m_feed;
     RunningRange m_range;
+    KnownExperts m_known;
 };
 
 } // namespace rankscope::views

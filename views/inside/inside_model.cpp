@@ -104,6 +104,8 @@ void InsideModel::setMeasure(const QString& name)
             m_labels << axisLabels(m_measure, axis.name.c_str());
         }
     m_range.clear();
+    m_known.clear();
+    m_known.update(m_measure);
     chooseAxes();
     if (!down.isEmpty() && !across.isEmpty() && axis(down) >= 0 && axis(across) >= 0) {
         m_down = axis(down);
@@ -209,7 +211,9 @@ std::vector<std::size_t> InsideModel::positions(int axis, int index, int otherAx
     std::vector<int> wanted;
     for (int a = 0; a < m_axes.size(); ++a)
         wanted.push_back(a == axis ? index : a == otherAxis ? otherIndex : place(a));
-    return positionsAt(m_measure->info(), wanted);
+    const int expert = this->axis(QStringLiteral("expert"));
+    return m_known.part(positionsAt(m_measure->info(), wanted),
+                        expert >= 0 && wanted[static_cast<std::size_t>(expert)] >= 0);
 }
 
 QString InsideModel::placesText(int drawn, int alsoDrawn) const
@@ -276,6 +280,10 @@ void InsideModel::makeCurves()
 bool InsideModel::append()
 {
     m_range.update(m_measure);
+    if (m_known.update(m_measure)) {
+        makeCurves();
+        return true;
+    }
     return m_feed.pull(m_curves);
 }
 
@@ -366,6 +374,11 @@ HeatMap InsideModel::map(std::int64_t step, bool automatic) const
             }
         map.note = noteOf(map, coverage, step, averagedAxes(m_down, m_across));
     }
+    const auto any = [expert = axis(QStringLiteral("expert"))](int drawn) {
+        return drawn == expert ? 0 : mean;
+    };
+    if (positions(m_down, any(m_down), m_across, any(m_across)).empty())
+        map.emptyText = QStringLiteral("No experts here; the mean over experts shows what there is");
     setScale(map, m_range, automatic);
     return map;
 }
@@ -391,6 +404,8 @@ QString InsideModel::reading(int row, int column, std::int64_t step) const
     if (m_across == steps)
         lines += QStringLiteral("\nstep: %1").arg(at);
     const auto where = m_across == steps ? positions(m_down, row) : positions(m_down, row, m_across, column);
+    if (where.empty())
+        return lines + QStringLiteral("\nno experts here");
     const Latest latest = m_measure->latestOf(where, at);
     Coverage coverage;
     coverage.add(latest);

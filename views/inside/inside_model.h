@@ -7,6 +7,7 @@
 #include "views/plot/curve_feed.h"
 #include "views/plot/curve_plot.h"
 #include "views/plot/heat_map.h"
+#include "views/plot/known_experts.h"
 #include "views/plot/measure_access.h"
 #include "views/selection/selection.h"
 
@@ -80,6 +81,7 @@ private:
     [[nodiscard]] QString placesText(int drawn, int alsoDrawn) const;
     /// "experts", "layers × experts": the axes that a panel's values are the mean over.
     [[nodiscard]] QString averagedAxes(int drawn, int alsoDrawn) const;
+    /// Nothing where one expert of a module without experts is asked for.
     [[nodiscard]] std::vector<std::size_t> positions(int axis, int index, int otherAxis = -1,
                                                      int otherIndex = mean) const;
     [[nodiscard]] std::vector<std::size_t> shownRows(std::int64_t step) const;
@@ -98,6 +100,7 @@ private:
     CurvePlot m_curves;
     CurveFeed m_feed;
     RunningRange m_range;
+    KnownExperts m_known;
 };
 
 } // namespace rankscope::views

@@ -58,6 +58,11 @@ void Coverage::add(const Latest& latest, const std::vector<std::size_t>& positio
     }
     if (measured == 0)
         return;
+    // What is whole of fewer positions (a module without experts) says nothing of a mean over more.
+    if (measured == positions.size() && measured < m_positions)
+        return;
+    if (positions.size() > m_positions && m_fewest == m_positions)
+        m_fewest = m_most = 0;
     m_fewest = m_fewest == 0 ? measured : std::min(m_fewest, measured);
     m_most = std::max(m_most, measured);
     m_positions = std::max(m_positions, positions.size());
