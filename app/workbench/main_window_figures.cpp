@@ -46,7 +46,7 @@ QJsonObject MainWindow::selected() const
     QJsonObject object{{QStringLiteral("layers"), layers},
                        {QStringLiteral("experts"), experts},
                        {QStringLiteral("modules"), QJsonArray::fromStringList(m_selection->modules())},
-                       {QStringLiteral("task"), m_selection->task()}};
+                       {QStringLiteral("tasks"), QJsonArray::fromStringList(m_selection->tasks())}};
     if (!m_selection->live())
         object.insert(QStringLiteral("step"), static_cast<qint64>(m_selection->step()));
     return object;
@@ -61,7 +61,8 @@ void MainWindow::select(const QJsonObject& selected)
         state.experts.insert(expert.toInt());
     for (const QJsonValue module : selected.value(QStringLiteral("modules")).toArray())
         state.modules << module.toString();
-    state.task = selected.value(QStringLiteral("task")).toString();
+    for (const QJsonValue task : selected.value(QStringLiteral("tasks")).toArray())
+        state.tasks << task.toString();
     m_selection->setState(state);
     if (const QJsonValue step = selected.value(QStringLiteral("step")); step.isDouble())
         m_selection->setStep(step.toInteger());

@@ -2,6 +2,7 @@
 #include "app/workbench/selection_panel.h"
 
 #include "app/workbench/style.h"
+#include "views/base/control_row.h"
 
 #include <QComboBox>
 #include <QFormLayout>
@@ -134,8 +135,9 @@ SelectionPanel::SelectionPanel(views::Selection* selection, QWidget* parent)
         m_selection->setModules(chosen);
         return QString();
     });
-    connect(m_task, &QComboBox::activated, this,
-            [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
+    connect(m_task, &QComboBox::activated, this, [this](int index) {
+        m_selection->setTasks(index <= 0 ? QStringList() : QStringList{m_task->itemText(index)});
+    });
     connect(m_clear, &QPushButton::clicked, m_selection, &views::Selection::clear);
     connect(m_selection, &views::Selection::changed, this, [this] {
         m_problem->hide();
@@ -195,7 +197,7 @@ void SelectionPanel::showState()
     show(m_layers, views::formatNumberSet(m_selection->layers()));
     show(m_experts, views::formatNumberSet(m_selection->experts()));
     show(m_modules, m_selection->modules().join(QLatin1Char(' ')));
-    m_task->setCurrentIndex(std::max(0, m_task->findText(m_selection->task())));
+    views::showTasks(m_task, m_selection->tasks());
     m_clear->setEnabled(!m_selection->state().empty());
 }
 

@@ -136,7 +136,7 @@ void InsideTest::routersOfModulesAreDrawnOneByOne()
     RoutingModel model;
     model.setRun(&m_run);
     QCOMPARE(model.routers(), (QStringList{QStringLiteral("q_proj"), QStringLiteral("down_proj")}));
-    HeatMap map = model.loadByLayer(40, QStringLiteral("boolq"), false);
+    HeatMap map = model.loadByLayer(40, {QStringLiteral("boolq")}, false);
     QCOMPARE(map.rows(), 6); // q_proj has 6 experts at most, not 64
     for (int layer = 0; layer < layers; ++layer)
         for (int expert = 0; expert < 6; ++expert) {
@@ -145,7 +145,7 @@ void InsideTest::routersOfModulesAreDrawnOneByOne()
                 QCOMPARE(map.value(expert, layer), load(layer, 0, expert, 1));
         }
     model.setRouter(QStringLiteral("down_proj"));
-    map = model.loadByLayer(40, QStringLiteral("math"), false);
+    map = model.loadByLayer(40, {QStringLiteral("math")}, false);
     QCOMPARE(map.rows(), ranks);
     QCOMPARE(map.value(63, 3), load(3, 1, 63, 0));
     QVERIFY(!std::isfinite(map.value(0, 2)));

@@ -208,7 +208,7 @@ void ModelsTest::loadIsTheMeanOverTasks()
     for (int task = 0; task < 6; ++task)
         mean += sampleLoad(9, 4, task, 200, options) / 6.0;
     QVERIFY(std::abs(all.value(4, 9) - mean) < 1e-6);
-    QCOMPARE(model.loadByLayer(200, QStringLiteral("math"), false).value(4, 9),
+    QCOMPARE(model.loadByLayer(200, {QStringLiteral("math")}, false).value(4, 9),
              sampleLoad(9, 4, 3, 200, options));
     // Shares of a layer add up to one.
     double sum = 0;
@@ -235,7 +235,7 @@ void ModelsTest::unknownTaskIsNotAllTasks()
 {
     RoutingModel model;
     model.setRun(&m_mixlora);
-    const HeatMap map = model.loadByLayer(200, QStringLiteral("letters"), false);
+    const HeatMap map = model.loadByLayer(200, {QStringLiteral("letters")}, false);
     QVERIFY(!map.hasValues());
     QVERIFY(map.title.contains(QStringLiteral("letters")));
 }

@@ -5,6 +5,7 @@
 #include "views/inside/inside_view.h"
 #include "views/mpo/mpo_view.h"
 #include "views/mpo/vtk_widget.h"
+#include "views/plot/bar_plot.h"
 #include "views/plot/curve_chart.h"
 #include "views/plot/heat_map_widget.h"
 #include "views/routing/routing_view.h"
@@ -43,6 +44,8 @@ private Q_SLOTS:
     void scalesStayWhileTheStepMoves();
     void spectraKeepTheirScaleWhileTheStepMoves();
     void quantityLooksTheSameInEveryView();
+    void dragTakesAllCells();
+    void modifiersWorkAlikeInEveryPanel();
     void legendEntrySelects();
     void curvesAreReadByKey();
     void everyChartIsMadeOnce();
@@ -174,7 +177,7 @@ void ViewsTest::placesComeBack()
         return view.model().place(view.model().axis(QString::fromLatin1(axis)));
     };
     QCOMPARE(place("task"), InsideModel::mean);
-    selection.setState({{7}, {2}, {}, QStringLiteral("boolq")});
+    selection.setState({{7}, {2}, {}, {QStringLiteral("boolq")}});
     QCOMPARE(place("layer"), 7);
     QCOMPARE(place("expert"), 2);
     QCOMPARE(place("task"), 2);
@@ -202,10 +205,10 @@ void ViewsTest::anotherRunDropsWhatItLacks()
     selection.setNewestStep(200);
     RoutingView view(&selection);
     view.setRun(&m_mixlora);
-    selection.setTask(QStringLiteral("boolq"));
+    selection.setTasks({QStringLiteral("boolq")});
     QVERIFY(view.layerMap()->map().title.contains(QStringLiteral("boolq")));
     view.setRun(&other);
-    QVERIFY(selection.task().isEmpty());
+    QVERIFY(selection.tasks().isEmpty());
     QVERIFY(!view.layerMap()->map().title.contains(QStringLiteral("boolq")));
     QVERIFY(view.layerMap()->map().hasValues());
 }
@@ -284,6 +287,88 @@ void ViewsTest::show(View& view)
     QVERIFY(QTest::qWaitForWindowExposed(&view));
 }
 
+void ViewsTest::dragTakesAllCells()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RoutingView view(&selection);
+    show(view);
+    view.setRun(&m_mixlora);
+    HeatMapWidget* map = view.taskMap();
+    const QStringList tasks = map->map().columnLabels;
+    QTest::mousePress(map, Qt::LeftButton, {}, map->cellCentre(2, 1));
+    QTest::mouseMove(map, map->cellCentre(4, 3));
+    QTest::mouseRelease(map, Qt::LeftButton, {}, map->cellCentre(4, 3));
+    QCOMPARE(selection.experts(), (std::set<int>{2, 3, 4}));
+    QCOMPARE(selection.tasks(), tasks.mid(1, 3));
+    QCOMPARE(map->map().selectedColumns, (std::set<int>{1, 2, 3}));
+    // The other map is the mean over them, and the choice of a task says so.
+    const HeatMap& byLayer = view.layerMap()->map();
+    QVERIFY2(
+        byLayer.title.contains(QStringLiteral("mean of ") + selection.tasks().join(QStringLiteral(", "))),
+        qPrintable(byLayer.title));
+    const SampleOptions options;
+    float sum = 0;
+    for (int task = 1; task <= 3; ++task)
+        sum += sampleLoad(7, 2, task, 200, options);
+    QVERIFY(std::abs(byLayer.value(2, 7) - sum / 3) < 1e-6F);
+    QCOMPARE(choice(view, "Task")->currentIndex(), -1);
+    QCOMPARE(choice(view, "Task")->placeholderText(), selection.tasks().join(QStringLiteral(", ")));
+    selection.setTasks({tasks[2]});
+    QCOMPARE(choice(view, "Task")->currentText(), tasks[2]);
+}
+
+void ViewsTest::modifiersWorkAlikeInEveryPanel()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView rank(&selection);
+    RoutingView routing(&selection);
+    TrainingView training(&selection);
+    for (View* view :
+         {static_cast<View*>(&rank), static_cast<View*>(&routing), static_cast<View*>(&training)}) {
+        show(*view);
+        view->setRun(&m_mixlora);
+    }
+    const auto click = [](HeatMapWidget* map, int row, int column, Qt::KeyboardModifiers modifiers) {
+        QTest::mouseClick(map, Qt::LeftButton, modifiers, map->cellCentre(row, column));
+    };
+    const QStringList modules = rank.heatMap()->map().columnLabels;
+    click(rank.heatMap(), 3, 1, {});
+    click(rank.heatMap(), 3, 4, Qt::ControlModifier);
+    QCOMPARE(selection.modules(), (QStringList{modules[1], modules[4]}));
+    click(rank.heatMap(), 3, 2, Qt::ShiftModifier);
+    QCOMPARE(selection.modules(), modules.mid(1, 4));
+    QCOMPARE(selection.layers(), std::set<int>{3});
+    selection.clear();
+    click(routing.taskMap(), 1, 0, {});
+    click(routing.taskMap(), 4, 2, Qt::ShiftModifier);
+    const QStringList tasks = routing.taskMap()->map().columnLabels;
+    QCOMPARE(selection.experts(), (std::set<int>{1, 2, 3, 4}));
+    QCOMPARE(selection.tasks(), tasks.mid(0, 3));
+    click(routing.taskMap(), 7, 5, Qt::ControlModifier);
+    QCOMPARE(selection.experts(), (std::set<int>{1, 2, 3, 4, 7}));
+    QCOMPARE(selection.tasks(), tasks.mid(0, 3) << tasks[5]);
+    selection.clear();
+    auto* bars = training.findChild<BarWidget*>();
+    const auto clickBar = [bars](int group, Qt::KeyboardModifiers modifiers) {
+        for (int x = 0; x < bars->width(); ++x)
+            if (const QPoint place(x, bars->height() / 2); bars->groupAt(place) == group) {
+                QTest::mouseClick(bars, Qt::LeftButton, modifiers, place + QPoint(4, 0));
+                return;
+            }
+    };
+    clickBar(1, {});
+    clickBar(4, Qt::ShiftModifier);
+    QCOMPARE(selection.tasks(), tasks.mid(1, 4));
+    clickBar(2, Qt::ControlModifier);
+    QCOMPARE(bars->plot().selectedGroups, (std::set<int>{1, 3, 4}));
+    auto* chart = training.findChild<CurveChart*>(QStringLiteral("task-loss"));
+    QCOMPARE(chart->plot()->emphasised, (std::set<int>{1, 3, 4}));
+    clickBar(0, {});
+    QCOMPARE(selection.tasks(), QStringList{tasks[0]});
+}
+
 void ViewsTest::legendEntrySelects()
 {
     Selection selection;
@@ -301,8 +386,8 @@ void ViewsTest::legendEntrySelects()
             if (chart->curveAt(QPoint(x, y)) >= 0)
                 continue; // of the plot itself
             QTest::mouseClick(chart->viewport(), Qt::LeftButton, {}, QPoint(x, y));
-            if (!selection.task().isEmpty())
-                chosen.insert(selection.task());
+            if (!selection.tasks().isEmpty())
+                chosen.insert(selection.tasks().first());
         }
     std::set<QString> tasks;
     for (const Curve& curve : chart->plot()->curves)
@@ -396,7 +481,7 @@ void ViewsTest::curvesAreReadByKey()
     const QString second = chart->plot()->curves[1].label;
     QVERIFY2(selection.hover().startsWith(second), qPrintable(selection.hover()));
     press(Qt::Key_Return, Qt::NoModifier);
-    QCOMPARE(selection.task(), second);
+    QCOMPARE(selection.tasks(), QStringList{second});
 }
 
 int main(int argc, char** argv)

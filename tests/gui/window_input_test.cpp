@@ -121,7 +121,7 @@ void WindowInputTest::typedSelectionSurvivesLiveSteps()
     QTRY_VERIFY(layers->hasFocus());
     QTest::keyClicks(layers, QStringLiteral("8-1"));
     selection->setNewestStep(201); // a step comes while the user types
-    selection->setTask(QStringLiteral("math"));
+    selection->setTasks({QStringLiteral("math")});
     QCOMPARE(layers->text(), QStringLiteral("8-1"));
     QTest::keyClicks(layers, QStringLiteral("0,9"));
     QTest::keyClick(layers, Qt::Key_Return);

@@ -84,7 +84,7 @@ void WindowSessionTest::draftAndSelectionComeBack()
         OpenRun* opened = first.openRun(run);
         QTRY_VERIFY(opened->isLoaded());
         first.selection()->setLayers({3, 4});
-        first.selection()->setTask(QStringLiteral("boolq"));
+        first.selection()->setTasks({QStringLiteral("boolq")});
         first.selection()->setStep(120);
         QVERIFY(first.jobEditor()->draft().isEmpty()); // nothing was typed yet
         first.jobEditor()->trainFiles()->addFiles({run});
@@ -93,7 +93,7 @@ void WindowSessionTest::draftAndSelectionComeBack()
     MainWindow second({{}, {}, true, false});
     second.show();
     QTRY_COMPARE(second.selection()->layers(), (std::set<int>{3, 4}));
-    QCOMPARE(second.selection()->task(), QStringLiteral("boolq"));
+    QCOMPARE(second.selection()->tasks(), QStringList{QStringLiteral("boolq")});
     QCOMPARE(second.selection()->step(), std::int64_t(120));
     QVERIFY(!second.selection()->live());
     QCOMPARE(second.jobEditor()->trainFiles()->files(), QStringList{run});

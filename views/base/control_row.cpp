@@ -68,6 +68,13 @@ void ControlRow::addStretch()
     m_layout->addStretch(1);
 }
 
+void showTasks(QComboBox* choice, const QStringList& tasks)
+{
+    const QSignalBlocker blocker(choice);
+    choice->setPlaceholderText(tasks.join(QStringLiteral(", ")));
+    choice->setCurrentIndex(tasks.isEmpty() ? 0 : tasks.size() == 1 ? choice->findText(tasks.first()) : -1);
+}
+
 void setChoices(QComboBox* choice, const QStringList& texts, const QStringList& data)
 {
     QStringList present;

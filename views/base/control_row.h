@@ -30,6 +30,9 @@ private:
     QHBoxLayout* m_layout;
 };
 
+/// Shows the selected tasks in a choice whose first item is all of them; several stand there as text.
+void showTasks(QComboBox* choice, const QStringList& tasks);
+
 /// Fills a choice with texts and keeps the chosen one if it is still among them.
 void setChoices(QComboBox* choice, const QStringList& texts, const QStringList& data = {});
 

@@ -2,8 +2,9 @@
 #include "views/base/view.h"
 
 #include "views/base/empty_state.h"
+#include "views/base/pointed.h"
+#include "views/plot/bar_plot.h"
 #include "views/plot/curve_chart.h"
-#include "views/plot/format.h"
 #include "views/plot/heat_map_widget.h"
 #include "views/plot/measure_access.h"
 
@@ -14,7 +15,6 @@
 #include <QJsonArray>
 #include <QMenu>
 #include <QStackedLayout>
-#include <QTableWidget>
 
 #include <algorithm>
 #include <functional>
@@ -208,6 +208,34 @@ void View::addPanel(QWidget* panel, const QString& key)
         setFocusProxy(panel); // keys reach the view when it is shown
     connect(panel, &QWidget::customContextMenuRequested, this,
             [this, panel](const QPoint& place) { panelMenu(panel, place); });
+    connectClicks(panel);
+}
+
+void View::connectClicks(QWidget* panel)
+{
+    if (const auto* map = qobject_cast<HeatMapWidget*>(panel))
+        connect(map, &HeatMapWidget::cellsChosen, this,
+                [this, map](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
+                    m_selection->choose(cellsOf(map->map(), row0, row1, column0, column1), modifiers);
+                });
+    if (const auto* chart = qobject_cast<CurveChart*>(panel)) {
+        connect(chart, &CurveChart::hovered, m_selection, &Selection::setHover);
+        connect(chart, &CurveChart::keyClicked, this,
+                [this, chart](int key, Qt::KeyboardModifiers modifiers) {
+                    m_selection->choose(curveOf(*chart->plot(), key), modifiers);
+                });
+        connect(chart, &CurveChart::stepClicked, this, [this, chart](qint64 step) {
+            if (chart->plot()->overSteps())
+                m_selection->setStep(step);
+        });
+    }
+    if (const auto* bars = qobject_cast<BarWidget*>(panel)) {
+        connect(bars, &BarWidget::hovered, m_selection, &Selection::setHover);
+        connect(bars, &BarWidget::groupChosen, this,
+                [this, bars](int group, Qt::KeyboardModifiers modifiers) {
+                    m_selection->choose(groupOf(bars->plot(), group), modifiers);
+                });
+    }
 }
 
 void View::panelMenu(QWidget* panel, const QPoint& place)
@@ -241,70 +269,6 @@ bool View::eventFilter(QObject* watched, QEvent* event)
     if (event->type() == QEvent::Enter || focused)
         m_current = watched->property("figure").toString();
     return QWidget::eventFilter(watched, event);
-}
-
-QString View::valueAt(const QWidget* panel, const QPoint& place)
-{
-    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
-        const auto [row, column] = map->cellAt(place);
-        return row < 0 ? QString() : exactNumber(map->map().value(row, column));
-    }
-    if (const auto* chart = qobject_cast<const CurveChart*>(panel))
-        if (const auto point = chart->pointAt(place))
-            return exactNumber(static_cast<float>(point->y() * chart->plot()->unitFactor));
-    if (const auto* table = qobject_cast<const QTableWidget*>(panel))
-        if (const QTableWidgetItem* item = table->itemAt(table->viewport()->mapFrom(table, place)))
-            return item->text();
-    return {};
-}
-
-QString View::rowAt(const QWidget* panel, const QPoint& place)
-{
-    QStringList texts;
-    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
-        const int row = map->cellAt(place).first;
-        for (int column = 0; row >= 0 && column < map->map().columns(); ++column)
-            texts << exactNumber(map->map().value(row, column));
-    }
-    if (const auto* table = qobject_cast<const QTableWidget*>(panel)) {
-        const int row = table->rowAt(table->viewport()->mapFrom(table, place).y());
-        for (int column = 0; row >= 0 && column < table->columnCount(); ++column)
-            texts << table->item(row, column)->text();
-    }
-    return texts.join(QLatin1Char('\t'));
-}
-
-void View::connectLayerChart(CurveChart* chart)
-{
-    connect(chart, &CurveChart::keyClicked, this,
-            [this](int key, Qt::KeyboardModifiers modifiers) { chooseLayers(key, key, modifiers); });
-    connect(chart, &CurveChart::stepClicked, m_selection, &Selection::setStep);
-    connect(chart, &CurveChart::hovered, m_selection, &Selection::setHover);
-}
-
-void View::chooseLayers(int first, int last, Qt::KeyboardModifiers modifiers)
-{
-    m_selection->setLayers(layersAfter(first, last, modifiers));
-}
-
-std::set<int> View::layersAfter(int first, int last, Qt::KeyboardModifiers modifiers) const
-{
-    std::set<int> layers;
-    for (int layer = first; layer <= last; ++layer)
-        layers.insert(layer);
-    const std::set<int>& present = m_selection->layers();
-    if (modifiers.testFlag(Qt::ShiftModifier) && !present.empty()) {
-        for (int layer = std::min(*present.begin(), first); layer <= std::max(*present.rbegin(), last);
-             ++layer)
-            layers.insert(layer);
-    } else if (modifiers.testFlag(Qt::ControlModifier)) {
-        std::set<int> toggled = present;
-        for (const int layer : layers)
-            if (!toggled.erase(layer))
-                toggled.insert(layer);
-        layers = toggled;
-    }
-    return layers;
 }
 
 std::optional<double> View::stepMarker() const

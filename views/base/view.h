@@ -80,14 +80,9 @@ protected:
     /// The view's widgets; called once by the constructor of each view.
     void setContent(QWidget* content);
     void setEmptyText(const QString& title, const QString& text);
-    /// A panel: right-click gives its figure and data, and it becomes the current one when touched.
+    /// A panel: right-click gives its figure and data, it becomes the current one when touched, and clicks on
+    /// cells, curves and bars select the places that they stand for.
     void addPanel(QWidget* panel, const QString& key);
-    /// Clicks on curves whose keys are layers select layers; double clicks choose the step.
-    void connectLayerChart(CurveChart* chart);
-    void chooseLayers(int first, int last, Qt::KeyboardModifiers modifiers);
-    /// The layers first..last as the modifiers want them: alone, toggled (Ctrl), or joined to the present
-    /// ones (Shift).
-    [[nodiscard]] std::set<int> layersAfter(int first, int last, Qt::KeyboardModifiers modifiers) const;
     /// Where charts over steps mark the present one: nowhere while the view follows a live run.
     [[nodiscard]] std::optional<double> stepMarker() const;
     /// The values under the cursor, for the selection panel.
@@ -110,11 +105,8 @@ private:
     void limitSelection();
     void showContentOrEmpty();
     void catchUp();
+    void connectClicks(QWidget* panel);
     void panelMenu(QWidget* panel, const QPoint& place);
-    /// The exact number under the cursor; empty where there is none.
-    [[nodiscard]] static QString valueAt(const QWidget* panel, const QPoint& place);
-    /// The row of cells that it is in, tab-separated; empty where there are no rows.
-    [[nodiscard]] static QString rowAt(const QWidget* panel, const QPoint& place);
 
     const record::RunRecord* m_run = nullptr;
     std::size_t m_structure = 0;

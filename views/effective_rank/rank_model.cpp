@@ -138,6 +138,7 @@ void RankModel::makeCurves()
             curve.label = QStringLiteral("layer %1").arg(layer);
             curve.name = modelName(layer, m_module) + expertText();
             curve.key = layer;
+            curve.place = layers[layer];
             curve.depth =
                 layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
             m_curves.curves.push_back(std::move(curve));

@@ -37,7 +37,6 @@ RankView::RankView(Selection* selection, QWidget* parent)
     column->addWidget(split, 1);
     addPanel(m_chart, QStringLiteral("curves"));
     addPanel(m_map, QStringLiteral("map"));
-    connectLayerChart(m_chart);
 
     auto* controls = new ControlRow(content);
     m_measure = controls->addChoice(
@@ -83,13 +82,6 @@ RankView::RankView(Selection* selection, QWidget* parent)
     connect(m_module, &QComboBox::activated, this, [this] { m_followedModule.forget(); });
     connect(m_expert, &QComboBox::activated, this, [this] { m_followedExpert.forget(); });
     connect(m_auto, &QCheckBox::toggled, this, &RankView::refreshMap);
-    connect(m_map, &HeatMapWidget::cellsChosen, this,
-            [this](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
-                SelectionState state = m_selection->state();
-                state.layers = layersAfter(row0, row1, modifiers);
-                state.modules = m_model.modules().mid(column0, column1 - column0 + 1);
-                m_selection->setState(state);
-            });
     connect(m_map, &HeatMapWidget::cellHovered, this, [this](int row, int column, const QPoint& place) {
         const QString lines = m_model.reading(row, column, m_selection->step());
         showReading(lines);

@@ -185,7 +185,8 @@ std::set<int> InsideModel::selectedOn(int axis) const
         for (const QString& module : m_selection.modules)
             chosen.insert(static_cast<int>(known.indexOf(module)));
     if (name == QLatin1String("task"))
-        chosen.insert(static_cast<int>(known.indexOf(m_selection.task)));
+        for (const QString& task : m_selection.tasks)
+            chosen.insert(static_cast<int>(known.indexOf(task)));
     chosen.erase(-1);
     return chosen;
 }
@@ -251,6 +252,7 @@ void InsideModel::makeCurves()
             if (m_curveAxis < 0)
                 curve.name = titleOf(m_measure->info());
             curve.key = i;
+            curve.place = known[i];
             if (ordered)
                 curve.depth = count > 1 ? static_cast<double>(i) / (count - 1) : 0;
             else

@@ -89,13 +89,6 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
         refreshChart();
     });
     connect(m_auto, &QCheckBox::toggled, this, &InsideView::refreshMap);
-    connect(m_map, &HeatMapWidget::cellsChosen, this,
-            [this](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
-                SelectionState state = m_selection->state();
-                choose(state, m_model.down(), row0, row1, modifiers);
-                choose(state, m_model.across(), column0, column1, modifiers);
-                m_selection->setState(state);
-            });
     connect(m_map, &HeatMapWidget::cellHovered, this, [this](int row, int column, const QPoint& place) {
         const QString lines = m_model.reading(row, column, m_selection->step());
         showReading(lines);
@@ -104,13 +97,6 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
         else
             QToolTip::showText(place + QPoint(12, 8), lines, m_map);
     });
-    connect(m_chart, &CurveChart::keyClicked, this, [this](int key, Qt::KeyboardModifiers modifiers) {
-        SelectionState state = m_selection->state();
-        choose(state, m_model.curveAxis(), key, key, modifiers);
-        m_selection->setState(state);
-    });
-    connect(m_chart, &CurveChart::stepClicked, m_selection, &Selection::setStep);
-    connect(m_chart, &CurveChart::hovered, m_selection, &Selection::setHover);
     m_chart->setPlot(&m_model.curves());
     setEmptyText(
         tr("Inside"),
@@ -125,24 +111,6 @@ bool InsideView::hasData() const
         return false;
     const auto& all = run()->measures();
     return std::any_of(all.begin(), all.end(), [](const auto& named) { return !named.second.empty(); });
-}
-
-void InsideView::choose(SelectionState& state, int axis, int first, int last,
-                        Qt::KeyboardModifiers modifiers) const
-{
-    const QString name = m_model.axes().value(axis);
-    const QStringList labels = m_model.labels(axis);
-    if (name == QLatin1String("layer"))
-        state.layers = layersAfter(first, last, modifiers);
-    else if (name == QLatin1String("module"))
-        state.modules = labels.mid(first, last - first + 1);
-    else if (name == QLatin1String("task"))
-        state.task = labels.value(first);
-    else if (name == QLatin1String("expert")) {
-        state.experts.clear();
-        for (int expert = first; expert <= last; ++expert)
-            state.experts.insert(expert);
-    }
 }
 
 void InsideView::fillMeasures()
@@ -308,7 +276,7 @@ void InsideView::followSelection()
     follow(QStringLiteral("layer"), only(state.layers));
     follow(QStringLiteral("expert"), only(state.experts));
     follow(QStringLiteral("module"), state.modules.size() == 1 ? state.modules.first() : QString());
-    follow(QStringLiteral("task"), state.task);
+    follow(QStringLiteral("task"), state.tasks.size() == 1 ? state.tasks.first() : QString());
     m_model.setSelection(state);
 }
 

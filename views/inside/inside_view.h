@@ -49,8 +49,6 @@ private:
     void refreshChart();
     void refreshMap();
     void showPanels();
-    /// Clicked places on an axis, put into the selection where the axis is one that it knows.
-    void choose(SelectionState& state, int axis, int first, int last, Qt::KeyboardModifiers modifiers) const;
 
     InsideModel m_model;
     CurveChart* m_chart;

@@ -105,9 +105,6 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
     connect(m_auto, &QCheckBox::toggled, this, &MpoView::refreshCharts);
     connect(reset, &QToolButton::clicked, this, &MpoView::resetCamera);
     connect(m_flat, &TensorTrainWidget::hovered, m_selection, &Selection::setHover);
-    for (CurveChart* chart : {m_spectraChart, m_driftChart})
-        connect(chart, &CurveChart::hovered, m_selection, &Selection::setHover);
-    connect(m_driftChart, &CurveChart::stepClicked, m_selection, &Selection::setStep);
     m_spectraChart->setPlot(&m_spectra);
     m_driftChart->setPlot(&m_model.drift());
     setEmptyText(tr("Matrix product operators"),

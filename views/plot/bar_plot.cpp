@@ -138,7 +138,7 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
                            style.muted);
             }
         }
-        const bool chosen = group == plot.selectedGroup;
+        const bool chosen = plot.selectedGroups.contains(group);
         painter.setPen(chosen ? style.text : style.muted);
         painter.setFont(chosen ? style.scaled(1, true) : style.font);
         const QString label =
@@ -199,6 +199,11 @@ void BarWidget::paintEvent(QPaintEvent* /*event*/)
                             geometry.groupWidth, geometry.plot.height()));
 }
 
+int BarWidget::groupAt(const QPointF& place) const
+{
+    return barGroupAt(place, rect(), m_plot, style());
+}
+
 QString BarWidget::readingOf(int group) const
 {
     if (group < 0)
@@ -213,7 +218,7 @@ QString BarWidget::readingOf(int group) const
 
 void BarWidget::mouseMoveEvent(QMouseEvent* event)
 {
-    const int group = barGroupAt(event->position(), rect(), m_plot, style());
+    const int group = groupAt(event->position());
     const QString lines = readingOf(group);
     if (group >= 0)
         QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
@@ -235,15 +240,16 @@ void BarWidget::keyPressEvent(QKeyEvent* event)
     m_cursor = std::clamp(m_cursor + by, 0, static_cast<int>(m_plot.groups.size()) - 1);
     update();
     if (enter)
-        Q_EMIT groupChosen(m_cursor);
+        Q_EMIT groupChosen(m_cursor, event->modifiers());
     else
         Q_EMIT hovered(readingOf(m_cursor));
 }
 
 void BarWidget::mouseReleaseEvent(QMouseEvent* event)
 {
-    if (event->button() == Qt::LeftButton)
-        Q_EMIT groupChosen(barGroupAt(event->position(), rect(), m_plot, style()));
+    const int group = groupAt(event->position());
+    if (event->button() == Qt::LeftButton && group >= 0)
+        Q_EMIT groupChosen(group, event->modifiers());
 }
 
 void BarWidget::leaveEvent(QEvent* event)

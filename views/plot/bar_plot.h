@@ -9,6 +9,7 @@
 #include <QStringList>
 #include <QWidget>
 
+#include <set>
 #include <vector>
 
 class QPainter;
@@ -25,10 +26,11 @@ struct BarPlot {
     QString title;
     QString valueTitle;
     QString unit;
+    QString groupNoun; ///< "task": what the groups are
     QStringList groups;
     std::vector<BarSeries> series;
     double maximum = 0; ///< of the axis; 0: from the data
-    int selectedGroup = -1;
+    std::set<int> selectedGroups;
     QString emptyText;
 
     [[nodiscard]] bool hasValues() const;
@@ -46,11 +48,13 @@ public:
     explicit BarWidget(QWidget* parent = nullptr);
     void setPlot(const BarPlot& plot);
     [[nodiscard]] const BarPlot& plot() const { return m_plot; }
+    /// Group at a place in the widget, or -1.
+    [[nodiscard]] int groupAt(const QPointF& place) const;
     [[nodiscard]] QSize sizeHint() const override { return {320, 220}; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }
 
 Q_SIGNALS:
-    void groupChosen(int group);
+    void groupChosen(int group, Qt::KeyboardModifiers modifiers);
     void hovered(const QString& lines);
 
 protected:

@@ -130,8 +130,7 @@ QString CurveChart::readingOf(int index, double x) const
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
     const QPointF point = m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(x);
     const QString name = curve.name.isEmpty() ? curve.label : curve.name;
-    const QString where =
-        m_plot->xTitle == QLatin1String("optimizer step") ? QStringLiteral("step") : m_plot->xTitle;
+    const QString where = m_plot->overSteps() ? QStringLiteral("step") : m_plot->xTitle;
     QString lines = QStringLiteral("%1\n%2 %3\n%4")
                         .arg(name.isEmpty() ? m_plot->title : name, where)
                         .arg(point.x(), 0, 'f', 0)

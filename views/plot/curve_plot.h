@@ -17,7 +17,8 @@ namespace rankscope::views
 struct Curve {
     QString label;     ///< in the legend
     QString name;      ///< at the cursor: the model's own name
-    int key = -1;      ///< what a click on it selects (a layer), or -1
+    int key = -1;      ///< its place on the axis that the curves go over, or -1
+    QString place;     ///< and that place's label, which a click on the curve selects
     int category = -1; ///< colour by category, or
     double depth = -1; ///< colour by depth, 0 the first layer, 1 the last
     bool raw = false;  ///< drawn faintly behind: the values before smoothing
@@ -45,9 +46,11 @@ struct CurveBand {
 enum class CurveLegend { None, Categories, Depth };
 
 struct CurvePlot {
+    static QString overStepsTitle() { return QStringLiteral("optimizer step"); }
+
     QString title;
     QString note; ///< under the title: when the values were measured
-    QString xTitle = QStringLiteral("optimizer step");
+    QString xTitle = overStepsTitle();
     /// What else a place on the x axis means, said along the top; nothing: no such axis.
     std::function<QString(double x)> topLabel;
     QString topTitle;
@@ -60,7 +63,7 @@ struct CurvePlot {
     /// Recorded values that the y axis reaches over; nothing: those that are drawn.
     std::optional<std::pair<double, double>> scale;
     std::vector<Curve> curves;
-    QString curveNoun; ///< "layer": what the curves are, to say of how many of them there are values
+    QString curveNoun; ///< "layer": what the curves are, or the axis that they go over
     CurveBand band;
     bool showBand = false;    ///< the band, once there is one, instead of the curves that are not emphasised
     std::set<int> emphasised; ///< keys drawn thick; the others are faded while there is one
@@ -69,6 +72,7 @@ struct CurvePlot {
     QString emptyText;           ///< what would be shown, while there is nothing
 
     [[nodiscard]] bool empty() const;
+    [[nodiscard]] bool overSteps() const { return xTitle == overStepsTitle(); }
     [[nodiscard]] bool bandShown() const { return showBand && !band.median.empty(); }
     [[nodiscard]] bool isDrawn(const Curve& curve) const
     {

@@ -99,6 +99,7 @@ void RoutingModel::makePlot(Chart chart)
             curve.name = modelName(layer, {}) +
                          (m_router.isEmpty() ? QString() : QStringLiteral(", router ") + m_router);
             curve.key = layer;
+            curve.place = layers[layer];
             curve.depth =
                 layers.size() > 1 ? static_cast<double>(layer) / static_cast<double>(layers.size() - 1) : 0;
             plot.curves.push_back(std::move(curve));
@@ -143,7 +144,7 @@ void RoutingModel::trimExperts(HeatMap& map)
     }
 }
 
-HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool automatic) const
+HeatMap RoutingModel::loadByLayer(std::int64_t step, const QStringList& tasks, bool automatic) const
 {
     HeatMap map = loadMap();
     if (m_load == nullptr)
@@ -153,20 +154,26 @@ HeatMap RoutingModel::loadByLayer(std::int64_t step, const QString& task, bool a
     map.columnTitle = QStringLiteral("layer");
     map.rowLabels = experts();
     map.columnLabels = axisLabels(m_load, "layer");
-    map.title =
-        QStringLiteral("Load: experts × layers at step %1, %2")
-            .arg(step)
-            .arg(task.isEmpty() ? (tasks().size() > 1 ? QStringLiteral("mean over tasks") : tasks().value(0))
-                                : task);
+    const QStringList over = tasks.isEmpty() ? this->tasks() : tasks;
+    map.title = QStringLiteral("Load: experts × layers at step %1, %2")
+                    .arg(step)
+                    .arg(over.size() < 2   ? over.value(0)
+                         : tasks.isEmpty() ? QStringLiteral("mean over tasks")
+                                           : QStringLiteral("mean of ") + over.join(QStringLiteral(", ")));
     const int router = axisIndex(m_load, "router", m_router);
-    const int taskIndex = axisIndex(m_load, "task", task);
     const Latest latest = latestAt(m_load, step);
     Coverage coverage;
     for (int expert = 0; expert < map.rows(); ++expert)
         for (int layer = 0; layer < map.columns(); ++layer) {
-            const auto where = positionsWhere(
-                m_load->info(),
-                {{"layer", layer}, {"router", router}, {"expert", expert}, {"task", taskIndex}});
+            std::vector<std::size_t> where;
+            for (const QString& task : over.isEmpty() ? QStringList{QString()} : over) {
+                const auto ofTask =
+                    positionsWhere(m_load->info(), {{"layer", layer},
+                                                    {"router", router},
+                                                    {"expert", expert},
+                                                    {"task", axisIndex(m_load, "task", task)}});
+                where.insert(where.end(), ofTask.begin(), ofTask.end());
+            }
             map.values.push_back(static_cast<float>(measuredMean(latest.values, where)));
             coverage.add(latest, where);
         }
@@ -217,8 +224,8 @@ HeatMap RoutingModel::loadByTask(std::int64_t step, bool automatic) const
     trimExperts(map);
     map.note = noteOf(map, coverage, step, QStringLiteral("layers"));
     map.selectedRows = m_selection.experts;
-    if (!m_selection.task.isEmpty())
-        map.selectedColumns.insert(axisIndex(m_load, "task", m_selection.task));
+    for (const QString& task : m_selection.tasks)
+        map.selectedColumns.insert(axisIndex(m_load, "task", task));
     setScale(map, m_range, automatic);
     return map;
 }

@@ -35,8 +35,8 @@ public:
     [[nodiscard]] const record::MeasureInfo* info() const;
 
     [[nodiscard]] const CurvePlot& plot(Chart chart) const { return m_plots[chart]; }
-    /// Experts x layers; `task` empty: the mean over the tasks.
-    [[nodiscard]] HeatMap loadByLayer(std::int64_t step, const QString& task, bool automatic) const;
+    /// Experts x layers, the mean over these tasks (all if none is named).
+    [[nodiscard]] HeatMap loadByLayer(std::int64_t step, const QStringList& tasks, bool automatic) const;
     /// Experts x tasks over the chosen layers (all if none is chosen).
     [[nodiscard]] HeatMap loadByTask(std::int64_t step, bool automatic) const;
     [[nodiscard]] QString reading(int expert, int layer, std::int64_t step) const;

@@ -56,8 +56,6 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
     addPanel(m_byTask, QStringLiteral("load-by-task"));
     addPanel(m_imbalance, QStringLiteral("imbalance"));
     addPanel(m_entropy, QStringLiteral("entropy"));
-    connectLayerChart(m_imbalance);
-    connectLayerChart(m_entropy);
 
     auto* controls = new ControlRow(content);
     m_router = controls->addChoice(tr("Router"), tr("Which router of a layer, where it has several"));
@@ -81,31 +79,15 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
         refreshCharts();
         refreshMaps();
     });
-    connect(m_task, &QComboBox::currentIndexChanged, this,
-            [this](int index) { m_selection->setTask(index <= 0 ? QString() : m_task->itemText(index)); });
+    connect(m_task, &QComboBox::activated, this, [this](int index) {
+        m_selection->setTasks(index <= 0 ? QStringList() : QStringList{m_task->itemText(index)});
+    });
     connect(m_router, &QComboBox::activated, this, [this] { m_followedRouter.forget(); });
     connect(m_form, &QComboBox::currentIndexChanged, this, [this](int index) {
         m_model.setRelativeImbalance(index == 0);
         refreshCharts();
     });
     connect(m_auto, &QCheckBox::toggled, this, &RoutingView::refreshMaps);
-    connect(m_byLayer, &HeatMapWidget::cellsChosen, this,
-            [this](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
-                SelectionState state = m_selection->state();
-                state.layers = layersAfter(column0, column1, modifiers);
-                state.experts.clear();
-                for (int expert = row0; expert <= row1; ++expert)
-                    state.experts.insert(expert);
-                m_selection->setState(state);
-            });
-    connect(m_byTask, &HeatMapWidget::cellsChosen, this, [this](int row0, int row1, int column0) {
-        SelectionState state = m_selection->state();
-        state.experts.clear();
-        for (int expert = row0; expert <= row1; ++expert)
-            state.experts.insert(expert);
-        state.task = m_model.tasks().value(column0);
-        m_selection->setState(state);
-    });
     const auto tell = [this](const QString& lines, const QPoint& place, QWidget* widget) {
         showReading(lines);
         if (lines.isEmpty())
@@ -141,8 +123,7 @@ void RoutingView::fillControls()
     QStringList tasks{tr("all")};
     tasks << m_model.tasks();
     setChoices(m_task, tasks);
-    const QSignalBlocker blocker(m_task);
-    m_task->setCurrentIndex(std::max(0, m_task->findText(m_selection->task())));
+    showTasks(m_task, m_selection->tasks());
 }
 
 void RoutingView::rebuild()
@@ -173,7 +154,7 @@ void RoutingView::refreshCharts()
 
 void RoutingView::refreshMaps()
 {
-    m_byLayer->setMap(m_model.loadByLayer(m_selection->step(), m_selection->task(), m_auto->isChecked()));
+    m_byLayer->setMap(m_model.loadByLayer(m_selection->step(), m_selection->tasks(), m_auto->isChecked()));
     m_byTask->setMap(m_model.loadByTask(m_selection->step(), m_auto->isChecked()));
 }
 
@@ -244,7 +225,7 @@ std::vector<Figure> RoutingView::figures() const
                            [map] { return tableOf(map); }});
     };
     addMap(QStringLiteral("load-by-layer"),
-           m_model.loadByLayer(m_selection->step(), m_selection->task(), m_auto->isChecked()), 0.5);
+           m_model.loadByLayer(m_selection->step(), m_selection->tasks(), m_auto->isChecked()), 0.5);
     addMap(QStringLiteral("load-by-task"), m_model.loadByTask(m_selection->step(), m_auto->isChecked()),
            0.75);
     const auto addChart = [&](const QString& key, RoutingModel::Chart chart, const CurveChart* widget) {

@@ -2,6 +2,7 @@
 #include "views/selection/selection.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rankscope::views
 {
@@ -9,6 +10,103 @@ namespace rankscope::views
 namespace
 {
 constexpr std::size_t undoLimit = 200;
+
+void forEachPart(auto& state, const SelectionState& other, auto visit)
+{
+    visit(state.layers, other.layers);
+    visit(state.experts, other.experts);
+    visit(state.modules, other.modules);
+    visit(state.tasks, other.tasks);
+}
+
+void join(std::set<int>& chosen, const std::set<int>& more)
+{
+    chosen.insert(more.begin(), more.end());
+}
+
+void join(QStringList& chosen, const QStringList& more)
+{
+    chosen << more;
+    chosen.removeDuplicates();
+}
+
+std::set<int> without(std::set<int> chosen, const std::set<int>& less)
+{
+    std::erase_if(chosen, [&less](int number) { return less.contains(number); });
+    return chosen;
+}
+
+QStringList without(QStringList chosen, const QStringList& less)
+{
+    chosen.removeIf([&less](const QString& name) { return less.contains(name); });
+    return chosen;
+}
+
+/// Adds what is pointed at and all that lies between.
+void extend(std::set<int>& chosen, const std::set<int>& pointed)
+{
+    join(chosen, pointed);
+    if (!pointed.empty())
+        for (int number = *chosen.begin(); number < *chosen.rbegin(); ++number)
+            chosen.insert(number);
+}
+
+/// The same of names, in the order that the run has them in.
+void extend(QStringList& chosen, const QStringList& pointed, const QStringList& order)
+{
+    join(chosen, pointed);
+    if (pointed.isEmpty() || !without(chosen, order).isEmpty())
+        return; // the order does not know all of them
+    std::set<int> places;
+    for (const QString& name : std::as_const(chosen))
+        places.insert(static_cast<int>(order.indexOf(name)));
+    chosen = order.mid(*places.begin(), *places.rbegin() - *places.begin() + 1);
+}
+
+void toggle(SelectionState& state, const SelectionState& pointed)
+{
+    if (!state.contains(pointed)) {
+        state.add(pointed);
+        return;
+    }
+    // A cell is a row and a column: taking one cell of a row out takes out its column, not the row, which the
+    // other cells are in too.
+    bool leavesAny = false;
+    forEachPart(state, pointed, [&leavesAny](const auto& chosen, const auto& part) {
+        leavesAny = leavesAny || (!part.empty() && !without(chosen, part).empty());
+    });
+    forEachPart(state, pointed, [leavesAny](auto& chosen, const auto& part) {
+        if (auto left = without(chosen, part); !left.empty() || !leavesAny)
+            chosen = left;
+    });
+}
+
+} // namespace
+
+bool SelectionState::contains(const SelectionState& other) const
+{
+    bool all = true;
+    forEachPart(*this, other,
+                [&all](const auto& chosen, const auto& part) { all = all && without(part, chosen).empty(); });
+    return all;
+}
+
+void SelectionState::add(const SelectionState& other)
+{
+    forEachPart(*this, other, [](auto& chosen, const auto& part) { join(chosen, part); });
+}
+
+SelectionState placesOn(const QString& axis, const QStringList& labels)
+{
+    SelectionState places;
+    if (axis == QLatin1String("module"))
+        places.modules = labels;
+    else if (axis == QLatin1String("task"))
+        places.tasks = labels;
+    else if (axis == QLatin1String("layer") || axis == QLatin1String("expert"))
+        for (const QString& label : labels)
+            (axis == QLatin1String("layer") ? places.layers : places.experts).insert(label.toInt());
+    return places;
 }
 
 SelectionState Selectable::part(const SelectionState& state) const
@@ -17,13 +115,12 @@ SelectionState Selectable::part(const SelectionState& state) const
         numbers.erase(numbers.lower_bound(limit), numbers.end());
         return numbers;
     };
-    SelectionState known{below(state.layers, layers), below(state.experts, experts), {}, {}};
-    for (const QString& module : state.modules)
-        if (modules.contains(module))
-            known.modules << module;
-    if (tasks.contains(state.task))
-        known.task = state.task;
-    return known;
+    const auto among = [](QStringList names, const QStringList& known) {
+        names.removeIf([&known](const QString& name) { return !known.contains(name); });
+        return names;
+    };
+    return {below(state.layers, layers), below(state.experts, experts), among(state.modules, modules),
+            among(state.tasks, tasks)};
 }
 
 Selection::Selection(QObject* parent) : QObject(parent) {}
@@ -80,10 +177,30 @@ void Selection::setModules(const QStringList& modules)
     setState(state);
 }
 
-void Selection::setTask(const QString& task)
+void Selection::setTasks(const QStringList& tasks)
 {
     SelectionState state = m_state;
-    state.task = task;
+    state.tasks = tasks;
+    setState(state);
+}
+
+void Selection::choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers)
+{
+    SelectionState state = m_state;
+    if (modifiers.testFlag(Qt::ShiftModifier)) {
+        const Selectable known = m_selectable.value_or(Selectable());
+        extend(state.layers, pointed.layers);
+        extend(state.experts, pointed.experts);
+        extend(state.modules, pointed.modules, known.modules);
+        extend(state.tasks, pointed.tasks, known.tasks);
+    } else if (modifiers.testFlag(Qt::ControlModifier)) {
+        toggle(state, pointed);
+    } else {
+        forEachPart(state, pointed, [](auto& chosen, const auto& part) {
+            if (!part.empty())
+                chosen = part;
+        });
+    }
     setState(state);
 }
 

@@ -19,14 +19,20 @@ struct SelectionState {
     std::set<int> layers;
     std::set<int> experts;
     QStringList modules; ///< the model's own names, in the order they were chosen
-    QString task;        ///< empty: all
+    QStringList tasks;   ///< their names, in the same order
 
     bool operator==(const SelectionState&) const = default;
     [[nodiscard]] bool empty() const
     {
-        return layers.empty() && experts.empty() && modules.isEmpty() && task.isEmpty();
+        return layers.empty() && experts.empty() && modules.isEmpty() && tasks.isEmpty();
     }
+    /// Whether all of the other's layers, experts, modules and tasks are in this one.
+    [[nodiscard]] bool contains(const SelectionState& other) const;
+    void add(const SelectionState& other);
 };
+
+/// The places with these labels on an axis of a measure; nothing for axes that are not selected by.
+SelectionState placesOn(const QString& axis, const QStringList& labels);
 
 /// What a run has that can be selected.
 struct Selectable {
@@ -51,7 +57,7 @@ public:
     [[nodiscard]] const std::set<int>& layers() const { return m_state.layers; }
     [[nodiscard]] const std::set<int>& experts() const { return m_state.experts; }
     [[nodiscard]] const QStringList& modules() const { return m_state.modules; }
-    [[nodiscard]] const QString& task() const { return m_state.task; }
+    [[nodiscard]] const QStringList& tasks() const { return m_state.tasks; }
     [[nodiscard]] std::int64_t step() const { return m_step; }
     /// True while the step follows the newest record.
     [[nodiscard]] bool live() const { return m_live; }
@@ -63,7 +69,11 @@ public:
     void setLayers(const std::set<int>& layers);
     void setExperts(const std::set<int>& experts);
     void setModules(const QStringList& modules);
-    void setTask(const QString& task);
+    void setTasks(const QStringList& tasks);
+    /// What the user points at, as the modifiers want it: alone, added or, where all of it is chosen already,
+    /// taken out (Ctrl), or with everything between it and what is chosen (Shift). Layers, experts, modules
+    /// and tasks of which nothing is pointed at stay as they are.
+    void choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers);
     void clear();
     void undo();
     void redo();

@@ -60,14 +60,14 @@ void TrainingModel::setSmoothing(double smoothing)
     append();
 }
 
-void TrainingModel::setTask(const QString& task)
+void TrainingModel::setTasks(const QStringList& tasks)
 {
-    m_task = task;
+    m_tasks = tasks;
     CurvePlot& plot = m_plots[TaskLoss];
     plot.emphasised.clear();
-    for (std::size_t c = 0; c < plot.curves.size(); ++c)
-        if (!task.isEmpty() && plot.curves[c].label == task)
-            plot.emphasised.insert(plot.curves[c].key);
+    for (const Curve& curve : plot.curves)
+        if (!curve.raw && tasks.contains(curve.place))
+            plot.emphasised.insert(curve.key);
 }
 
 void TrainingModel::setTokensShown(bool shown)
@@ -115,6 +115,7 @@ void TrainingModel::makePlot(Chart chart)
                 (byTask ? tasks[c] : plot.title) + (smoothing > 0 ? QStringLiteral(", smoothed") : QString());
             curve.category = c;
             curve.key = byTask ? c : -1;
+            curve.place = curve.label;
             plot.curves.push_back(curve);
             groups.push_back({static_cast<std::size_t>(c)});
         }
@@ -135,7 +136,7 @@ void TrainingModel::makePlot(Chart chart)
     m_feeds[chart].reset(measure, std::move(groups), smoothing);
     setTokensAxis(chart);
     if (chart == TaskLoss)
-        setTask(m_task);
+        setTasks(m_tasks);
 }
 
 bool TrainingModel::append()
@@ -217,6 +218,7 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
     bars.title = QStringLiteral("Accuracy by task") + testRowsText();
     bars.valueTitle = QStringLiteral("accuracy (%)");
     bars.unit = QStringLiteral("%");
+    bars.groupNoun = QStringLiteral("task");
     bars.maximum = 100;
     bars.emptyText =
         QStringLiteral("Accuracy of each task before and after training appears here once the test rows "
@@ -233,8 +235,8 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
         bars.groups << rows[i].task;
         before.values.push_back(rows[i].accuracyBefore * 100);
         after.values.push_back(rows[i].accuracyNow * 100);
-        if (!m_task.isEmpty() && rows[i].task == m_task)
-            bars.selectedGroup = static_cast<int>(i);
+        if (m_tasks.contains(rows[i].task))
+            bars.selectedGroups.insert(static_cast<int>(i));
     }
     if (hasBefore)
         bars.series.push_back(before);

@@ -30,7 +30,7 @@ public:
     void setRun(const record::RunRecord* run);
     /// Weight of the past in the exponential mean of the loss, 0 (raw) to below 1.
     void setSmoothing(double smoothing);
-    void setTask(const QString& task);
+    void setTasks(const QStringList& tasks);
     /// A second axis along the losses: the tokens seen.
     void setTokensShown(bool shown);
     [[nodiscard]] double smoothing() const { return m_smoothing; }
@@ -62,7 +62,7 @@ private:
     std::vector<CurveFeed> m_feeds = std::vector<CurveFeed>(chartCount);
     bool m_tokensShown = false;
     double m_smoothing = 0.9;
-    QString m_task;
+    QStringList m_tasks;
 };
 
 } // namespace rankscope::views

@@ -9,6 +9,7 @@
 
 #include <QCheckBox>
 #include <QGridLayout>
+#include <QGuiApplication>
 #include <QHeaderView>
 #include <QSlider>
 #include <QSplitter>
@@ -37,16 +38,8 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
         auto* widget = new CurveChart(false, m_left);
         widget->setObjectName(TrainingModel::chartKey(chart));
         addPanel(widget, TrainingModel::chartKey(chart));
-        connect(widget, &CurveChart::hovered, m_selection, &Selection::setHover);
-        connect(widget, &CurveChart::stepClicked, m_selection, &Selection::setStep);
         m_charts.push_back(widget);
     }
-    connect(m_charts[TrainingModel::TaskLoss], &CurveChart::keyClicked, this, [this](int key) {
-        const QString task =
-            m_model.plot(TrainingModel::TaskLoss).curves[static_cast<std::size_t>(key)].label;
-        m_selection->setTask(task == m_selection->task() ? QString() : task);
-    });
-
     auto* evaluationFrame = new QWidget(m_split);
     auto* evaluationLayout = new QVBoxLayout(evaluationFrame);
     evaluationLayout->setContentsMargins(4, 8, 8, 0);
@@ -55,11 +48,6 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     evaluationLayout->addWidget(m_evaluation);
     m_bars = new BarWidget(m_evaluation);
     addPanel(m_bars, QStringLiteral("evaluation"));
-    connect(m_bars, &BarWidget::hovered, m_selection, &Selection::setHover);
-    connect(m_bars, &BarWidget::groupChosen, this, [this](int group) {
-        const QString task = group < 0 ? QString() : m_bars->plot().groups[group];
-        m_selection->setTask(task == m_selection->task() ? QString() : task);
-    });
     m_table = new QTableWidget(0, 5, m_evaluation);
     m_table->setAccessibleName(tr("Evaluation by task"));
     m_table->setHorizontalHeaderLabels({tr("Task"), tr("Before"), tr("Now"), tr("Change"), tr("Loss")});
@@ -80,8 +68,8 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     m_table->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
     addPanel(m_table, QStringLiteral("evaluation"));
     connect(m_table, &QTableWidget::cellClicked, this, [this](int row) {
-        const QString task = m_table->item(row, 0)->text();
-        m_selection->setTask(task == m_selection->task() ? QString() : task);
+        m_selection->choose(placesOn(QStringLiteral("task"), {m_table->item(row, 0)->text()}),
+                            QGuiApplication::keyboardModifiers());
     });
     m_evaluation->addWidget(m_bars);
     m_evaluation->addWidget(m_table);
@@ -230,18 +218,17 @@ void TrainingView::refreshEvaluation()
             auto* item = new QTableWidgetItem(texts[c]);
             item->setTextAlignment(c == 0 ? Qt::AlignLeft | Qt::AlignVCenter
                                           : Qt::AlignRight | Qt::AlignVCenter);
+            QFont font = m_table->font();
+            font.setBold(m_selection->tasks().contains(row.task));
+            item->setFont(font);
             m_table->setItem(r, c, item);
         }
-        if (row.task == m_selection->task())
-            m_table->selectRow(r);
     }
-    if (m_selection->task().isEmpty())
-        m_table->clearSelection();
 }
 
 void TrainingView::selectionChanged()
 {
-    m_model.setTask(m_selection->task());
+    m_model.setTasks(m_selection->tasks());
     m_charts[TrainingModel::TaskLoss]->refresh();
     refreshEvaluation();
 }
