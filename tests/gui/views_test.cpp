@@ -46,6 +46,7 @@ private Q_SLOTS:
     void quantityLooksTheSameInEveryView();
     void dragTakesAllCells();
     void modifiersWorkAlikeInEveryPanel();
+    void doubleClickShowsAllAndSelectsNothing();
     void legendEntrySelects();
     void curvesAreReadByKey();
     void everyChartIsMadeOnce();
@@ -367,6 +368,49 @@ void ViewsTest::modifiersWorkAlikeInEveryPanel()
     QCOMPARE(chart->plot()->emphasised, (std::set<int>{1, 3, 4}));
     clickBar(0, {});
     QCOMPARE(selection.tasks(), QStringList{tasks[0]});
+}
+
+void ViewsTest::doubleClickShowsAllAndSelectsNothing()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView view(&selection);
+    show(view);
+    view.setRun(&m_mixlora);
+    view.setControls({{QStringLiteral("curves"), 1}}); // lines
+    CurveChart* chart = view.chart();
+    const auto doubleClick = [chart](const QPoint& place) {
+        QTest::mouseClick(chart->viewport(), Qt::LeftButton, {}, place);
+        QTest::mouseDClick(chart->viewport(), Qt::LeftButton, {}, place);
+    };
+    // A curve, and a place where there is none.
+    QPoint onCurve, beside;
+    for (int y = 0; y < chart->height(); ++y) {
+        const QPoint place(chart->width() / 2, y);
+        if (chart->curveAt(place) >= 0)
+            onCurve = place;
+        else if (chart->chart()->plotArea().contains(place))
+            beside = place;
+    }
+    QVERIFY(!onCurve.isNull());
+    QTest::mouseClick(chart->viewport(), Qt::LeftButton, {}, onCurve);
+    const auto clicked = selection.layers();
+    QCOMPARE(clicked.size(), std::size_t(1));
+    selection.setLayers({1, 2});
+    for (const QPoint& place : {onCurve, beside}) {
+        chart->setZoom({80, 160});
+        const bool couldRedo = selection.canRedo();
+        doubleClick(place.isNull() ? onCurve : place);
+        QVERIFY(!chart->zoom());
+        QCOMPARE(selection.layers(), (std::set<int>{1, 2}));
+        QVERIFY(selection.live()); // nor does it choose a step
+        QCOMPARE(selection.canRedo(), couldRedo);
+    }
+    selection.setLayers(clicked); // where the click changes nothing, nothing is taken back
+    doubleClick(onCurve);
+    QCOMPARE(selection.layers(), clicked);
+    selection.undo();
+    QCOMPARE(selection.layers(), (std::set<int>{1, 2}));
 }
 
 void ViewsTest::legendEntrySelects()

@@ -222,11 +222,11 @@ void View::connectClicks(QWidget* panel)
         connect(chart, &CurveChart::hovered, m_selection, &Selection::setHover);
         connect(chart, &CurveChart::keyClicked, this,
                 [this, chart](int key, Qt::KeyboardModifiers modifiers) {
-                    m_selection->choose(curveOf(*chart->plot(), key), modifiers);
+                    m_clickChanged = m_selection->choose(curveOf(*chart->plot(), key), modifiers);
                 });
-        connect(chart, &CurveChart::stepClicked, this, [this, chart](qint64 step) {
-            if (chart->plot()->overSteps())
-                m_selection->setStep(step);
+        connect(chart, &CurveChart::clickTakenBack, this, [this] {
+            if (m_clickChanged)
+                m_selection->takeBack();
         });
     }
     if (const auto* bars = qobject_cast<BarWidget*>(panel)) {

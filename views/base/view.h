@@ -118,7 +118,8 @@ private:
     bool m_over = false;
     QString m_current;
     bool m_inFront = true;
-    bool m_stale = false; ///< something came while the view was hidden
+    bool m_clickChanged = false; ///< the last click on a curve changed the selection
+    bool m_stale = false;        ///< something came while the view was hidden
     bool m_staleAll = false;
 };
 

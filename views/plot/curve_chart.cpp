@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace rankscope::views
 {
@@ -183,6 +184,7 @@ void CurveChart::mousePressEvent(QMouseEvent* event)
     if (event->button() != Qt::LeftButton)
         return;
     m_pressed = event->position().toPoint();
+    m_clickedCurve = false;
     m_dragging = m_chart->plotArea().contains(m_pressed);
 }
 
@@ -206,14 +208,19 @@ void CurveChart::mouseReleaseEvent(QMouseEvent* event)
         return;
     }
     const int index = curveAt(place);
-    if (index >= 0 && m_plot->curves[static_cast<std::size_t>(index)].key >= 0)
+    if (index >= 0 && m_plot->curves[static_cast<std::size_t>(index)].key >= 0) {
+        m_clickedCurve = true;
         Q_EMIT keyClicked(m_plot->curves[static_cast<std::size_t>(index)].key, event->modifiers());
+    }
 }
 
 void CurveChart::mouseDoubleClickEvent(QMouseEvent* event)
 {
-    if (m_chart->plotArea().contains(event->position()))
-        Q_EMIT stepClicked(std::llround(m_chart->xAt(event->position())));
+    if (event->button() != Qt::LeftButton || !m_chart->plotArea().contains(event->position()))
+        return;
+    if (std::exchange(m_clickedCurve, false))
+        Q_EMIT clickTakenBack();
+    fit();
 }
 
 void CurveChart::wheelEvent(QWheelEvent* event)

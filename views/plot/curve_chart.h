@@ -48,8 +48,8 @@ public:
 Q_SIGNALS:
     /// A curve with a key was clicked.
     void keyClicked(int key, Qt::KeyboardModifiers modifiers);
-    /// The plot was double-clicked at this step.
-    void stepClicked(qint64 step);
+    /// That click was the first half of a double click, which shows everything and selects nothing.
+    void clickTakenBack();
     void hovered(const QString& lines);
 
 protected:
@@ -77,6 +77,7 @@ private:
     std::optional<std::pair<double, double>> m_zoom;
     std::optional<double> m_marker;
     QPoint m_pressed;
+    bool m_clickedCurve = false; ///< by the last click
     bool m_dragging = false;
     QRubberBand* m_band = nullptr;
     int m_hoverCurve = -1;

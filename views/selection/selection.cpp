@@ -184,7 +184,7 @@ void Selection::setTasks(const QStringList& tasks)
     setState(state);
 }
 
-void Selection::choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers)
+bool Selection::choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers)
 {
     SelectionState state = m_state;
     if (modifiers.testFlag(Qt::ShiftModifier)) {
@@ -201,7 +201,9 @@ void Selection::choose(const SelectionState& pointed, Qt::KeyboardModifiers modi
                 chosen = part;
         });
     }
+    const SelectionState before = m_state;
     setState(state);
+    return m_state != before;
 }
 
 void Selection::clear()
@@ -217,6 +219,14 @@ void Selection::undo()
     m_state = m_undo.back();
     m_undo.pop_back();
     Q_EMIT changed();
+}
+
+void Selection::takeBack()
+{
+    if (!canUndo())
+        return;
+    undo();
+    m_redo.pop_back();
 }
 
 void Selection::redo()

@@ -72,11 +72,13 @@ public:
     void setTasks(const QStringList& tasks);
     /// What the user points at, as the modifiers want it: alone, added or, where all of it is chosen already,
     /// taken out (Ctrl), or with everything between it and what is chosen (Shift). Layers, experts, modules
-    /// and tasks of which nothing is pointed at stay as they are.
-    void choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers);
+    /// and tasks of which nothing is pointed at stay as they are. Whether that changed anything.
+    bool choose(const SelectionState& pointed, Qt::KeyboardModifiers modifiers);
     void clear();
     void undo();
     void redo();
+    /// Undoes a change that turned out not to be meant: nothing of it is left to be done again.
+    void takeBack();
 
     /// Another run: drops what it does not have, from what can be undone too. Nothing: all may be selected.
     void setSelectable(const std::optional<Selectable>& selectable);
