@@ -7,6 +7,7 @@
 #include "views/mpo/vtk_widget.h"
 #include "views/plot/bar_plot.h"
 #include "views/plot/curve_chart.h"
+#include "views/plot/format.h"
 #include "views/plot/heat_map_widget.h"
 #include "views/routing/routing_view.h"
 #include "views/training/training_view.h"
@@ -16,6 +17,7 @@
 #include <QClipboard>
 #include <QComboBox>
 #include <QMenu>
+#include <QPointer>
 #include <QPushButton>
 #include <QSignalSpy>
 #include <QTest>
@@ -50,11 +52,15 @@ private Q_SLOTS:
     void legendEntrySelects();
     void curvesAreReadByKey();
     void everyChartIsMadeOnce();
+    void menuSelectsWhatIsUnderTheCursor();
+    void menuOfABar();
     void menuCopiesTheValueUnderTheCursor();
     void emptyViewsOfAFinishedRunOfferActions();
 
 private:
     static void show(View& view);
+    /// What the context menu at a place offers; `trigger`: chooses what begins so.
+    static QStringList menuTexts(const QWidget* panel, const QPoint& place, const QString& trigger = {});
     static QString control(const View& view, const char* name)
     {
         return view.controls().value(QLatin1String(name)).toVariant().toString();
@@ -461,23 +467,99 @@ void ViewsTest::everyChartIsMadeOnce()
         }
 }
 
+QStringList ViewsTest::menuTexts(const QWidget* panel, const QPoint& place, const QString& trigger)
+{
+    QPointer<QMenu> menu;
+    Q_EMIT const_cast<QWidget*>(panel)->customContextMenuRequested(place);
+    for (QWidget* widget : QApplication::topLevelWidgets())
+        if (auto* shown = qobject_cast<QMenu*>(widget); shown != nullptr && shown->isVisible())
+            menu = shown;
+    QStringList texts;
+    if (menu.isNull())
+        return texts;
+    for (QAction* action : menu->actions())
+        if (!action->isSeparator()) {
+            texts << action->text();
+            if (!trigger.isEmpty() && action->text().startsWith(trigger))
+                action->trigger();
+        }
+    menu->close();
+    return texts;
+}
+
+void ViewsTest::menuSelectsWhatIsUnderTheCursor()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView view(&selection);
+    show(view);
+    view.setRun(&m_mixlora);
+    HeatMapWidget* map = view.heatMap();
+    const auto menu = [map](int row, int column, const char* trigger = "") {
+        return menuTexts(map, map->cellCentre(row, column), QString::fromUtf8(trigger));
+    };
+    const QStringList first = menu(9, 4, "Select gate_proj");
+    QCOMPARE(first.mid(0, 3),
+             (QStringList{QStringLiteral("Select layer 9"), QStringLiteral("Select gate_proj"),
+                          QStringLiteral("Select layer 9, gate_proj")}));
+    QVERIFY(first.contains(QStringLiteral("Show all (F)")));
+    QVERIFY(!first.contains(QStringLiteral("Clear the selection (Esc)")));
+    QCOMPARE(selection.state(), (SelectionState{{}, {}, {QStringLiteral("gate_proj")}, {}}));
+    menu(9, 4, "Select layer 9, gate_proj");
+    QVERIFY(menu(12, 4, "Add layer 12, gate_proj to").contains(QStringLiteral("Clear the selection (Esc)")));
+    QCOMPARE(selection.state(), (SelectionState{{9, 12}, {}, {QStringLiteral("gate_proj")}, {}}));
+    menu(9, 4, "Take layer 9, gate_proj out of");
+    QCOMPARE(selection.layers(), std::set<int>{12});
+    menu(9, 4, "Clear the selection");
+    QVERIFY(selection.state().empty());
+    QVERIFY(menuTexts(map, {1, 1}).filter(QStringLiteral("Select ")).isEmpty()); // beside the cells
+
+    // A curve by its layer, and the step under the cursor.
+    view.setControls({{QStringLiteral("curves"), 1}});
+    const CurveChart* chart = view.chart();
+    for (int y = 0; y < chart->height() && selection.layers().empty(); ++y)
+        if (const QPoint place(chart->width() / 2, y); chart->curveAt(place) >= 0) {
+            const int layer = chart->keyAt(place);
+            menuTexts(chart, place, QStringLiteral("Select layer %1").arg(layer));
+            QCOMPARE(selection.layers(), std::set<int>{layer});
+            const std::int64_t step = *chart->stepAt(place);
+            menuTexts(chart, place, QStringLiteral("Show step %1").arg(step));
+            QCOMPARE(selection.step(), step);
+        }
+    QVERIFY(!selection.layers().empty());
+}
+
+void ViewsTest::menuOfABar()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    TrainingView view(&selection);
+    show(view);
+    view.setRun(&m_mixlora);
+    const auto* bars = view.findChild<BarWidget*>();
+    std::set<QString> values;
+    for (int x = 0; x < bars->width(); ++x)
+        if (const QPoint place(x, bars->height() / 2); bars->groupAt(place) == 2 && bars->valueAt(place)) {
+            QApplication::clipboard()->clear();
+            menuTexts(bars, place, QStringLiteral("Copy value"));
+            values.insert(QApplication::clipboard()->text());
+            menuTexts(bars, place, QStringLiteral("Select boolq"));
+        }
+    const auto& series = bars->plot().series;
+    QVERIFY(
+        (values == std::set<QString>{exactNumber(series[0].values[2]), exactNumber(series[1].values[2])}));
+    QCOMPARE(selection.tasks(), QStringList{QStringLiteral("boolq")});
+}
+
 void ViewsTest::menuCopiesTheValueUnderTheCursor()
 {
     Selection selection;
     selection.setNewestStep(200);
     RankView view(&selection);
-    view.resize(900, 600);
+    show(view);
     view.setRun(&m_mixlora);
-    view.show();
-    QVERIFY(QTest::qWaitForWindowExposed(&view));
-    Q_EMIT view.heatMap()->customContextMenuRequested(view.heatMap()->cellCentre(9, 4));
-    const auto menus = view.findChildren<QMenu*>();
-    QCOMPARE(menus.size(), 1);
-    QAction* copy = menus.front()->actions().front();
-    QVERIFY(copy->text().startsWith(QStringLiteral("Copy value")));
-    copy->trigger();
+    menuTexts(view.heatMap(), view.heatMap()->cellCentre(9, 4), QStringLiteral("Copy value"));
     QCOMPARE(QApplication::clipboard()->text().toFloat(), view.heatMap()->map().value(9, 4));
-    menus.front()->close();
 }
 
 void ViewsTest::emptyViewsOfAFinishedRunOfferActions()

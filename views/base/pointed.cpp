@@ -32,6 +32,31 @@ SelectionState groupOf(const BarPlot& plot, int group)
     return group < 0 ? SelectionState() : placesOn(plot.groupNoun, {plot.groups[group]});
 }
 
+SelectionState pointedAt(const QWidget* panel, const QPoint& place)
+{
+    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
+        const auto [row, column] = map->cellAt(place);
+        return row < 0 ? SelectionState() : cellsOf(map->map(), row, row, column, column);
+    }
+    if (const auto* chart = qobject_cast<const CurveChart*>(panel);
+        chart != nullptr && chart->plot() != nullptr)
+        return curveOf(*chart->plot(), chart->keyAt(place));
+    if (const auto* bars = qobject_cast<const BarWidget*>(panel))
+        return groupOf(bars->plot(), bars->groupAt(place));
+    return {};
+}
+
+std::optional<std::int64_t> stepAt(const QWidget* panel, const QPoint& place)
+{
+    if (const auto* chart = qobject_cast<const CurveChart*>(panel))
+        return chart->stepAt(place);
+    if (const auto* map = qobject_cast<const HeatMapWidget*>(panel);
+        map != nullptr && map->map().columnTitle == CurvePlot::overStepsTitle())
+        if (const int column = map->cellAt(place).second; column >= 0)
+            return map->map().columnLabels[column].toLongLong();
+    return std::nullopt;
+}
+
 QString valueAt(const QWidget* panel, const QPoint& place)
 {
     if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
@@ -41,6 +66,9 @@ QString valueAt(const QWidget* panel, const QPoint& place)
     if (const auto* chart = qobject_cast<const CurveChart*>(panel))
         if (const auto point = chart->pointAt(place))
             return exactNumber(static_cast<float>(point->y() * chart->plot()->unitFactor));
+    if (const auto* bars = qobject_cast<const BarWidget*>(panel))
+        if (const auto value = bars->valueAt(place))
+            return exactNumber(*value);
     if (const auto* table = qobject_cast<const QTableWidget*>(panel))
         if (const QTableWidgetItem* item = table->itemAt(table->viewport()->mapFrom(table, place)))
             return item->text();

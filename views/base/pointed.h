@@ -8,6 +8,9 @@
 #include <QPoint>
 #include <QString>
 
+#include <cstdint>
+#include <optional>
+
 class QWidget;
 
 namespace rankscope::views
@@ -21,6 +24,11 @@ SelectionState cellsOf(const HeatMap& map, int row0, int row1, int column0, int 
 SelectionState curveOf(const CurvePlot& plot, int key);
 SelectionState groupOf(const BarPlot& plot, int group);
 
+/// What the cell, curve, bar or row under the cursor stands for; nothing where it is none that is selected
+/// by.
+SelectionState pointedAt(const QWidget* panel, const QPoint& place);
+/// The optimizer step under the cursor, where an axis is one of steps.
+std::optional<std::int64_t> stepAt(const QWidget* panel, const QPoint& place);
 /// The exact number under the cursor; empty where there is none.
 QString valueAt(const QWidget* panel, const QPoint& place);
 /// The row of cells that it is in, tab-separated; empty where there are no rows.

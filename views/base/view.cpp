@@ -244,6 +244,12 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
     m_current = key;
     auto* menu = new QMenu(this);
     menu->setAttribute(Qt::WA_DeleteOnClose);
+    addSelecting(*menu, pointedAt(panel, place));
+    if (const auto step = stepAt(panel, place))
+        menu->addAction(tr("Show step %1").arg(*step), m_selection,
+                        [this, step] { m_selection->setStep(*step); });
+    if (!menu->isEmpty())
+        menu->addSeparator();
     if (const QString value = valueAt(panel, place); !value.isEmpty()) {
         menu->addAction(tr("Copy value %1").arg(value), this,
                         [value] { QGuiApplication::clipboard()->setText(value); });
@@ -259,6 +265,24 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
     if (!m_selection->state().empty())
         menu->addAction(tr("Clear the selection (Esc)"), m_selection, &Selection::clear);
     menu->popup(panel->mapToGlobal(place));
+}
+
+void View::addSelecting(QMenu& menu, const SelectionState& pointed)
+{
+    const auto add = [&](const QString& text, const SelectionState& places, Qt::KeyboardModifiers modifiers) {
+        menu.addAction(text.arg(formatPlaces(places)), m_selection,
+                       [this, places, modifiers] { m_selection->choose(places, modifiers); });
+    };
+    const auto parts = pointed.parts();
+    for (const SelectionState& part : parts) // of a cell: its row or its column
+        add(tr("Select %1"), part, {});
+    if (parts.size() > 1)
+        add(tr("Select %1"), pointed, {});
+    if (parts.empty() || m_selection->state().empty())
+        return;
+    add(m_selection->state().contains(pointed) ? tr("Take %1 out of the selection")
+                                               : tr("Add %1 to the selection"),
+        pointed, Qt::ControlModifier);
 }
 
 bool View::eventFilter(QObject* watched, QEvent* event)

@@ -13,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+class QMenu;
 class QStackedLayout;
 
 namespace rankscope::views
@@ -106,6 +107,8 @@ private:
     void showContentOrEmpty();
     void catchUp();
     void connectClicks(QWidget* panel);
+    /// What a click on the thing under the cursor does, and Ctrl and a click, by name.
+    void addSelecting(QMenu& menu, const SelectionState& pointed);
     void panelMenu(QWidget* panel, const QPoint& place);
 
     const record::RunRecord* m_run = nullptr;

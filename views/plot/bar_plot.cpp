@@ -28,6 +28,19 @@ struct Geometry {
     double groupWidth = 0;
     double barWidth = 0;
     double labelHeight = 0;
+
+    [[nodiscard]] double barLeft(int group, std::size_t series) const
+    {
+        return plot.left() + groupWidth * (group + 0.12) + static_cast<double>(series) * barWidth;
+    }
+    /// Which bar of the group is above or below x; nothing beside them.
+    [[nodiscard]] std::optional<std::size_t> seriesAt(double x, int group, std::size_t count) const
+    {
+        for (std::size_t series = 0; series < count; ++series)
+            if (x >= barLeft(group, series) && x < barLeft(group, series + 1))
+                return series;
+        return std::nullopt;
+    }
 };
 
 Geometry layOutBars(const QRectF& area, const BarPlot& plot, const PlotStyle& style)
@@ -124,10 +137,9 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
         legend += size + 16 + metrics.horizontalAdvance(plot.series[s].label);
     }
     for (int group = 0; group < plot.groups.size(); ++group) {
-        const double start = geometry.plot.left() + geometry.groupWidth * (group + 0.12);
         for (std::size_t s = 0; s < plot.series.size(); ++s) {
             const float value = plot.series[s].values[static_cast<std::size_t>(group)];
-            const double x = start + static_cast<double>(s) * geometry.barWidth;
+            const double x = geometry.barLeft(group, s);
             if (std::isfinite(value)) {
                 // A measured zero is still a line.
                 const double height = std::max(style.line, geometry.plot.bottom() - yOf(value));
@@ -202,6 +214,17 @@ void BarWidget::paintEvent(QPaintEvent* /*event*/)
 int BarWidget::groupAt(const QPointF& place) const
 {
     return barGroupAt(place, rect(), m_plot, style());
+}
+
+std::optional<float> BarWidget::valueAt(const QPointF& place) const
+{
+    const int group = groupAt(place);
+    if (group < 0)
+        return std::nullopt;
+    const auto series = layOutBars(rect(), m_plot, style()).seriesAt(place.x(), group, m_plot.series.size());
+    if (!series)
+        return std::nullopt;
+    return m_plot.series[*series].values[static_cast<std::size_t>(group)];
 }
 
 QString BarWidget::readingOf(int group) const

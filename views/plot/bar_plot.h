@@ -9,6 +9,7 @@
 #include <QStringList>
 #include <QWidget>
 
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -50,6 +51,8 @@ public:
     [[nodiscard]] const BarPlot& plot() const { return m_plot; }
     /// Group at a place in the widget, or -1.
     [[nodiscard]] int groupAt(const QPointF& place) const;
+    /// Of the bar there.
+    [[nodiscard]] std::optional<float> valueAt(const QPointF& place) const;
     [[nodiscard]] QSize sizeHint() const override { return {320, 220}; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {160, 110}; }
 

@@ -104,6 +104,19 @@ std::optional<QPointF> CurveChart::pointAt(const QPoint& place) const
     return m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(m_chart->xAt(place));
 }
 
+int CurveChart::keyAt(const QPoint& place) const
+{
+    const int index = curveAt(place);
+    return index >= 0 ? m_plot->curves[static_cast<std::size_t>(index)].key : m_chart->legendKeyAt(place);
+}
+
+std::optional<std::int64_t> CurveChart::stepAt(const QPoint& place) const
+{
+    if (m_plot == nullptr || !m_plot->overSteps() || m_plot->empty() || !m_chart->plotArea().contains(place))
+        return std::nullopt;
+    return std::llround(m_chart->xAt(place));
+}
+
 QString CurveChart::bandReadingAt(const QPoint& place) const
 {
     if (m_plot == nullptr || !m_plot->bandShown() || !m_chart->plotArea().contains(place))

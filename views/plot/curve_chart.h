@@ -7,6 +7,7 @@
 
 #include <QtCharts/QChartView>
 
+#include <cstdint>
 #include <optional>
 
 class QRubberBand;
@@ -39,6 +40,10 @@ public:
     [[nodiscard]] int curveAt(const QPoint& place) const;
     /// The point of that curve nearest to the place.
     [[nodiscard]] std::optional<QPointF> pointAt(const QPoint& place) const;
+    /// Key of the curve, or of the legend's entry, at a place in the widget, or -1.
+    [[nodiscard]] int keyAt(const QPoint& place) const;
+    /// The step under the cursor, in a chart over steps.
+    [[nodiscard]] std::optional<std::int64_t> stepAt(const QPoint& place) const;
     /// What the cursor reads there: one line, or nothing.
     [[nodiscard]] QString readingAt(const QPoint& place) const;
 

@@ -96,6 +96,30 @@ void SelectionState::add(const SelectionState& other)
     forEachPart(*this, other, [](auto& chosen, const auto& part) { join(chosen, part); });
 }
 
+std::vector<SelectionState> SelectionState::parts() const
+{
+    std::vector<SelectionState> all;
+    for (const SelectionState& part :
+         {SelectionState{layers, {}, {}, {}}, SelectionState{{}, experts, {}, {}},
+          SelectionState{{}, {}, modules, {}}, SelectionState{{}, {}, {}, tasks}})
+        if (!part.empty())
+            all.push_back(part);
+    return all;
+}
+
+QString formatPlaces(const SelectionState& places)
+{
+    QStringList names;
+    const auto addNumbers = [&names](const QString& one, const QString& many, const std::set<int>& numbers) {
+        if (!numbers.empty())
+            names << (numbers.size() == 1 ? one : many) + QLatin1Char(' ') + formatNumberSet(numbers);
+    };
+    addNumbers(QStringLiteral("layer"), QStringLiteral("layers"), places.layers);
+    addNumbers(QStringLiteral("expert"), QStringLiteral("experts"), places.experts);
+    names << places.modules << places.tasks;
+    return names.join(QStringLiteral(", "));
+}
+
 SelectionState placesOn(const QString& axis, const QStringList& labels)
 {
     SelectionState places;

@@ -29,7 +29,12 @@ struct SelectionState {
     /// Whether all of the other's layers, experts, modules and tasks are in this one.
     [[nodiscard]] bool contains(const SelectionState& other) const;
     void add(const SelectionState& other);
+    /// The layers, the experts, the modules and the tasks, each by itself, without those that are empty.
+    [[nodiscard]] std::vector<SelectionState> parts() const;
 };
+
+/// "layers 3-5, gate_proj, expert 2, boolq"
+QString formatPlaces(const SelectionState& places);
 
 /// The places with these labels on an axis of a measure; nothing for axes that are not selected by.
 SelectionState placesOn(const QString& axis, const QStringList& labels);
