@@ -20,6 +20,7 @@
 #include <QPointer>
 #include <QPushButton>
 #include <QSignalSpy>
+#include <QTableWidget>
 #include <QTest>
 #include <QtCharts/QChart>
 #include <QtCharts/QLineSeries>
@@ -49,6 +50,7 @@ private Q_SLOTS:
     void dragTakesAllCells();
     void modifiersWorkAlikeInEveryPanel();
     void doubleClickShowsAllAndSelectsNothing();
+    void tableCellsAreCopied();
     void legendEntrySelects();
     void curvesAreReadByKey();
     void everyChartIsMadeOnce();
@@ -417,6 +419,39 @@ void ViewsTest::doubleClickShowsAllAndSelectsNothing()
     QCOMPARE(selection.layers(), clicked);
     selection.undo();
     QCOMPARE(selection.layers(), (std::set<int>{1, 2}));
+}
+
+void ViewsTest::tableCellsAreCopied()
+{
+    Selection selection;
+    selection.setNewestStep(200);
+    TrainingView view(&selection);
+    view.resize(1600, 900);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    view.setRun(&m_mixlora);
+    auto* table = view.findChild<QTableWidget*>();
+    const auto centre = [table](int row, int column) {
+        return table->visualItemRect(table->item(row, column)).center();
+    };
+    const auto text = [table](int row, int column) { return table->item(row, column)->text(); };
+    QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, centre(1, 2));
+    QCOMPARE(selection.tasks(), QStringList{text(1, 0)});
+    QVERIFY(table->item(1, 0)->font().bold());
+    QTest::mouseClick(table->viewport(), Qt::LeftButton, Qt::ShiftModifier, centre(3, 3));
+    QCOMPARE(selection.tasks(), (QStringList{text(1, 0), text(2, 0), text(3, 0)}));
+    QTest::keyClick(table, Qt::Key_C, Qt::ControlModifier);
+    QStringList lines;
+    for (int row = 1; row <= 3; ++row)
+        lines << text(row, 2) + QLatin1Char('\t') + text(row, 3);
+    QCOMPARE(QApplication::clipboard()->text(), lines.join(QLatin1Char('\n')));
+    selection.setStep(120); // the cells stay chosen while the step moves
+    QTest::keyClick(table, Qt::Key_C, Qt::ControlModifier);
+    QCOMPARE(QApplication::clipboard()->text().count(QLatin1Char('\t')), 3);
+    menuTexts(table, table->viewport()->mapTo(table, centre(5, 1)), QStringLiteral("Select "));
+    QCOMPARE(selection.tasks(), QStringList{text(5, 0)});
+    selection.clear();
+    QVERIFY(!table->item(5, 0)->font().bold());
 }
 
 void ViewsTest::legendEntrySelects()

@@ -32,6 +32,12 @@ SelectionState groupOf(const BarPlot& plot, int group)
     return group < 0 ? SelectionState() : placesOn(plot.groupNoun, {plot.groups[group]});
 }
 
+SelectionState rowOf(const QTableWidget& table, int row)
+{
+    return row < 0 ? SelectionState()
+                   : placesOn(table.property("rowNoun").toString(), {table.item(row, 0)->text()});
+}
+
 SelectionState pointedAt(const QWidget* panel, const QPoint& place)
 {
     if (const auto* map = qobject_cast<const HeatMapWidget*>(panel)) {
@@ -43,6 +49,8 @@ SelectionState pointedAt(const QWidget* panel, const QPoint& place)
         return curveOf(*chart->plot(), chart->keyAt(place));
     if (const auto* bars = qobject_cast<const BarWidget*>(panel))
         return groupOf(bars->plot(), bars->groupAt(place));
+    if (const auto* table = qobject_cast<const QTableWidget*>(panel))
+        return rowOf(*table, table->rowAt(table->viewport()->mapFrom(table, place).y()));
     return {};
 }
 
@@ -89,6 +97,20 @@ QString rowAt(const QWidget* panel, const QPoint& place)
             texts << table->item(row, column)->text();
     }
     return texts.join(QLatin1Char('\t'));
+}
+
+QString selectedCells(const QTableWidget& table)
+{
+    QStringList lines;
+    for (int row = 0; row < table.rowCount(); ++row) {
+        QStringList texts;
+        for (int column = 0; column < table.columnCount(); ++column)
+            if (table.item(row, column)->isSelected())
+                texts << table.item(row, column)->text();
+        if (!texts.isEmpty())
+            lines << texts.join(QLatin1Char('\t'));
+    }
+    return lines.join(QLatin1Char('\n'));
 }
 
 } // namespace rankscope::views

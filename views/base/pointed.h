@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 
+class QTableWidget;
 class QWidget;
 
 namespace rankscope::views
@@ -23,6 +24,8 @@ struct HeatMap;
 SelectionState cellsOf(const HeatMap& map, int row0, int row1, int column0, int column1);
 SelectionState curveOf(const CurvePlot& plot, int key);
 SelectionState groupOf(const BarPlot& plot, int group);
+/// Of a table whose property "rowNoun" says what its first column names.
+SelectionState rowOf(const QTableWidget& table, int row);
 
 /// What the cell, curve, bar or row under the cursor stands for; nothing where it is none that is selected
 /// by.
@@ -33,5 +36,7 @@ std::optional<std::int64_t> stepAt(const QWidget* panel, const QPoint& place);
 QString valueAt(const QWidget* panel, const QPoint& place);
 /// The row of cells that it is in, tab-separated; empty where there are no rows.
 QString rowAt(const QWidget* panel, const QPoint& place);
+/// The table's selected cells, tab-separated, a line for each row that has any.
+QString selectedCells(const QTableWidget& table);
 
 } // namespace rankscope::views

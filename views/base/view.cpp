@@ -13,8 +13,10 @@
 #include <QFocusEvent>
 #include <QGuiApplication>
 #include <QJsonArray>
+#include <QKeyEvent>
 #include <QMenu>
 #include <QStackedLayout>
+#include <QTableWidget>
 
 #include <algorithm>
 #include <functional>
@@ -229,6 +231,13 @@ void View::connectClicks(QWidget* panel)
                 m_selection->takeBack();
         });
     }
+    if (auto* table = qobject_cast<QTableWidget*>(panel)) {
+        connect(table, &QTableWidget::cellClicked, this, [this, table](int row) {
+            m_selection->choose(rowOf(*table, row), QGuiApplication::keyboardModifiers());
+        });
+        connect(table, &QTableWidget::cellActivated, this,
+                [this, table](int row) { m_selection->choose(rowOf(*table, row), {}); });
+    }
     if (const auto* bars = qobject_cast<BarWidget*>(panel)) {
         connect(bars, &BarWidget::hovered, m_selection, &Selection::setHover);
         connect(bars, &BarWidget::groupChosen, this,
@@ -250,6 +259,10 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
                         [this, step] { m_selection->setStep(*step); });
     if (!menu->isEmpty())
         menu->addSeparator();
+    if (const auto* table = qobject_cast<const QTableWidget*>(panel);
+        table != nullptr && !selectedCells(*table).isEmpty())
+        menu->addAction(tr("Copy selected cells (Ctrl+C)"), this,
+                        [cells = selectedCells(*table)] { QGuiApplication::clipboard()->setText(cells); });
     if (const QString value = valueAt(panel, place); !value.isEmpty()) {
         menu->addAction(tr("Copy value %1").arg(value), this,
                         [value] { QGuiApplication::clipboard()->setText(value); });
@@ -292,6 +305,12 @@ bool View::eventFilter(QObject* watched, QEvent* event)
                          static_cast<QFocusEvent*>(event)->reason() != Qt::OtherFocusReason;
     if (event->type() == QEvent::Enter || focused)
         m_current = watched->property("figure").toString();
+    if (const auto* table = qobject_cast<const QTableWidget*>(watched); // by itself it copies one cell
+        table != nullptr && event->type() == QEvent::KeyPress &&
+        static_cast<QKeyEvent*>(event)->matches(QKeySequence::Copy)) {
+        QGuiApplication::clipboard()->setText(selectedCells(*table));
+        return true;
+    }
     return QWidget::eventFilter(watched, event);
 }
 

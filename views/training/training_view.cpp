@@ -9,7 +9,6 @@
 
 #include <QCheckBox>
 #include <QGridLayout>
-#include <QGuiApplication>
 #include <QHeaderView>
 #include <QSlider>
 #include <QSplitter>
@@ -60,17 +59,15 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
         tr("Mean negative log-likelihood of the answers' tokens, before and now, nats"));
     m_table->verticalHeader()->hide();
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
-    m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_table->setSelectionBehavior(QAbstractItemView::SelectItems);
+    m_table->setProperty("rowNoun", QStringLiteral("task"));
+    m_table->setToolTip(tr("A click selects the task; drag over cells and press Ctrl+C to copy them"));
     m_table->setWordWrap(false);
     m_table->setShowGrid(false);
     m_table->setFrameShape(QFrame::NoFrame);
     m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
     m_table->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
     addPanel(m_table, QStringLiteral("evaluation"));
-    connect(m_table, &QTableWidget::cellClicked, this, [this](int row) {
-        m_selection->choose(placesOn(QStringLiteral("task"), {m_table->item(row, 0)->text()}),
-                            QGuiApplication::keyboardModifiers());
-    });
     m_evaluation->addWidget(m_bars);
     m_evaluation->addWidget(m_table);
     m_evaluation->setStretchFactor(0, 3);
