@@ -149,6 +149,10 @@ private:
     static constexpr int sideBySideWidth = 1600;
     void restoreSession();
     void saveSession();
+    /// Where the settings keep what belongs to the folder of runs that the window looks at.
+    [[nodiscard]] QString projectGroup() const;
+    void restoreLayout();
+    void saveLayout() const;
     /// At once when it changes: a window that is killed has no time to.
     void saveRuns();
     /// All in one place or the first beside the others.

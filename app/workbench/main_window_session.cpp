@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What is remembered between two starts: place and size, docks, open runs, view, style, figure preset.
+// What is remembered between two starts: place and size, open runs, view, style, figure preset; and for each
+// project, which is a folder of runs, how its views are laid out.
 #include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
+#include "core/base/paths.h"
 #include "views/base/view.h"
 
 #include <QActionGroup>
@@ -10,6 +12,7 @@
 #include <QFileInfo>
 #include <QSettings>
 #include <QStackedWidget>
+#include <QUrl>
 
 #include <algorithm>
 
@@ -55,7 +58,6 @@ void MainWindow::restoreSession()
     restoreState(settings.value(QStringLiteral("panels")).toByteArray(), layoutVersion);
     m_selectionPanelWanted = settings.value(QStringLiteral("selectionPanel"), true).toBool();
     showSelectionPanel();
-    m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
     setExport({settings.value(QStringLiteral("preset"), m_export.preset).toString(),
                settings.value(QStringLiteral("transparent"), false).toBool()});
     const QJsonObject controls = settings.value(QStringLiteral("controls")).toJsonObject();
@@ -65,6 +67,7 @@ void MainWindow::restoreSession()
     const QString current = settings.value(QStringLiteral("current")).toString();
     const QString shown = settings.value(QStringLiteral("view")).toString();
     settings.endGroup();
+    restoreLayout();
     for (const QString& run : runs)
         if (QFileInfo::exists(run))
             openRun(run);
@@ -95,7 +98,6 @@ void MainWindow::saveSession()
     settings.setValue(QStringLiteral("geometry"), saveGeometry());
     settings.setValue(QStringLiteral("panels"), saveState(layoutVersion));
     settings.setValue(QStringLiteral("selectionPanel"), m_selectionPanelWanted);
-    settings.setValue(QStringLiteral("views"), m_dockArea->saveState(layoutVersion));
     settings.setValue(QStringLiteral("style"), styleName(m_style));
     settings.setValue(QStringLiteral("preset"), m_export.preset);
     settings.setValue(QStringLiteral("transparent"), m_export.transparent);
@@ -107,7 +109,37 @@ void MainWindow::saveSession()
     settings.setValue(QStringLiteral("selected"), selected());
     settings.setValue(QStringLiteral("newRun"), m_editor->draft());
     settings.endGroup();
+    saveLayout();
     saveRuns();
+}
+
+QString MainWindow::projectGroup() const
+{
+    const auto folder = base::runsFolder(m_options.runsFolder.toStdString());
+    const QString name = folder ? QString::fromStdString(folder->string()) : m_options.runsFolder;
+    return QStringLiteral("projects/") +
+           QString::fromLatin1(QUrl::toPercentEncoding(name)); // a slash would be a group
+}
+
+void MainWindow::restoreLayout()
+{
+    QSettings settings;
+    settings.beginGroup(projectGroup());
+    m_placed = m_dockArea->restoreState(settings.value(QStringLiteral("views")).toByteArray(), layoutVersion);
+    const QJsonObject splits = settings.value(QStringLiteral("splits")).toJsonObject();
+    for (views::View* view : m_views)
+        view->setSplits(splits.value(view->key()).toArray());
+}
+
+void MainWindow::saveLayout() const
+{
+    QSettings settings;
+    settings.beginGroup(projectGroup());
+    settings.setValue(QStringLiteral("views"), m_dockArea->saveState(layoutVersion));
+    QJsonObject splits;
+    for (const views::View* view : m_views)
+        splits.insert(view->key(), view->splits());
+    settings.setValue(QStringLiteral("splits"), splits);
 }
 
 void MainWindow::saveRuns()

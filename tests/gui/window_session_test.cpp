@@ -11,10 +11,14 @@
 #include "views/mpo/vtk_widget.h"
 
 #include <QApplication>
+#include <QDockWidget>
 #include <QSettings>
 #include <QSignalSpy>
+#include <QSplitter>
 #include <QTemporaryDir>
 #include <QTest>
+
+#include <cmath>
 
 using namespace rankscope;
 using namespace rankscope::views;
@@ -30,6 +34,8 @@ private Q_SLOTS:
     void sessionComesBack();
     void draftAndSelectionComeBack();
     void openRunsSurviveAKilledWindow();
+    void panelsKeepTheirSizes();
+    void eachProjectHasItsLayout();
 
 private:
     QTemporaryDir m_folder;
@@ -114,6 +120,60 @@ void WindowSessionTest::openRunsSurviveAKilledWindow()
     }
     MainWindow last({{}, {}, true, false});
     QVERIFY(last.currentRun() == nullptr); // what the user closed stays closed
+}
+
+void WindowSessionTest::panelsKeepTheirSizes()
+{
+    const QString run = OpenRun::canonicalPath(m_folder.filePath(QStringLiteral("mixlora.h5")));
+    const auto share = [](const MainWindow& window, const char* view) {
+        const QList<int> sizes = window.view(QString::fromLatin1(view))->findChild<QSplitter*>()->sizes();
+        return static_cast<double>(sizes[0]) / (sizes[0] + sizes[1]);
+    };
+    const std::initializer_list<std::pair<const char*, double>> chosen = {
+        {"effective_rank", 0.3}, {"routing", 0.75}, {"inside", 0.62}};
+    {
+        MainWindow first({{}, {}, true, false});
+        first.resize(1400, 900);
+        first.show();
+        QTRY_VERIFY(first.openRun(run)->isLoaded());
+        for (const auto& [view, part] : chosen) {
+            first.showView(QString::fromLatin1(view));
+            auto* splitter = first.view(QString::fromLatin1(view))->findChild<QSplitter*>();
+            QTRY_VERIFY(splitter->isVisible());
+            splitter->setSizes({static_cast<int>(part * 1000), static_cast<int>((1 - part) * 1000)});
+            QVERIFY(std::abs(share(first, view) - part) < 0.05);
+        }
+        first.close();
+    }
+    MainWindow second({{}, {}, true, false});
+    second.show();
+    QTRY_VERIFY(second.currentRun()->isLoaded());
+    for (const auto& [view, part] : chosen) {
+        second.showView(QString::fromLatin1(view));
+        QTRY_VERIFY(second.view(QString::fromLatin1(view))->findChild<QSplitter*>()->isVisible());
+        QVERIFY2(std::abs(share(second, view) - part) < 0.05,
+                 qPrintable(QString::number(share(second, view))));
+    }
+}
+
+void WindowSessionTest::eachProjectHasItsLayout()
+{
+    const auto floats = [](const MainWindow& window) {
+        return window.findChild<QDockWidget*>(QStringLiteral("view-routing"))->isFloating();
+    };
+    const auto open = [this](const char* project) {
+        const QString folder = m_folder.filePath(QString::fromLatin1(project));
+        auto window = std::make_unique<MainWindow>(MainWindow::Options{folder, {}, true, false});
+        window->show();
+        return window;
+    };
+    auto first = open("first runs");
+    first->findChild<QDockWidget*>(QStringLiteral("view-routing"))->setFloating(true);
+    first->close();
+    auto second = open("second runs");
+    QVERIFY(!floats(*second));
+    second->close();
+    QVERIFY(floats(*open("first runs")));
 }
 
 int main(int argc, char** argv)

@@ -12,9 +12,9 @@
 #include <QEvent>
 #include <QFocusEvent>
 #include <QGuiApplication>
-#include <QJsonArray>
 #include <QKeyEvent>
 #include <QMenu>
+#include <QSplitter>
 #include <QStackedLayout>
 #include <QTableWidget>
 
@@ -190,6 +190,23 @@ void View::setZooms(const QJsonObject& zooms)
         else
             chart->fit();
     }
+}
+
+QJsonArray View::splits() const
+{
+    QJsonArray splits; // in the order in which the view makes them
+    for (const QSplitter* splitter : findChildren<QSplitter*>())
+        splits.append(QString::fromLatin1(splitter->saveState().toBase64()));
+    return splits;
+}
+
+void View::setSplits(const QJsonArray& splits)
+{
+    const auto splitters = findChildren<QSplitter*>();
+    if (splitters.size() != splits.size())
+        return; // of another version's view
+    for (qsizetype i = 0; i < splits.size(); ++i)
+        splitters[i]->restoreState(QByteArray::fromBase64(splits[i].toString().toLatin1()));
 }
 
 QString View::currentFigure() const

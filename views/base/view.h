@@ -7,6 +7,7 @@
 #include "views/export/figure.h"
 #include "views/selection/selection.h"
 
+#include <QJsonArray>
 #include <QJsonObject>
 #include <QWidget>
 
@@ -48,6 +49,9 @@ public:
     /// The part of the x axis that each zoomed chart shows, by its figure's key.
     [[nodiscard]] QJsonObject zooms() const;
     void setZooms(const QJsonObject& zooms);
+    /// How the user has divided the view between its panels.
+    [[nodiscard]] QJsonArray splits() const;
+    void setSplits(const QJsonArray& splits);
 
     /// Shows another run; nullptr for none. The record must outlive the view or be replaced first.
     void setRun(const record::RunRecord* run);
