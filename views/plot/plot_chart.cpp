@@ -280,6 +280,20 @@ private:
     double m_width = 100;
 };
 
+namespace
+{
+
+/// A little more than the range of an axis so long: lines and points are cut off at the edges of the plot
+/// area, and a point at the end of the axis would lose a half.
+std::pair<double, double> withRoom(std::pair<double, double> range, double length, const PlotStyle& style)
+{
+    const double points = style.line * 2.5;
+    const double room = (range.second - range.first) * points / std::max(length - 2 * points, 8 * points);
+    return {range.first - room, range.second + room};
+}
+
+} // namespace
+
 PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
 {
     legend()->hide();
@@ -364,11 +378,10 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     m_x->setTickAnchor(0);
     const double interval = std::max(x.interval, 1.0); // steps and indices are whole
     m_x->setTickInterval(interval);
-    m_header->setTicks(m_range, interval);
     m_x->setLabelFormat(QStringLiteral("%.0f"));
-    m_x->setRange(m_range.first, m_range.second);
     m_x->setTitleText(plot.xTitle);
     QString title = plot.yTitle;
+    std::pair<double, double> yRange;
     if (m_logarithmic) {
         auto* y = static_cast<QCategoryAxis*>(m_y);
         const LogTicks ticks = niceLogTicks(low, high, wantedY);
@@ -377,7 +390,7 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
         y->setStartValue(std::log10(ticks.minimum()));
         for (const double value : ticks.values)
             y->append(LogTicks::label(value), std::log10(value));
-        y->setRange(std::log10(ticks.minimum()), std::log10(ticks.maximum()));
+        yRange = {std::log10(ticks.minimum()), std::log10(ticks.maximum())};
     } else {
         const int exponent = axisExponent(std::max(std::abs(low), std::abs(high)));
         m_scale = plot.yFactor * std::pow(10.0, -exponent);
@@ -390,8 +403,14 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
         y->setTickAnchor(0);
         y->setTickInterval(ticks.interval);
         y->setLabelFormat(QStringLiteral("%.%1f").arg(ticks.decimals));
-        y->setRange(ticks.minimum, ticks.maximum);
+        yRange = {ticks.minimum, ticks.maximum};
     }
+    // The plot area has its size only later; labels and titles take about this much of the chart.
+    m_shown = withRoom(m_range, size().width() - metrics.height() * 4, style);
+    yRange = withRoom(yRange, size().height() - m_header->height() - metrics.height() * 3, style);
+    m_x->setRange(m_shown.first, m_shown.second);
+    m_y->setRange(yRange.first, yRange.second);
+    m_header->setTicks(m_shown, interval);
     // A title longer than its axis would be cut: it goes beside the plot's title then.
     const double space = size().height() - m_header->height() - metrics.height() * 5.5;
     const bool fits = metrics.horizontalAdvance(title) < space;
@@ -549,8 +568,9 @@ const CurveBand& PlotChart::band(const CurvePlot& plot) const
 double PlotChart::xAt(const QPointF& place) const
 {
     const QRectF area = plotArea();
-    return m_range.first +
-           (place.x() - area.left()) / std::max(1.0, area.width()) * (m_range.second - m_range.first);
+    const double x = m_shown.first + (place.x() - area.left()) / std::max(1.0, area.width()) *
+                                         (m_shown.second - m_shown.first);
+    return std::clamp(x, m_range.first, m_range.second);
 }
 
 void PlotChart::resizeEvent(QGraphicsSceneResizeEvent* event)

@@ -70,8 +70,9 @@ private:
     PlotHeader* m_header = nullptr;
     std::vector<std::optional<MinMaxSeries>> m_close; ///< by curve
     std::optional<CurveBand> m_closeBand;
-    std::pair<double, double> m_range{0, 1};
-    double m_scale = 1; ///< recorded value times this is the axis's value
+    std::pair<double, double> m_range{0, 1}; ///< of the data shown
+    std::pair<double, double> m_shown{0, 1}; ///< of the x axis, with the room at its ends
+    double m_scale = 1;                      ///< recorded value times this is the axis's value
 };
 
 /// Draws the plot into `area`; the painter's unit is the style's.
