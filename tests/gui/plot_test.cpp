@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/plot/colour_map.h"
 #include "views/plot/curve_chart.h"
 #include "views/plot/curve_feed.h"
 #include "views/plot/format.h"
@@ -35,6 +36,7 @@ private Q_SLOTS:
     void logarithmicTicks();
     void legendStaysAboveThePlot();
     void pointsAtTheEndsAreWhole();
+    void categoriesDifferWithoutColour();
     void hatchIsLines();
     void smoothingIsTheBiasCorrectedMean();
     void feedFollowsARewind();
@@ -226,6 +228,64 @@ void PlotTest::pointsAtTheEndsAreWhole()
     for (const int pixels : ink)
         QVERIFY2(pixels > 0.9 * ink.front() && ink.front() > 20,
                  qPrintable(QStringLiteral("%1 of %2").arg(pixels).arg(ink.front())));
+}
+
+void PlotTest::categoriesDifferWithoutColour()
+{
+    // Level lines of one colour's lightness: along each, the gaps tell which category it is, in the plot and
+    // in the legend.
+    CurvePlot plot;
+    plot.title = QStringLiteral("Loss by task");
+    plot.legend = CurveLegend::Categories;
+    for (int i = 0; i <= categoryCount; ++i) {
+        Curve curve;
+        curve.label = QStringLiteral("task %1").arg(i);
+        curve.category = i;
+        curve.data.append(0, i);
+        curve.data.append(100, i);
+        plot.curves.push_back(curve);
+    }
+    const PlotStyle style = PlotStyle::onPaper(8, false);
+    constexpr int scale = 4;
+    QImage picture(400 * scale, 300 * scale, QImage::Format_RGB32);
+    picture.fill(Qt::white);
+    QPainter painter(&picture);
+    painter.scale(scale, scale);
+    paintCurvePlot(painter, QRectF(0, 0, 400, 300), plot, style);
+    painter.end();
+    /// The lengths of the first dash and of the gaps about it in the lowest or the highest line of that
+    /// colour.
+    const auto dashesOf = [&](const Curve& curve, bool inPlot) {
+        const QColor colour = PlotChart::colourOf(curve, style);
+        for (int i = 0; i < picture.height(); ++i) {
+            const int y = inPlot ? picture.height() - 1 - i : i;
+            std::vector<int> runs;
+            for (int x = 0; x < picture.width(); ++x) {
+                const bool ink = picture.pixelColor(x, y) == colour;
+                if (ink && (runs.empty() || picture.pixelColor(x - 1, y) != colour))
+                    runs.push_back(0);
+                if (ink)
+                    ++runs.back();
+            }
+            if (!runs.empty())
+                return runs;
+        }
+        return std::vector<int>();
+    };
+    std::set<std::vector<int>> inPlot, inLegend;
+    for (const Curve& curve : plot.curves) {
+        inPlot.insert(dashesOf(curve, true));
+        inLegend.insert(dashesOf(curve, false));
+        Curve raw = curve;
+        raw.raw = true;
+        QCOMPARE(PlotChart::penOf(raw, style).style(), Qt::SolidLine); // behind, and faint
+    }
+    QCOMPARE(inPlot.size(), plot.curves.size());
+    QCOMPARE(inLegend.size(), plot.curves.size());
+    QVERIFY(!inPlot.contains({}) && !inLegend.contains({}));
+    Curve layer;
+    layer.depth = 0.5;
+    QCOMPARE(PlotChart::penOf(layer, style).style(), Qt::SolidLine); // a ramp by depth differs in lightness
 }
 
 void PlotTest::hatchIsLines()

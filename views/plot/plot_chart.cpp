@@ -11,12 +11,14 @@
 #include <QGraphicsSceneResizeEvent>
 #include <QLinearGradient>
 #include <QPainter>
+#include <QPen>
 #include <QtCharts/QAreaSeries>
 #include <QtCharts/QCategoryAxis>
 #include <QtCharts/QLineSeries>
 #include <QtCharts/QValueAxis>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace rankscope::views
@@ -50,11 +52,11 @@ public:
                     if (curve.category > categoryCount)
                         ++others;
                     else
-                        m_entries.append({curve.label, PlotChart::colourOf(curve, style), curve.key});
+                        m_entries.append({curve.label, PlotChart::penOf(curve, style), curve.key});
                 }
         if (others > 0 && !m_entries.isEmpty())
             m_entries.last() = {QCoreApplication::translate("PlotHeader", "%1 others").arg(others + 1),
-                                m_entries.last().colour, -1};
+                                m_entries.last().pen, -1};
         update();
     }
     /// What a click on the legend selects, or -1.
@@ -136,19 +138,20 @@ public:
         for (std::size_t i = 0; i < starts.size(); ++i) {
             const LegendEntry& entry = m_entries[static_cast<qsizetype>(i)];
             const double middle = starts[i].y() - small.ascent() * 0.35;
-            painter->setPen(QPen(entry.colour, m_style.line * 1.5));
+            painter->setPen(entry.pen);
             painter->drawLine(QPointF(starts[i].x(), middle),
-                              QPointF(starts[i].x() + small.height() * 0.8, middle));
+                              QPointF(starts[i].x() + small.height() * sample, middle));
             painter->setPen(m_style.muted);
-            painter->drawText(starts[i] + QPointF(small.height(), 0), entry.label);
+            painter->drawText(starts[i] + QPointF(small.height() * (sample + 0.2), 0), entry.label);
         }
     }
 
 private:
     static constexpr double left = 6;
+    static constexpr double sample = 1.4; ///< length of an entry's line in heights of the font: two dashes
     struct LegendEntry {
         QString label;
-        QColor colour;
+        QPen pen;
         int key = -1;
     };
 
@@ -203,7 +206,7 @@ private:
     [[nodiscard]] double entryWidth(const QString& label) const
     {
         const QFontMetricsF small(m_style.font);
-        return small.horizontalAdvance(label) + small.height() * 1.7;
+        return small.horizontalAdvance(label) + small.height() * (sample + 0.9);
     }
     [[nodiscard]] int legendLines() const
     {
@@ -338,6 +341,24 @@ QColor PlotChart::colourOf(const Curve& curve, const PlotStyle& style)
     if (curve.depth >= 0)
         return depthColour(curve.depth, style.dark);
     return curve.category >= 0 ? categoryColour(curve.category, style.dark) : categoryColour(0, style.dark);
+}
+
+QPen PlotChart::penOf(const Curve& curve, const PlotStyle& style)
+{
+    // In widths of the line; the last one is of all that have no colour of their own.
+    static const std::array<QList<qreal>, categoryCount + 1> dashes = {{{},
+                                                                        {6, 2},
+                                                                        {1.5, 1.5},
+                                                                        {6, 1.5, 1.5, 1.5},
+                                                                        {3, 2},
+                                                                        {6, 1.5, 1.5, 1.5, 1.5, 1.5},
+                                                                        {10, 2},
+                                                                        {1.5, 3.5}}};
+    QPen pen(colourOf(curve, style), style.line, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin);
+    const auto& pattern = dashes[static_cast<std::size_t>(std::clamp(curve.category, 0, categoryCount))];
+    if (curve.depth < 0 && !curve.raw && !pattern.isEmpty())
+        pen.setDashPattern(pattern);
+    return pen;
 }
 
 std::pair<double, double> PlotChart::extent(const CurvePlot& plot)
@@ -494,7 +515,8 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         }
         const Curve& curve = plot.curves[i];
         const bool chosen = plot.emphasised.contains(curve.key);
-        QColor colour = colourOf(curve, style);
+        QPen pen = penOf(curve, style);
+        QColor colour = pen.color();
         if (curve.raw)
             colour.setAlphaF(0.28F);
         else if (anyChosen && !chosen && curve.key >= 0)
@@ -504,8 +526,9 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         if (chosen && anyChosen)
             width = style.line * 1.6;
         const bool alone = drawn[i].size() == 1; // a point has the width of its pen
-        m_lines[i]->setPen(
-            QPen(colour, alone ? style.line * 1.4 : width, Qt::SolidLine, Qt::FlatCap, Qt::RoundJoin));
+        pen.setColor(colour);
+        pen.setWidthF(alone ? style.line * 1.4 : width);
+        m_lines[i]->setPen(pen);
         m_lines[i]->setPointsVisible(alone);
         m_lines[i]->replace(scaled(drawn[i]));
     }

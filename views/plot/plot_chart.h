@@ -34,6 +34,8 @@ public:
               std::optional<double> marker);
     /// What is drawn for a curve.
     static QColor colourOf(const Curve& curve, const PlotStyle& style);
+    /// The line of a category: colour and dashes, so that none is told by colour alone.
+    static QPen penOf(const Curve& curve, const PlotStyle& style);
     /// Full extent of the data in x.
     static std::pair<double, double> extent(const CurvePlot& plot);
     [[nodiscard]] std::pair<double, double> xRange() const { return m_range; }
