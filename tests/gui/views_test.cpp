@@ -51,6 +51,7 @@ private Q_SLOTS:
     void modifiersWorkAlikeInEveryPanel();
     void doubleClickShowsAllAndSelectsNothing();
     void tableCellsAreCopied();
+    void cursorFollowsTheStep();
     void legendEntrySelects();
     void curvesAreReadByKey();
     void everyChartIsMadeOnce();
@@ -454,6 +455,62 @@ void ViewsTest::tableCellsAreCopied()
     QCOMPARE(selection.tasks(), QStringList{text(5, 0)});
     selection.clear();
     QVERIFY(!table->item(5, 0)->font().bold());
+}
+
+void ViewsTest::cursorFollowsTheStep()
+{
+    const record::RunRecord run = opera();
+    Selection selection;
+    selection.setNewestStep(200);
+    RankView rank(&selection);
+    MpoView mpo(&selection);
+    TrainingView training(&selection);
+    for (View* view : {static_cast<View*>(&rank), static_cast<View*>(&mpo), static_cast<View*>(&training)})
+        view->setRun(&run);
+    // A cell, a curve of one step and a bar: the cursor rests, the step moves.
+    show(rank);
+    HeatMapWidget* map = rank.heatMap();
+    QTest::mouseMove(map, map->cellCentre(4, 6));
+    QTRY_VERIFY(selection.hover().contains(QStringLiteral("measured at step 200")));
+    selection.setStep(100);
+    QVERIFY2(selection.hover().contains(QStringLiteral("measured at step 100")),
+             qPrintable(selection.hover()));
+    const QString value = formatValue(sampleRank("rank/entropy", 4, 6, 2, 100));
+    QVERIFY(selection.hover().contains(QStringLiteral("expert 2: ") + value));
+    QTest::mouseMove(map, {1, 1});
+    QTRY_VERIFY(selection.hover().isEmpty());
+    selection.setStep(50);
+    QVERIFY(selection.hover().isEmpty()); // beside the cells
+    rank.hide();
+    show(mpo);
+    CurveChart* spectra = nullptr;
+    for (CurveChart* chart : mpo.findChildren<CurveChart*>())
+        if (!chart->plot()->overSteps())
+            spectra = chart;
+    QPoint place;
+    for (int y = 0; y < spectra->height() && place.isNull(); ++y)
+        if (spectra->curveAt({spectra->width() / 2, y}) >= 0)
+            place = {spectra->width() / 2, y};
+    QTest::mouseMove(spectra->viewport(), place);
+    QTRY_COMPARE(selection.hover(), spectra->readingAt(place));
+    const QString before = selection.hover();
+    QVERIFY(!before.isEmpty());
+    selection.setStep(200);
+    QCOMPARE(selection.hover(), spectra->readingAt(place));
+    QVERIFY(selection.hover() != before);
+    mpo.hide();
+    show(training);
+    auto* bars = training.findChild<BarWidget*>();
+    for (int x = 0; x < bars->width(); ++x)
+        if (bars->groupAt(QPoint(x, bars->height() / 2)) == 3) {
+            QTest::mouseMove(bars, QPoint(x + 3, bars->height() / 2));
+            break;
+        }
+    QTRY_VERIFY(selection.hover().startsWith(bars->plot().groups[3]));
+    const QString newest = selection.hover();
+    selection.setStep(0);
+    QVERIFY(selection.hover().startsWith(bars->plot().groups[3]));
+    QVERIFY(selection.hover() != newest);
 }
 
 void ViewsTest::legendEntrySelects()

@@ -232,11 +232,13 @@ void View::addPanel(QWidget* panel, const QString& key)
 
 void View::connectClicks(QWidget* panel)
 {
-    if (const auto* map = qobject_cast<HeatMapWidget*>(panel))
+    if (const auto* map = qobject_cast<HeatMapWidget*>(panel)) {
+        connect(map, &HeatMapWidget::hovered, m_selection, &Selection::setHover);
         connect(map, &HeatMapWidget::cellsChosen, this,
                 [this, map](int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers) {
                     m_selection->choose(cellsOf(map->map(), row0, row1, column0, column1), modifiers);
                 });
+    }
     if (const auto* chart = qobject_cast<CurveChart*>(panel)) {
         connect(chart, &CurveChart::hovered, m_selection, &Selection::setHover);
         connect(chart, &CurveChart::keyClicked, this,
@@ -335,11 +337,6 @@ std::optional<double> View::stepMarker() const
 {
     return m_selection->live() ? std::nullopt
                                : std::optional<double>(static_cast<double>(m_selection->step()));
-}
-
-void View::showReading(const QString& lines)
-{
-    m_selection->setHover(lines);
 }
 
 } // namespace rankscope::views

@@ -90,8 +90,6 @@ protected:
     void addPanel(QWidget* panel, const QString& key);
     /// Where charts over steps mark the present one: nowhere while the view follows a live run.
     [[nodiscard]] std::optional<double> stepMarker() const;
-    /// The values under the cursor, for the selection panel.
-    void showReading(const QString& lines);
 
     /// The run was replaced, or has measures it had not: make everything anew.
     virtual void rebuild() = 0;

@@ -10,7 +10,6 @@
 #include <QComboBox>
 #include <QSignalBlocker>
 #include <QSplitter>
-#include <QToolTip>
 #include <QVBoxLayout>
 
 namespace rankscope::views
@@ -82,14 +81,8 @@ RankView::RankView(Selection* selection, QWidget* parent)
     connect(m_module, &QComboBox::activated, this, [this] { m_followedModule.forget(); });
     connect(m_expert, &QComboBox::activated, this, [this] { m_followedExpert.forget(); });
     connect(m_auto, &QCheckBox::toggled, this, &RankView::refreshMap);
-    connect(m_map, &HeatMapWidget::cellHovered, this, [this](int row, int column, const QPoint& place) {
-        const QString lines = m_model.reading(row, column, m_selection->step());
-        showReading(lines);
-        if (lines.isEmpty())
-            QToolTip::hideText();
-        else
-            QToolTip::showText(place + QPoint(12, 8), lines, m_map);
-    });
+    m_map->setReader(
+        [this](int row, int column) { return m_model.reading(row, column, m_selection->step()); });
     m_chart->setPlot(&m_model.curves());
     setEmptyText(
         tr("Effective rank"),

@@ -13,7 +13,6 @@
 #include <QSignalBlocker>
 #include <QSplitter>
 #include <QStandardItemModel>
-#include <QToolTip>
 #include <QVBoxLayout>
 
 #include <algorithm>
@@ -89,14 +88,8 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
         refreshChart();
     });
     connect(m_auto, &QCheckBox::toggled, this, &InsideView::refreshMap);
-    connect(m_map, &HeatMapWidget::cellHovered, this, [this](int row, int column, const QPoint& place) {
-        const QString lines = m_model.reading(row, column, m_selection->step());
-        showReading(lines);
-        if (lines.isEmpty())
-            QToolTip::hideText();
-        else
-            QToolTip::showText(place + QPoint(12, 8), lines, m_map);
-    });
+    m_map->setReader(
+        [this](int row, int column) { return m_model.reading(row, column, m_selection->step()); });
     m_chart->setPlot(&m_model.curves());
     setEmptyText(
         tr("Inside"),

@@ -15,7 +15,6 @@
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QToolButton>
-#include <QToolTip>
 #include <QVBoxLayout>
 
 namespace rankscope::views
@@ -48,7 +47,9 @@ MpoView::MpoView(Selection* selection, QWidget* parent)
         m_diagrams->addWidget(m_scene);
         connect(m_scene, &VtkWidget::resetRequested, this, &MpoView::resetCamera);
         connect(m_scene, &VtkWidget::pointed, this, &MpoView::readCore);
-        connect(m_scene, &VtkWidget::left, this, [this] { showReading({}); });
+        m_reading = new CursorReading(m_scene);
+        connect(m_scene, &VtkWidget::left, m_reading, &CursorReading::clear);
+        connect(m_reading, &CursorReading::changed, m_selection, &Selection::setHover);
         addPanel(m_scene, QStringLiteral("diagram"));
     }
     m_diagrams->addWidget(m_flat);
@@ -193,6 +194,7 @@ void MpoView::refreshDiagram()
     m_header->setTrain(train);
     if (m_scene == nullptr)
         return;
+    m_reading->renew();
     buildTensorTrainScene(m_scene->renderer(), train, PlotStyle::screen(palette(), font()));
     if (!m_cameraSet && !train.empty()) {
         m_cameraSet = true;
@@ -203,14 +205,9 @@ void MpoView::refreshDiagram()
 
 void MpoView::readCore(double x, double y, const QPoint& globalPlace)
 {
-    const TensorTrain& train = m_flat->train(); // what both diagrams show
-    const auto core = coreAt(m_scene->renderer(), train, x, y);
-    const QString lines = core ? coreText(train, *core) : QString();
-    showReading(lines);
-    if (core)
-        QToolTip::showText(globalPlace + QPoint(12, 8), lines, m_scene);
-    else
-        QToolTip::hideText();
+    const auto core = coreAt(m_scene->renderer(), m_flat->train(), x, y); // both diagrams show the same
+    m_reading->show([this, core] { return core ? coreText(m_flat->train(), *core) : QString(); },
+                    globalPlace);
 }
 
 void MpoView::refreshCharts()

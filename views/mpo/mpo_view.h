@@ -12,6 +12,7 @@ class QStackedWidget;
 namespace rankscope::views
 {
 
+class CursorReading;
 class DiagramHeader;
 class TensorTrainWidget;
 class VtkWidget;
@@ -53,8 +54,9 @@ private:
     MpoModel m_model;
     CurvePlot m_spectra;
     QStackedWidget* m_diagrams;
-    DiagramHeader* m_header;      ///< title and keys of the 3-D diagram; the flat one draws its own
-    VtkWidget* m_scene = nullptr; ///< absent where there is no OpenGL
+    DiagramHeader* m_header;            ///< title and keys of the 3-D diagram; the flat one draws its own
+    VtkWidget* m_scene = nullptr;       ///< absent where there is no OpenGL
+    CursorReading* m_reading = nullptr; ///< of the scene
     TensorTrainWidget* m_flat;
     CurveChart* m_spectraChart;
     CurveChart* m_driftChart;

@@ -8,7 +8,6 @@
 #include <QLinearGradient>
 #include <QMouseEvent>
 #include <QPainter>
-#include <QToolTip>
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +27,8 @@ double bondRadius(int dimension)
 
 QString coreText(const TensorTrain& train, std::size_t core)
 {
+    if (core >= train.cores.size())
+        return {}; // of a diagram that was shown before
     const TensorTrainCore& c = train.cores[core];
     return QStringLiteral(
                "core %1 of %2\n%3 × %4 × %5 × %6 (left bond, row, column, right bond)\n%7 elements\ndrift %8")
@@ -204,8 +205,9 @@ void DiagramHeader::paintEvent(QPaintEvent* /*event*/)
     paintDriftScale(painter, QPointF(x, baseline), metrics.height() * 6, m_train, style);
 }
 
-TensorTrainWidget::TensorTrainWidget(QWidget* parent) : QWidget(parent)
+TensorTrainWidget::TensorTrainWidget(QWidget* parent) : QWidget(parent), m_reading(new CursorReading(this))
 {
+    connect(m_reading, &CursorReading::changed, this, &TensorTrainWidget::hovered);
     setMouseTracking(true);
     setFocusPolicy(Qt::StrongFocus);
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
@@ -215,6 +217,7 @@ void TensorTrainWidget::setTrain(const TensorTrain& train)
 {
     m_train = train;
     setAccessibleName(train.title);
+    m_reading->renew();
     update();
 }
 
@@ -230,14 +233,12 @@ void TensorTrainWidget::mouseMoveEvent(QMouseEvent* event)
         return;
     const auto core = static_cast<std::size_t>(std::clamp(event->position().x() / width(), 0.0, 0.999) *
                                                static_cast<double>(m_train.cores.size()));
-    const QString lines = coreText(m_train, core);
-    Q_EMIT hovered(lines);
-    QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
+    m_reading->show([this, core] { return coreText(m_train, core); }, event->globalPosition().toPoint());
 }
 
 void TensorTrainWidget::leaveEvent(QEvent* event)
 {
-    Q_EMIT hovered({});
+    m_reading->clear();
     QWidget::leaveEvent(event);
 }
 

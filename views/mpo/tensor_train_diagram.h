@@ -3,6 +3,7 @@
 #pragma once
 
 #include "views/mpo/tensor_train.h"
+#include "views/plot/cursor_reading.h"
 #include "views/plot/plot_style.h"
 
 #include <QRectF>
@@ -36,6 +37,7 @@ protected:
 
 private:
     TensorTrain m_train;
+    CursorReading* m_reading;
 };
 
 /// Title, leg colours and the drift's scale, above the 3-D diagram.

@@ -10,7 +10,6 @@
 #include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
-#include <QToolTip>
 
 #include <algorithm>
 #include <cmath>
@@ -184,8 +183,9 @@ int barGroupAt(const QPointF& place, const QRectF& area, const BarPlot& plot, co
                     static_cast<int>(plot.groups.size()) - 1);
 }
 
-BarWidget::BarWidget(QWidget* parent) : QWidget(parent)
+BarWidget::BarWidget(QWidget* parent) : QWidget(parent), m_reading(new CursorReading(this))
 {
+    connect(m_reading, &CursorReading::changed, this, &BarWidget::hovered);
     setMouseTracking(true);
     setFocusPolicy(Qt::StrongFocus);
     setContextMenuPolicy(Qt::CustomContextMenu);
@@ -196,6 +196,7 @@ void BarWidget::setPlot(const BarPlot& plot)
 {
     m_plot = plot;
     setAccessibleName(plot.title);
+    m_reading->renew();
     update();
 }
 
@@ -229,7 +230,7 @@ std::optional<float> BarWidget::valueAt(const QPointF& place) const
 
 QString BarWidget::readingOf(int group) const
 {
-    if (group < 0)
+    if (group < 0 || group >= m_plot.groups.size())
         return {};
     QString lines = m_plot.groups[group];
     for (const BarSeries& series : m_plot.series)
@@ -242,10 +243,7 @@ QString BarWidget::readingOf(int group) const
 void BarWidget::mouseMoveEvent(QMouseEvent* event)
 {
     const int group = groupAt(event->position());
-    const QString lines = readingOf(group);
-    if (group >= 0)
-        QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), lines, this);
-    Q_EMIT hovered(lines);
+    m_reading->show([this, group] { return readingOf(group); }, event->globalPosition().toPoint());
 }
 
 void BarWidget::keyPressEvent(QKeyEvent* event)
@@ -265,7 +263,7 @@ void BarWidget::keyPressEvent(QKeyEvent* event)
     if (enter)
         Q_EMIT groupChosen(m_cursor, event->modifiers());
     else
-        Q_EMIT hovered(readingOf(m_cursor));
+        m_reading->show([this] { return readingOf(m_cursor); }, {});
 }
 
 void BarWidget::mouseReleaseEvent(QMouseEvent* event)
@@ -277,7 +275,7 @@ void BarWidget::mouseReleaseEvent(QMouseEvent* event)
 
 void BarWidget::leaveEvent(QEvent* event)
 {
-    Q_EMIT hovered({});
+    m_reading->clear();
     QWidget::leaveEvent(event);
 }
 

@@ -2,6 +2,7 @@
 // Grouped bars: before and after, by task.
 #pragma once
 
+#include "views/plot/cursor_reading.h"
 #include "views/plot/plot_style.h"
 
 #include <QRectF>
@@ -72,6 +73,7 @@ private:
     [[nodiscard]] QString readingOf(int group) const;
 
     BarPlot m_plot;
+    CursorReading* m_reading;
     int m_cursor = 0; ///< of the keyboard
 };
 

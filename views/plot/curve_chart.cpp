@@ -5,12 +5,10 @@
 #include "views/plot/format.h"
 #include "views/plot/plot_chart.h"
 
-#include <QApplication>
 #include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
 #include <QRubberBand>
-#include <QToolTip>
 
 #include <algorithm>
 #include <cmath>
@@ -22,8 +20,10 @@ namespace rankscope::views
 CurveChart::CurveChart(bool logarithmic, QWidget* parent)
     : QChartView(parent),
       m_chart(new PlotChart(logarithmic)),
-      m_band(new QRubberBand(QRubberBand::Rectangle, this))
+      m_band(new QRubberBand(QRubberBand::Rectangle, this)),
+      m_reading(new CursorReading(this))
 {
+    connect(m_reading, &CursorReading::changed, this, &CurveChart::hovered);
     setChart(m_chart);
     setRenderHint(QPainter::Antialiasing);
     setFrameShape(QFrame::NoFrame);
@@ -53,6 +53,7 @@ void CurveChart::refresh()
     const PlotStyle style = PlotStyle::screen(palette(), font());
     setBackgroundBrush(style.background);
     m_chart->show(*m_plot, style, m_zoom, m_marker);
+    m_reading->renew();
     viewport()->update();
 }
 
@@ -141,7 +142,11 @@ QString CurveChart::readingAt(const QPoint& place) const
 
 QString CurveChart::readingOf(int index, double x) const
 {
+    if (index < 0 || index >= static_cast<int>(m_plot->curves.size()))
+        return {}; // the plot that had it was made anew
     const Curve& curve = m_plot->curves[static_cast<std::size_t>(index)];
+    if (curve.data.empty())
+        return {};
     const QPointF point = m_chart->series(*m_plot, static_cast<std::size_t>(index)).nearest(x);
     const QString name = curve.name.isEmpty() ? curve.label : curve.name;
     const QString where = m_plot->overSteps() ? QStringLiteral("step") : m_plot->xTitle;
@@ -179,16 +184,14 @@ void CurveChart::mouseMoveEvent(QMouseEvent* event)
         m_band->setVisible(right - left > 6);
         return;
     }
-    const QString reading = readingAt(place);
-    m_hoverCurve = curveAt(place);
-    m_hoverX = m_chart->xAt(place);
+    const auto read = [this, place] {
+        m_hoverCurve = curveAt(place); // where the cursor rests, curves may come and go
+        m_hoverX = m_chart->xAt(place);
+        return readingAt(place);
+    };
+    m_reading->show(read, event->globalPosition().toPoint());
     viewport()->setCursor(m_chart->legendKeyAt(place) >= 0 ? Qt::PointingHandCursor : Qt::ArrowCursor);
     viewport()->update();
-    Q_EMIT hovered(reading);
-    if (reading.isEmpty())
-        QToolTip::hideText();
-    else
-        QToolTip::showText(event->globalPosition().toPoint() + QPoint(12, 8), reading, this);
 }
 
 void CurveChart::mousePressEvent(QMouseEvent* event)
@@ -307,14 +310,14 @@ void CurveChart::keyPressEvent(QKeyEvent* event)
     if (enter && key >= 0)
         Q_EMIT keyClicked(key, event->modifiers());
     else
-        Q_EMIT hovered(readingOf(m_hoverCurve, m_hoverX));
+        m_reading->show([this] { return readingOf(m_hoverCurve, m_hoverX); }, {});
 }
 
 void CurveChart::leaveEvent(QEvent* event)
 {
     m_hoverCurve = -1;
     viewport()->update();
-    Q_EMIT hovered({});
+    m_reading->clear();
     QChartView::leaveEvent(event);
 }
 

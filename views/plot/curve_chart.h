@@ -2,6 +2,7 @@
 // The widget around a PlotChart: hover, zoom, click.
 #pragma once
 
+#include "views/plot/cursor_reading.h"
 #include "views/plot/curve_plot.h"
 #include "views/plot/plot_style.h"
 
@@ -85,6 +86,7 @@ private:
     bool m_clickedCurve = false; ///< by the last click
     bool m_dragging = false;
     QRubberBand* m_band = nullptr;
+    CursorReading* m_reading;
     int m_hoverCurve = -1;
     double m_hoverX = 0;
 };

@@ -10,8 +10,9 @@
 namespace rankscope::views
 {
 
-HeatMapWidget::HeatMapWidget(QWidget* parent) : QWidget(parent)
+HeatMapWidget::HeatMapWidget(QWidget* parent) : QWidget(parent), m_reading(new CursorReading(this))
 {
+    connect(m_reading, &CursorReading::changed, this, &HeatMapWidget::hovered);
     setMouseTracking(true);
     setFocusPolicy(Qt::StrongFocus);
     setContextMenuPolicy(Qt::CustomContextMenu);
@@ -22,7 +23,18 @@ void HeatMapWidget::setMap(const HeatMap& map)
 {
     m_map = map;
     setAccessibleName(map.title);
+    m_reading->renew();
     update();
+}
+
+void HeatMapWidget::showReading(std::pair<int, int> cell, const QPoint& globalPlace)
+{
+    const auto read = [this, cell] {
+        const auto [row, column] = cell;
+        return m_read && row >= 0 && row < m_map.rows() && column < m_map.columns() ? m_read(row, column)
+                                                                                    : QString();
+    };
+    m_reading->show(read, globalPlace);
 }
 
 HeatMapGeometry HeatMapWidget::geometryNow() const
@@ -77,7 +89,7 @@ void HeatMapWidget::mouseMoveEvent(QMouseEvent* event)
     const auto cell = cellAt(event->position());
     m_hover = cell;
     update();
-    Q_EMIT cellHovered(cell.first, cell.second, event->globalPosition().toPoint());
+    showReading(cell, event->globalPosition().toPoint());
 }
 
 void HeatMapWidget::mousePressEvent(QMouseEvent* event)
@@ -130,15 +142,14 @@ void HeatMapWidget::keyPressEvent(QKeyEvent* event)
     m_cursor = {std::clamp(next.first, 0, std::max(0, m_map.rows() - 1)),
                 std::clamp(next.second, 0, std::max(0, m_map.columns() - 1))};
     update();
-    Q_EMIT cellHovered(m_cursor.first, m_cursor.second,
-                       mapToGlobal(cellCentre(m_cursor.first, m_cursor.second)));
+    showReading(m_cursor, mapToGlobal(cellCentre(m_cursor.first, m_cursor.second)));
 }
 
 void HeatMapWidget::leaveEvent(QEvent* event)
 {
     m_hover = {-1, -1};
     update();
-    Q_EMIT cellHovered(-1, -1, {});
+    m_reading->clear();
     QWidget::leaveEvent(event);
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "views/plot/cursor_reading.h"
 #include "views/plot/heat_map.h"
 
 #include <QWidget>
+
+#include <functional>
+#include <utility>
 
 namespace rankscope::views
 {
@@ -17,6 +21,8 @@ public:
 
     void setMap(const HeatMap& map);
     [[nodiscard]] const HeatMap& map() const { return m_map; }
+    /// What the cursor reads in a cell.
+    void setReader(std::function<QString(int row, int column)> read) { m_read = std::move(read); }
     /// Centre of a cell in the widget.
     [[nodiscard]] QPoint cellCentre(int row, int column) const;
     /// Row and column at a place in the widget; -1 outside the cells or where nothing is shown.
@@ -30,8 +36,7 @@ public:
 Q_SIGNALS:
     /// A click, a drag over cells or Enter: rows r0..r1 and columns c0..c1.
     void cellsChosen(int row0, int row1, int column0, int column1, Qt::KeyboardModifiers modifiers);
-    /// -1, -1 when the cursor leaves.
-    void cellHovered(int row, int column, const QPoint& globalPlace);
+    void hovered(const QString& lines);
 
 protected:
     void paintEvent(QPaintEvent* event) override;
@@ -43,8 +48,11 @@ protected:
 
 private:
     [[nodiscard]] HeatMapGeometry geometryNow() const;
+    void showReading(std::pair<int, int> cell, const QPoint& globalPlace);
 
     HeatMap m_map;
+    std::function<QString(int row, int column)> m_read;
+    CursorReading* m_reading;
     std::pair<int, int> m_hover{-1, -1};
     std::pair<int, int> m_pressed{-1, -1};
     std::pair<int, int> m_cursor{0, 0}; ///< of the keyboard

@@ -11,7 +11,6 @@
 #include <QComboBox>
 #include <QSignalBlocker>
 #include <QSplitter>
-#include <QToolTip>
 #include <QVBoxLayout>
 
 #include <cmath>
@@ -88,26 +87,13 @@ RoutingView::RoutingView(Selection* selection, QWidget* parent)
         refreshCharts();
     });
     connect(m_auto, &QCheckBox::toggled, this, &RoutingView::refreshMaps);
-    const auto tell = [this](const QString& lines, const QPoint& place, QWidget* widget) {
-        showReading(lines);
-        if (lines.isEmpty())
-            QToolTip::hideText();
-        else
-            QToolTip::showText(place + QPoint(12, 8), lines, widget);
-    };
-    connect(m_byLayer, &HeatMapWidget::cellHovered, this,
-            [this, tell](int row, int column, const QPoint& place) {
-                tell(m_model.reading(row, column, m_selection->step()), place, m_byLayer);
-            });
-    connect(
-        m_byTask, &HeatMapWidget::cellHovered, this, [this, tell](int row, int column, const QPoint& place) {
-            QString lines = m_model.readingByTask(row, column, m_selection->step());
-            if (!lines.isEmpty()) {
-                const int experts = m_byTask->map().rows();
-                lines += tr("\nuniform over %1 experts: %2 %").arg(experts).arg(100.0 / experts, 0, 'f', 1);
-            }
-            tell(lines, place, m_byTask);
-        });
+    m_byLayer->setReader(
+        [this](int row, int column) { return m_model.reading(row, column, m_selection->step()); });
+    m_byTask->setReader([this](int row, int column) {
+        const int experts = m_byTask->map().rows();
+        return m_model.readingByTask(row, column, m_selection->step()) +
+               tr("\nuniform over %1 experts: %2 %").arg(experts).arg(100.0 / experts, 0, 'f', 1);
+    });
     m_imbalance->setPlot(&m_model.plot(RoutingModel::Imbalance));
     m_entropy->setPlot(&m_model.plot(RoutingModel::Entropy));
     setEmptyText(tr("Routing"),
