@@ -3,6 +3,7 @@
 #include "app/engine/client/engine_client.h"
 #include "app/workbench/command_palette.h"
 #include "app/workbench/job_editor/job_editor.h"
+#include "app/workbench/job_editor/plan_panel.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/message_strip.h"
 #include "app/workbench/open_run.h"
@@ -57,6 +58,7 @@ private Q_SLOTS:
     void waitingRunIsCalledByItsName();
     void runThatIsGoneSaysSo();
     void stoppingRunCanBeEndedNow();
+    void timeIsThatOfAnEarlierRun();
 
 private:
     /// A run directory of another machine's job, whose journal says `state` last.
@@ -374,6 +376,58 @@ void WindowRunsTest::stoppingRunCanBeEndedNow()
     end->trigger();
     QCOMPARE(asked.count(), 1);
     QCOMPARE(asked.first().first().toString(), QStringLiteral("/runs/a"));
+}
+
+void WindowRunsTest::timeIsThatOfAnEarlierRun()
+{
+    const std::string source = qEnvironmentVariable("RANKSCOPE_SOURCE").toStdString();
+    protocol::Job job;
+    job.name = "paced";
+    job.model.path = source + "/tests/data/configs/llama2-7b/config.json"; // shapes are enough for a plan
+    job.data.train = {source + "/sample-data/arithmetic/train.jsonl"};
+    job.training.batchSize = 2;
+    job.training.gradientAccumulation = 2;
+    const auto writePaced = [this](const protocol::Job& trained, const QString& name, float seconds) {
+        writeRun(name, "done");
+        (void)write(QStringLiteral("runs/%1/job.json").arg(name),
+                    QByteArray::fromStdString(trained.toJson().dump()));
+        auto journal =
+            record::JournalWriter::open((runs() + QStringLiteral("/%1/journal.rec").arg(name)).toStdString());
+        QVERIFY(journal.has_value());
+        protocol::JournalEvent event;
+        event.mutable_measure_defined()->set_id(1);
+        event.mutable_measure_defined()->set_name("train/step_time");
+        QVERIFY(journal->append(event).has_value());
+        for (int step = 1; step <= 12; ++step) {
+            protocol::JournalEvent values;
+            values.mutable_measure_values()->set_id(1);
+            values.mutable_measure_values()->set_step(step);
+            values.mutable_measure_values()->add_values(step <= 2 ? 60 : seconds); // warming up
+            QVERIFY(journal->append(values).has_value());
+        }
+    };
+    writePaced(job, QStringLiteral("paced"), 2);
+    protocol::Job longer = job; // of rows of another length: says nothing of these
+    longer.data.maxLength = 2048;
+    writePaced(longer, QStringLiteral("paced-longer"), 30);
+
+    MainWindow window(withEngine());
+    window.show();
+    QTRY_COMPARE(stateOf(window, QStringLiteral("paced")), QStringLiteral("done"));
+    job.name = "next";
+    job.training.steps = 100;
+    job.training.batchSize = 8;
+    job.training.gradientAccumulation = 1;
+    window.open(write(QStringLiteral("next.json"), QByteArray::fromStdString(job.toJson().dump())));
+    const PlanPanel* plan = window.jobEditor()->planPanel();
+    // 100 steps of twice as many rows as took 2 s
+    QTRY_COMPARE_WITH_TIMEOUT(plan->timeLabel()->text(), QStringLiteral("about 6:40 of training"), 30'000);
+    QCOMPARE(plan->timeSourceLabel()->text(), QStringLiteral("at the pace of paced, 2 s a step"));
+    QVERIFY(plan->timeLabel()->isVisible());
+    QComboBox* family = window.jobEditor()->familyChoice();
+    family->setCurrentIndex(family->findData(QStringLiteral("dora")));
+    QTRY_VERIFY_WITH_TIMEOUT(plan->timeSourceLabel()->text().contains(QStringLiteral("not known")), 30'000);
+    QVERIFY(!plan->timeLabel()->isVisible());
 }
 
 int main(int argc, char** argv)

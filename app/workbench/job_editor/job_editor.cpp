@@ -6,6 +6,7 @@
 #include "app/workbench/job_editor/job_schema.h"
 #include "app/workbench/job_editor/plan_panel.h"
 #include "app/workbench/job_editor/settings_form.h"
+#include "app/workbench/job_editor/time_estimate.h"
 #include "core/base/paths.h"
 #include "core/protocol/job.h"
 
@@ -23,6 +24,8 @@
 #include <QSignalBlocker>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 
 namespace rankscope::workbench
 {
@@ -83,6 +86,7 @@ JobEditor::JobEditor(EngineLink* engine, QWidget* parent)
                         form->check(); // what the engine had against a field holds no more
                     showErrors();
                     m_plan->showPlan(json);
+                    requestTime(ticket);
                 } else {
                     showWrong({error, nullptr}, false); // the user may be typing elsewhere: no scrolling
                 }
@@ -257,6 +261,29 @@ void JobEditor::requestPlan()
     }
     m_plan->showWaiting();
     m_engine->plan(++m_ticket, QString::fromStdString(job().dump()), QDir::currentPath());
+}
+
+void JobEditor::requestTime(quint64 ticket)
+{
+    auto planned = protocol::Job::fromJson(Json(job()));
+    if (!planned || !planned->resolvePaths(QDir::currentPath().toStdString()))
+        return; // a plan of other settings, of which a newer one is on its way
+    auto runs = m_engine->runs();
+    std::ranges::stable_sort(runs, std::greater(), &client::RunStatus::submittedUs); // newest first
+    std::vector<std::filesystem::path> folders;
+    for (const client::RunStatus& run : runs)
+        folders.emplace_back(run.path);
+    m_estimates.clear();
+    m_estimates.start([this, ticket, planned = *planned, folders] {
+        const auto time = estimateTime(planned, folders);
+        QMetaObject::invokeMethod(
+            this,
+            [this, ticket, time] {
+                if (ticket == m_ticket)
+                    m_plan->showTime(time);
+            },
+            Qt::QueuedConnection);
+    });
 }
 
 void JobEditor::launch()

@@ -5,6 +5,7 @@
 #include "core/base/json.h"
 #include "core/protocol/family_manifest.h"
 
+#include <QThreadPool>
 #include <QTimer>
 #include <QWidget>
 
@@ -125,6 +126,8 @@ private:
     bool takeFamily(const QString& name, const base::Json& settings);
     void changed(const QString& part);
     void requestPlan();
+    /// How long what has been planned will take, from the runs there are.
+    void requestTime(quint64 ticket);
     [[nodiscard]] QString modelProblem() const;
     [[nodiscard]] QString familyProblem() const;
     [[nodiscard]] Wrong firstWrong() const;
@@ -174,6 +177,7 @@ private:
     QTimer m_planTimer;
     quint64 m_ticket = 0;
     bool m_launching = false;
+    QThreadPool m_estimates; ///< the last member: what it still runs ends before the others go
 };
 
 } // namespace rankscope::workbench

@@ -24,6 +24,8 @@ PlanPanel::PlanPanel(QWidget* parent)
       m_percent(new QLabel(m_numbers)),
       m_memory(new QLabel(m_numbers)),
       m_details(new QLabel(m_numbers)),
+      m_time(new QLabel(m_numbers)),
+      m_timeSource(new QLabel(m_numbers)),
       m_problem(new QLabel(this)),
       m_launch(new QPushButton(tr("Launch"), this))
 {
@@ -63,6 +65,19 @@ PlanPanel::PlanPanel(QWidget* parent)
     m_details->setToolTip(
         tr("Of the longest training rows, or of rows of the greatest length while there are none"));
     numbers->addWidget(m_details);
+    numbers->addSpacing(8);
+    m_time->setFont(medium);
+    m_time->setToolTip(tr("Of the optimizer steps; evaluation, analysis and checkpoints come on top"));
+    m_time->setAccessibleName(tr("Training time"));
+    numbers->addWidget(m_time);
+    m_timeSource->setProperty("role", "muted");
+    m_timeSource->setWordWrap(true);
+    m_timeSource->setToolTip(
+        tr("The newest run of this family on this model and training data, with the same greatest length, "
+           "number format and device, for each row; its other settings may differ"));
+    numbers->addWidget(m_timeSource);
+    m_time->hide();
+    m_timeSource->hide();
     m_percent->setProperty("role", "muted");
     m_percent->setWordWrap(true);
     m_problem->setProperty("role", "error");
@@ -119,6 +134,21 @@ void PlanPanel::showPlan(const QString& json)
         label->setVisible(!label->text().isEmpty());
     setStale(false);
     m_problem->hide();
+}
+
+void PlanPanel::showTime(const std::optional<TimeEstimate>& time)
+{
+    m_time->setVisible(time.has_value());
+    m_timeSource->show();
+    if (!time) {
+        m_time->clear();
+        m_timeSource->setText(tr("Time: not known before a run of this family on this model and data"));
+        return;
+    }
+    m_time->setText(tr("about %1 of training").arg(views::formatDuration(time->seconds)));
+    m_timeSource->setText(tr("at the pace of %1, %2 s a step")
+                              .arg(QString::fromStdString(time->run))
+                              .arg(time->secondsPerStep, 0, 'g', 3));
 }
 
 void PlanPanel::showInvalid(const QString& message)
