@@ -100,7 +100,7 @@ void PlanPanel::showWaiting()
     m_problem->hide();
     if (m_parameters->text().isEmpty())
         m_percent->setText(tr(
-            "Trainable parameters, their share of the base model and the memory appear here as soon as the "
+            "Trainable parameters, their share of the base model, memory and time appear here as soon as the "
             "settings hold."));
 }
 
