@@ -64,7 +64,7 @@ TEST_P(Conformance, ABarePassIsTheBaseModels)
     const auto& manifest = plugin(GetParam().family).manifest;
     if (manifest.initialOutputOf(*manifest.complete(GetParam().settings)) == "rounding")
         GTEST_SKIP() << "may have replaced a weight";
-    const Subject base{makeModel(GetParam().architecture), nullptr};
+    const Subject base{makeModel(GetParam().model), nullptr};
     const Subject subject = attach(GetParam());
     disturb(*subject.adapter, 100);
     auto pass = model::makePass(someRows(), false);
