@@ -11,6 +11,8 @@
 #include <QEventLoop>
 #include <QTimer>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 using namespace rankscope;
@@ -88,6 +90,13 @@ int takeScreenshot(MainWindow& window, const CommandLine& line)
     return 0;
 }
 
+/// Where Qt finds none, it aborts.
+bool hasDisplay()
+{
+    return std::ranges::any_of(std::array{"QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"},
+                               [](const char* name) { return !qEnvironmentVariableIsEmpty(name); });
+}
+
 } // namespace
 
 int main(int argc, char** argv)
@@ -108,6 +117,12 @@ int main(int argc, char** argv)
     }
     if (!line->figures.isEmpty())
         qputenv("QT_QPA_PLATFORM", "offscreen"); // no window, hence no display either
+    if (!hasDisplay()) {
+        tell("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); rankscope-engine does the "
+             "work "
+             "without one, and rankscope --figures draws without one");
+        return 1;
+    }
     views::VtkWidget::setDefaultSurfaceFormat();
     int programOnly = 1; // Qt would take --style and others for its own
     QApplication application(programOnly, argv);
