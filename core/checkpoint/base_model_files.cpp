@@ -2,8 +2,11 @@
 #include "core/checkpoint/base_model_files.h"
 
 #include "core/base/hash.h"
+#include "core/base/text.h"
 #include "core/checkpoint/gguf_model_files.h"
 #include "core/checkpoint/hugging_face_model_files.h"
+
+#include <set>
 
 namespace rankscope::checkpoint
 {
@@ -36,13 +39,56 @@ Result<std::unique_ptr<BaseModelFiles>> BaseModelFiles::open(const std::filesyst
                 " is neither a .gguf file nor a folder with config.json nor a config.json itself");
 }
 
-Status BaseModelFiles::checkShapes() const
+const TensorView* BaseModelFiles::find(const std::string& name) const
 {
+    const auto found = m_tensors.find(name);
+    return found == m_tensors.end() ? nullptr : &found->second;
+}
+
+std::optional<std::vector<std::int64_t>> BaseModelFiles::shape(const std::string& name) const
+{
+    const TensorView* tensor = find(name);
+    return tensor ? std::optional(tensor->shape) : std::nullopt;
+}
+
+const TensorView* BaseModelFiles::plainView(const std::string& name) const
+{
+    const TensorView* tensor = find(name);
+    if (!tensor ||
+        (tensor->dtype != DType::F32 && tensor->dtype != DType::F16 && tensor->dtype != DType::BF16) ||
+        reinterpret_cast<std::uintptr_t>(tensor->bytes.data()) % blockBytes(tensor->dtype) != 0)
+        return nullptr;
+    return tensor;
+}
+
+Status BaseModelFiles::read(const std::string& name, std::span<float> out) const
+{
+    const TensorView* tensor = find(name);
+    if (!tensor)
+        return fail(m_path.string() + " has no tensor " + name);
+    auto status = decode(*tensor, out);
+    return status ? status : fail(status.error().within(m_path.string()));
+}
+
+Status BaseModelFiles::checkTensors() const
+{
+    std::set<std::string> announced;
     for (const TensorShape& expected : m_config.tensors()) {
-        const auto actual = shape(expected.name);
-        if (actual && *actual != expected.shape)
-            return fail("tensor " + expected.name + " is " + describe(*actual) +
+        const TensorView* tensor = find(expected.name);
+        if (tensor && tensor->shape != expected.shape)
+            return fail("tensor " + tensor->name + " is " + describe(tensor->shape) +
                         ", but the model's config makes it " + describe(expected.shape));
+        announced.insert(expected.name);
+    }
+    if (m_config.tiedEmbeddings)
+        announced.insert("lm_head.weight");    // may be there as the embedding once more
+    if (m_config.architecture == "deberta-v2") // its list is not of all that it is made of
+        return {};
+    for (const auto& [name, tensor] : m_tensors) {
+        if (!announced.contains(name))
+            return fail("tensor " + base::shown(tensor.name) + " is no part of the architecture " +
+                        m_config.architecture +
+                        " as it is computed here; left out, it would make this another model");
     }
     return {};
 }

@@ -6,6 +6,7 @@
 #include "core/checkpoint/tensor.h"
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,23 +33,26 @@ public:
 
     /// Shape as Hugging Face has it ("model.layers.0.self_attn.q_proj.weight" is [out, in]); nullopt if
     /// absent.
-    [[nodiscard]] virtual std::optional<std::vector<std::int64_t>> shape(const std::string& name) const = 0;
+    [[nodiscard]] std::optional<std::vector<std::int64_t>> shape(const std::string& name) const;
     /// The bytes as they lie in the file, where they need no rearrangement: plain F32, F16 or BF16, aligned
     /// to the type. Null otherwise.
-    [[nodiscard]] virtual const TensorView* plainView(const std::string& name) const = 0;
+    [[nodiscard]] virtual const TensorView* plainView(const std::string& name) const;
     /// The values as float32, in Hugging Face's row order (the permutation that Llama GGUFs apply to q and k
     /// is undone).
-    [[nodiscard]] virtual Status read(const std::string& name, std::span<float> out) const = 0;
+    [[nodiscard]] virtual Status read(const std::string& name, std::span<float> out) const;
 
     /// Every tensor that the config announces is there. Errors name the first that is not.
     [[nodiscard]] Status checkComplete() const;
 
 protected:
-    /// Every tensor that the config announces and the file has is of the announced shape.
-    [[nodiscard]] Status checkShapes() const;
+    [[nodiscard]] const TensorView* find(const std::string& name) const;
+    /// Every tensor that the file has is one that the config announces, of the announced shape: what nobody
+    /// computes would make it another model without a word.
+    [[nodiscard]] Status checkTensors() const;
 
     ModelConfig m_config;
     std::filesystem::path m_path;
+    std::map<std::string, TensorView> m_tensors; ///< under Hugging Face's names; a view has the file's own
 };
 
 /// The SHA-256 that stands for a model: that of its one file, or, of several, that of the list `sha256sum`

@@ -22,8 +22,9 @@ constexpr std::pair<const char*, const char*> layerNames[] = {
     {"ffn_up.weight", "mlp.up_proj.weight"},           {"ffn_down.weight", "mlp.down_proj.weight"},
 };
 
-/// Hugging Face's name of a GGUF tensor; empty if the tensor is not one of the model's own
-/// (rope_freqs.weight, say).
+constexpr const char* ropeFactorsName = "rope_freqs.weight";
+
+/// Hugging Face's name of a GGUF tensor; its own if it has no other.
 std::string huggingFaceName(const std::string& name)
 {
     if (name == "token_embd.weight")
@@ -34,18 +35,18 @@ std::string huggingFaceName(const std::string& name)
         return "lm_head.weight";
     constexpr std::string_view prefix = "blk.";
     if (!name.starts_with(prefix))
-        return {};
+        return name;
     const auto dot = name.find('.', prefix.size());
     if (dot == std::string::npos || dot == prefix.size())
-        return {};
+        return name;
     const std::string layer = name.substr(prefix.size(), dot - prefix.size());
     if (layer.find_first_not_of("0123456789") != std::string::npos)
-        return {};
+        return name;
     for (const auto& [gguf, huggingFace] : layerNames) {
         if (name.compare(dot + 1, std::string::npos, gguf) == 0)
             return "model.layers." + layer + "." + huggingFace;
     }
-    return {};
+    return name;
 }
 
 /// What "llama3" scaling divides each rotary frequency by (Llama 3.1 reference implementation).
@@ -75,7 +76,7 @@ std::vector<double> ropeFactors(const RopeScaling& scaling, double theta, std::i
 /// by entry.
 Status readRopeFactors(const GgufFile& file, ModelConfig& config)
 {
-    const auto found = file.tensors().find("rope_freqs.weight");
+    const auto found = file.tensors().find(ropeFactorsName);
     if (found == file.tensors().end())
         return {};
     if (found->second.elements() != config.headDim / 2)
@@ -97,9 +98,54 @@ Status readRopeFactors(const GgufFile& file, ModelConfig& config)
     return {};
 }
 
-bool isPlainFloat(DType type)
+/// Scaling is by position where a file names a factor but no type (`scale_linear` is the older key).
+Status checkRopeScaling(const GgufFile& file, const std::string& prefix)
 {
-    return type == DType::F32 || type == DType::F16 || type == DType::BF16;
+    const std::string* type = file.text(prefix + "rope.scaling.type");
+    if (type && *type == "none")
+        return {};
+    if (type && *type != "linear")
+        return fail("rope scaling of type '" + base::shown(*type) + "' is not supported");
+    for (const char* key : {"rope.scaling.factor", "rope.scale_linear"}) {
+        const auto factor = file.number(prefix + key);
+        if (file.has(prefix + key) && factor != 0 && factor != 1) // zero stands for "not set"
+            return fail(prefix + key + " scales the positions, which is not supported");
+    }
+    return {};
+}
+
+/// Keys with which a model computes something else than is computed here, unless they have the value that
+/// changes nothing.
+Status checkNeutral(const GgufFile& file, const std::string& prefix, const ModelConfig& config)
+{
+    const double usualScale = 1 / std::sqrt(static_cast<double>(config.headDim));
+    const std::pair<const char*, double> scales[] = {
+        {"attention.scale", usualScale}, {"attention.output_scale", 1},
+        {"embedding_scale", 1},          {"logit_scale", 1},
+        {"residual_scale", 1},           {"rope.scaling.attn_factor", 1}};
+    const auto refuse = [&](const std::string& key) {
+        return fail(prefix + key + " asks for a computation that is not supported");
+    };
+    for (const auto& [key, usual] : scales) {
+        const auto scale = file.number(prefix + key);
+        if (file.has(prefix + key) && scale != 0 && !(scale && std::abs(*scale / usual - 1) <= 1e-6))
+            return refuse(key);
+    }
+    for (const char* key : {"attention.clamp_kqv", "attention.max_alibi_bias", "attn_logit_softcapping",
+                            "final_logit_softcapping", "rope.dimension_sections"}) {
+        if (file.has(prefix + key) && file.number(prefix + key) != 0)
+            return refuse(key);
+    }
+    for (const auto& [key, usual] :
+         {std::pair{"attention.causal", true}, std::pair{"use_parallel_residual", false}}) {
+        if (file.has(prefix + key) && file.boolean(prefix + key) != usual)
+            return refuse(key);
+    }
+    if (const auto window = file.integer(prefix + "attention.sliding_window");
+        window && *window > 0 && *window < config.maxPosition)
+        return fail("attention in a sliding window of " + std::to_string(*window) +
+                    " tokens is not supported");
+    return {};
 }
 
 } // namespace
@@ -152,8 +198,7 @@ Result<ModelConfig> configFromGguf(const GgufFile& file)
     config.ropeTheta = file.number(prefix + "rope.freq_base").value_or(10000);
     if (!(config.ropeTheta >= 1 && config.ropeTheta <= 1e12))
         return fail(prefix + "rope.freq_base must lie between 1 and 1e12");
-    if (const std::string* scaling = file.text(prefix + "rope.scaling.type"); scaling && *scaling != "none")
-        return fail("rope scaling of type '" + base::shown(*scaling) + "' is not supported");
+    RANKSCOPE_CHECK(checkRopeScaling(file, prefix));
 
     const auto embedding = file.tensors().find("token_embd.weight");
     if (embedding != file.tensors().end() && embedding->second.shape.size() == 2)
@@ -171,6 +216,7 @@ Result<ModelConfig> configFromGguf(const GgufFile& file)
             config.eosTokens.push_back(*token);
     }
     RANKSCOPE_CHECK(config.check());
+    RANKSCOPE_CHECK(checkNeutral(file, prefix, config));
     RANKSCOPE_CHECK(readRopeFactors(file, config));
     return config;
 }
@@ -190,70 +236,52 @@ Result<std::unique_ptr<BaseModelFiles>> GgufModelFiles::fromFile(const GgufFile&
     if (!config)
         return fail(config.error().within(path.string()));
     files->m_config = std::move(*config);
-    for (const auto& [ggufName, view] : file.tensors()) {
-        const std::string name = huggingFaceName(ggufName);
-        if (name.empty())
-            continue;
-        Tensor tensor{view, 0};
-        tensor.view.name = name;
-        // llama.cpp's converter interleaves the two halves of each head of q and k, for llama only.
-        if (files->m_config.architecture == "llama" && name.find(".self_attn.q_proj.") != std::string::npos)
-            tensor.permutedHeads = files->m_config.heads;
-        if (files->m_config.architecture == "llama" && name.find(".self_attn.k_proj.") != std::string::npos)
-            tensor.permutedHeads = files->m_config.kvHeads;
-        files->m_tensors.emplace(name, std::move(tensor));
+    for (const auto& [name, view] : file.tensors()) {
+        if (name != ropeFactorsName)
+            files->m_tensors.emplace(huggingFaceName(name), view);
     }
-    if (auto status = files->checkShapes(); !status)
+    if (auto status = files->checkTensors(); !status)
         return fail(status.error().within(path.string()));
     return files;
 }
 
-const GgufModelFiles::Tensor* GgufModelFiles::find(const std::string& name) const
+std::int64_t GgufModelFiles::permutedHeads(const std::string& name) const
 {
-    const auto found = m_tensors.find(name);
-    return found == m_tensors.end() ? nullptr : &found->second;
-}
-
-std::optional<std::vector<std::int64_t>> GgufModelFiles::shape(const std::string& name) const
-{
-    const Tensor* tensor = find(name);
-    return tensor ? std::optional(tensor->view.shape) : std::nullopt;
+    // llama.cpp's converter interleaves the two halves of each head of q and k, for llama only.
+    if (m_config.architecture != "llama")
+        return 0;
+    return name.find(".self_attn.q_proj.") != std::string::npos   ? m_config.heads
+           : name.find(".self_attn.k_proj.") != std::string::npos ? m_config.kvHeads
+                                                                  : 0;
 }
 
 const TensorView* GgufModelFiles::plainView(const std::string& name) const
 {
-    const Tensor* tensor = find(name);
-    if (!tensor || tensor->permutedHeads != 0 || !isPlainFloat(tensor->view.dtype) ||
-        reinterpret_cast<std::uintptr_t>(tensor->view.bytes.data()) % blockBytes(tensor->view.dtype) != 0)
-        return nullptr;
-    return &tensor->view;
+    return permutedHeads(name) == 0 ? BaseModelFiles::plainView(name) : nullptr;
 }
 
 Status GgufModelFiles::read(const std::string& name, std::span<float> out) const
 {
-    const Tensor* tensor = find(name);
-    if (!tensor)
-        return fail(m_path.string() + " has no tensor " + name);
-    if (tensor->permutedHeads == 0) {
-        auto status = decode(tensor->view, out);
-        return status ? status : fail(status.error().within(m_path.string()));
-    }
-    const std::int64_t rows = tensor->view.shape[0];
-    const std::int64_t headRows = rows / tensor->permutedHeads;
-    const auto columns = static_cast<std::size_t>(tensor->view.elements() / std::max<std::int64_t>(rows, 1));
-    if (rows == 0 || headRows * tensor->permutedHeads != rows || headRows % 2 != 0)
+    const TensorView* tensor = find(name);
+    const std::int64_t heads = permutedHeads(name);
+    if (!tensor || heads == 0)
+        return BaseModelFiles::read(name, out);
+    const std::int64_t rows = tensor->shape[0];
+    const std::int64_t headRows = rows / heads;
+    const auto columns = static_cast<std::size_t>(tensor->elements() / std::max<std::int64_t>(rows, 1));
+    if (rows == 0 || headRows * heads != rows || headRows % 2 != 0)
         return fail(m_path.string() + ": the rows of " + name + " do not divide into heads");
-    if (out.size() != static_cast<std::size_t>(tensor->view.elements()))
-        return fail("tensor " + name + " has " + std::to_string(tensor->view.elements()) +
+    if (out.size() != static_cast<std::size_t>(tensor->elements()))
+        return fail("tensor " + name + " has " + std::to_string(tensor->elements()) +
                     " values, but room was given for " + std::to_string(out.size()));
-    TensorView row = tensor->view;
+    TensorView row = *tensor;
     row.shape = {static_cast<std::int64_t>(columns)};
-    const std::size_t rowBytes = tensor->view.bytes.size() / static_cast<std::size_t>(rows);
+    const std::size_t rowBytes = tensor->bytes.size() / static_cast<std::size_t>(rows);
     for (std::int64_t stored = 0; stored < rows; ++stored) {
         const std::int64_t head = stored / headRows;
         const std::int64_t within = stored % headRows;
         const std::int64_t target = head * headRows + (within % 2) * (headRows / 2) + within / 2;
-        row.bytes = tensor->view.bytes.subspan(static_cast<std::size_t>(stored) * rowBytes, rowBytes);
+        row.bytes = tensor->bytes.subspan(static_cast<std::size_t>(stored) * rowBytes, rowBytes);
         RANKSCOPE_CHECK(decode(row, out.subspan(static_cast<std::size_t>(target) * columns, columns)));
     }
     return {};

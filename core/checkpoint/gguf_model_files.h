@@ -4,8 +4,6 @@
 #include "core/checkpoint/base_model_files.h"
 #include "core/checkpoint/gguf.h"
 
-#include <map>
-
 namespace rankscope::checkpoint
 {
 
@@ -18,19 +16,12 @@ public:
                                                             const std::filesystem::path& path);
 
     [[nodiscard]] std::vector<std::filesystem::path> identityFiles() const override { return {m_path}; }
-    [[nodiscard]] std::optional<std::vector<std::int64_t>> shape(const std::string& name) const override;
     [[nodiscard]] const TensorView* plainView(const std::string& name) const override;
     [[nodiscard]] Status read(const std::string& name, std::span<float> out) const override;
 
 private:
-    struct Tensor {
-        TensorView view;
-        /// Heads whose rows are interleaved (q and k of llama files); 0: rows lie as in Hugging Face's file.
-        std::int64_t permutedHeads = 0;
-    };
-    [[nodiscard]] const Tensor* find(const std::string& name) const;
-
-    std::map<std::string, Tensor> m_tensors;
+    /// Heads whose rows are interleaved (q and k of llama files); 0: rows lie as in Hugging Face's file.
+    [[nodiscard]] std::int64_t permutedHeads(const std::string& name) const;
 };
 
 /// The config that a GGUF's metadata describes.

@@ -78,7 +78,10 @@ Result<std::unique_ptr<BaseModelFiles>> HuggingFaceModelFiles::openFolder(const 
         return fail(folder.string() + " has neither model.safetensors nor model.safetensors.index.json; "
                                       "weights in other formats must be converted to safetensors first");
     }
-    if (auto status = files->checkShapes(); !status)
+    // Older versions of Transformers stored the rotary frequencies too, though they follow from the config.
+    std::erase_if(files->m_tensors,
+                  [](const auto& item) { return item.first.find(".rotary_emb.") != std::string::npos; });
+    if (auto status = files->checkTensors(); !status)
         return fail(status.error().within(folder.string()));
     return files;
 }
@@ -109,6 +112,9 @@ Status HuggingFaceModelFiles::readShards(const fs::path& index)
             return fail(index.string() + ": the shard " + shard + " does not hold " + tensor);
         m_tensors.emplace(tensor, *view);
     }
+    // What the index leaves out is loaded by others, so it counts as the model's.
+    for (const auto& [name, shard] : shards)
+        m_tensors.insert(shard.tensors().begin(), shard.tensors().end());
     return {};
 }
 
@@ -127,37 +133,6 @@ std::vector<fs::path> HuggingFaceModelFiles::identityFiles() const
     for (const auto& name : m_weightFiles)
         files.push_back(m_path / name);
     return files;
-}
-
-const TensorView* HuggingFaceModelFiles::find(const std::string& name) const
-{
-    const auto found = m_tensors.find(name);
-    return found == m_tensors.end() ? nullptr : &found->second;
-}
-
-std::optional<std::vector<std::int64_t>> HuggingFaceModelFiles::shape(const std::string& name) const
-{
-    const TensorView* tensor = find(name);
-    return tensor ? std::optional(tensor->shape) : std::nullopt;
-}
-
-const TensorView* HuggingFaceModelFiles::plainView(const std::string& name) const
-{
-    const TensorView* tensor = find(name);
-    if (!tensor ||
-        (tensor->dtype != DType::F32 && tensor->dtype != DType::F16 && tensor->dtype != DType::BF16) ||
-        reinterpret_cast<std::uintptr_t>(tensor->bytes.data()) % blockBytes(tensor->dtype) != 0)
-        return nullptr;
-    return tensor;
-}
-
-Status HuggingFaceModelFiles::read(const std::string& name, std::span<float> out) const
-{
-    const TensorView* tensor = find(name);
-    if (!tensor)
-        return fail(m_path.string() + " has no tensor " + name);
-    auto status = decode(*tensor, out);
-    return status ? status : fail(status.error().within(m_path.string()));
 }
 
 } // namespace rankscope::checkpoint

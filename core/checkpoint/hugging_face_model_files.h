@@ -3,7 +3,6 @@
 
 #include "core/checkpoint/base_model_files.h"
 
-#include <map>
 #include <set>
 
 namespace rankscope::checkpoint
@@ -18,16 +17,11 @@ public:
     static Result<std::unique_ptr<BaseModelFiles>> openConfig(const std::filesystem::path& config);
 
     [[nodiscard]] std::vector<std::filesystem::path> identityFiles() const override;
-    [[nodiscard]] std::optional<std::vector<std::int64_t>> shape(const std::string& name) const override;
-    [[nodiscard]] const TensorView* plainView(const std::string& name) const override;
-    [[nodiscard]] Status read(const std::string& name, std::span<float> out) const override;
 
 private:
     Status readShards(const std::filesystem::path& index);
-    [[nodiscard]] const TensorView* find(const std::string& name) const;
 
     std::set<std::string> m_weightFiles; ///< names in the folder: the single file, or index and shards
-    std::map<std::string, TensorView> m_tensors;
 };
 
 } // namespace rankscope::checkpoint

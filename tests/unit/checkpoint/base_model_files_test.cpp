@@ -4,7 +4,9 @@
 #include "core/base/hash.h"
 #include "core/base/paths.h"
 #include "core/checkpoint/base_model_files.h"
+#include "core/checkpoint/gguf_model_files.h"
 #include "core/checkpoint/safetensors.h"
+#include "tests/unit/checkpoint/gguf_builder.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -38,6 +40,33 @@ std::vector<float> valuesOf(const BaseModelFiles& model, const std::string& name
     const auto status = model.read(name, values);
     EXPECT_TRUE(status) << status.error().message;
     return values;
+}
+
+using checkpoint::test::GgufBuilder;
+
+/// What is said of a one-layer llama, two heads of 16, whose file has one more key and one more tensor.
+std::string errorOf(const GgufBuilder& key, const std::string& tensor = "output_norm.weight")
+{
+    GgufBuilder gguf;
+    gguf.head(3, 2, 7 + (key.bytes.empty() ? 0 : 1)).text("general.architecture").put(8U).text("llama");
+    for (const auto& [name, value] :
+         {std::pair{"block_count", 1U}, std::pair{"context_length", 64U}, std::pair{"embedding_length", 32U},
+          std::pair{"feed_forward_length", 32U}, std::pair{"attention.head_count", 2U}})
+        gguf.text(std::string("llama.") + name).put(4U).put(value);
+    gguf.text("llama.attention.layer_norm_rms_epsilon").put(6U).put(1e-5F);
+    gguf.bytes += key.bytes;
+    gguf.tensor("token_embd.weight", {32, 8}, 0, 0).tensor(tensor, {32}, 0, 1024).data(1024 + 128);
+    const auto file = GgufFile::parse(std::as_bytes(std::span(gguf.bytes)), nullptr, "test");
+    if (!file)
+        return file.error().message;
+    const auto model = GgufModelFiles::fromFile(*file, "test");
+    return model ? std::string("no error") : model.error().message;
+}
+
+template <typename T>
+std::string errorWithKey(const std::string& key, std::uint32_t type, T value)
+{
+    return errorOf(GgufBuilder().text("llama." + key).put(type).put(value));
 }
 
 /// A Hugging Face folder with the tiny model, removed at the end.
@@ -150,6 +179,56 @@ TEST(GgufModel, LeavesTheRowsOfQwenAsTheyAre)
                 ASSERT_EQ(values[i], static_cast<float>(i)) << name;
         }
     }
+}
+
+/// Whatever is in the file and not computed would make it another model without a word.
+TEST(GgufModel, RefusesTensorsThatAreNotComputed)
+{
+    EXPECT_EQ(errorOf({}), "no error");
+    EXPECT_EQ(errorOf({}, "blk.0.ffn_norm.weight"), "no error");
+    for (const char* name : {"blk.0.attn_q.bias", "blk.0.ffn_up.bias", "blk.0.post_attention_norm.weight",
+                             "blk.1.ffn_norm.weight", "rope_factors_long.weight", "blk.0.attn_q_norm.weight",
+                             "output_norm.bias", "anything"}) {
+        const std::string sentence = std::string("tensor ") + name + " is no part of the architecture llama";
+        EXPECT_NE(errorOf({}, name).find(sentence), std::string::npos) << errorOf({}, name);
+    }
+}
+
+TEST(GgufModel, RefusesKeysThatAskForAnotherComputation)
+{
+    constexpr std::uint32_t unsignedType = 4;
+    constexpr std::uint32_t floatType = 6;
+    constexpr std::uint32_t flagType = 7;
+    for (const auto& [key, refused, harmless] : {std::tuple{"rope.scaling.factor", 4.0F, 1.0F},
+                                                 {"rope.scale_linear", 4.0F, 1.0F},
+                                                 {"attention.scale", 0.9F, 0.25F},
+                                                 {"attention.output_scale", 0.5F, 1.0F},
+                                                 {"logit_scale", 0.1F, 1.0F},
+                                                 {"embedding_scale", 12.0F, 0.0F},
+                                                 {"residual_scale", 0.2F, 1.0F},
+                                                 {"rope.scaling.attn_factor", 1.2F, 1.0F},
+                                                 {"attention.clamp_kqv", 8.0F, 0.0F},
+                                                 {"attention.max_alibi_bias", 8.0F, 0.0F},
+                                                 {"attn_logit_softcapping", 50.0F, 0.0F},
+                                                 {"final_logit_softcapping", 30.0F, 0.0F}}) {
+        const auto sentence = errorWithKey(key, floatType, refused);
+        EXPECT_NE(sentence.find(std::string("llama.") + key), std::string::npos) << key << ": " << sentence;
+        EXPECT_EQ(errorWithKey(key, floatType, harmless), "no error") << key;
+        EXPECT_NE(errorWithKey(key, flagType, 'x'), "no error") << key; // no number
+    }
+    EXPECT_NE(errorWithKey("attention.causal", flagType, '\0').find("llama.attention.causal"),
+              std::string::npos);
+    EXPECT_EQ(errorWithKey("attention.causal", flagType, '\1'), "no error");
+    EXPECT_NE(errorWithKey("use_parallel_residual", flagType, '\1'), "no error");
+    EXPECT_EQ(errorWithKey("use_parallel_residual", flagType, '\0'), "no error");
+    EXPECT_NE(errorWithKey("attention.sliding_window", unsignedType, 8U).find("window of 8 tokens"),
+              std::string::npos);
+    EXPECT_EQ(errorWithKey("attention.sliding_window", unsignedType, 64U), "no error");
+    GgufBuilder type;
+    type.text("llama.rope.scaling.type").put(8U);
+    EXPECT_EQ(errorOf(GgufBuilder(type).text("linear")), "no error"); // by nothing, as none is named
+    EXPECT_EQ(errorOf(GgufBuilder(type).text("none")), "no error");
+    EXPECT_NE(errorOf(GgufBuilder(type).text("yarn")).find("type 'yarn'"), std::string::npos);
 }
 
 TEST(GgufModel, ReadsTheInstalledModel)
@@ -277,6 +356,39 @@ TEST_F(Folder, RefusesWeightsThatContradictTheConfig)
     EXPECT_NE(errorNow().find("neither model.safetensors"), std::string::npos);
     fs::remove(m_folder / "config.json");
     EXPECT_NE(errorNow().find("config.json"), std::string::npos);
+}
+
+/// As of a GGUF: what the config does not list is not computed.
+TEST_F(Folder, RefusesTensorsThatAreNotComputed)
+{
+    const auto whole = SafetensorsFile::open(m_weights);
+    ASSERT_TRUE(whole);
+    const auto errorWith = [&](const std::string& name, const std::string& like) {
+        std::vector<TensorView> tensors;
+        for (const auto& item : whole->tensors())
+            tensors.push_back(item.second);
+        tensors.push_back(*whole->find(like));
+        tensors.back().name = name;
+        EXPECT_TRUE(writeSafetensors(m_folder / "model.safetensors", tensors));
+        return errorNow();
+    };
+    const std::string norm = "model.norm.weight";
+    for (const char* name :
+         {"model.layers.0.self_attn.q_proj.bias", "model.layers.0.pre_feedforward_layernorm.weight",
+          "model.layers.1.input_layernorm.weight", "lm_head.bias", "score.weight"}) {
+        const auto sentence = errorWith(name, norm);
+        EXPECT_NE(sentence.find(std::string("tensor ") + name + " is no part of"), std::string::npos)
+            << sentence;
+    }
+    EXPECT_EQ(errorWith("model.layers.0.self_attn.rotary_emb.inv_freq", norm), "no error");
+    EXPECT_EQ(errorWith("lm_head.weight", "model.embed_tokens.weight"), "no error");
+    // One of a shard that the index does not name is loaded by others.
+    fs::remove(m_folder / "weights.safetensors");
+    errorWith("model.layers.0.self_attn.q_proj.bias", norm);
+    fs::rename(m_folder / "model.safetensors", m_folder / "weights.safetensors");
+    write("model.safetensors.index.json", R"({"weight_map": {"model.norm.weight": "weights.safetensors"}})");
+    EXPECT_NE(errorNow().find("tensor model.layers.0.self_attn.q_proj.bias is no part of"), std::string::npos)
+        << errorNow();
 }
 
 /// The list of a config's tensors, against the folders that Transformers wrote: all of theirs, and no other.

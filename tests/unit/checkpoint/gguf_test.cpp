@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GGUF: a file of the gguf package, and files built here byte by byte with one false claim each.
 #include "core/checkpoint/gguf.h"
+#include "tests/unit/checkpoint/gguf_builder.h"
 
 #include <cstdlib>
 #include <functional>
@@ -8,46 +9,10 @@
 
 using namespace rankscope;
 using namespace rankscope::checkpoint;
+using Builder = checkpoint::test::GgufBuilder;
 
 namespace
 {
-
-/// Writes GGUF's little-endian primitives.
-struct Builder {
-    std::string bytes;
-
-    template <typename T>
-    Builder& put(T value)
-    {
-        bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-        return *this;
-    }
-    Builder& text(const std::string& value)
-    {
-        put(static_cast<std::uint64_t>(value.size()));
-        bytes += value;
-        return *this;
-    }
-    Builder& head(std::uint32_t version, std::uint64_t tensors, std::uint64_t values)
-    {
-        bytes += "GGUF";
-        return put(version).put(tensors).put(values);
-    }
-    Builder& tensor(const std::string& name, const std::vector<std::uint64_t>& lengths, std::uint32_t type,
-                    std::uint64_t offset)
-    {
-        text(name).put(static_cast<std::uint32_t>(lengths.size()));
-        for (const auto length : lengths)
-            put(length);
-        return put(type).put(offset);
-    }
-    Builder& data(std::size_t size, std::size_t alignment = 32)
-    {
-        bytes.resize((bytes.size() + alignment - 1) / alignment * alignment, '\0');
-        bytes.append(size, 'x');
-        return *this;
-    }
-};
 
 Result<GgufFile> parse(const std::string& bytes)
 {
