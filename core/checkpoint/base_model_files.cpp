@@ -6,6 +6,7 @@
 #include "core/checkpoint/gguf_model_files.h"
 #include "core/checkpoint/hugging_face_model_files.h"
 
+#include <algorithm>
 #include <set>
 
 namespace rankscope::checkpoint
@@ -19,6 +20,12 @@ std::string describe(const std::vector<std::int64_t>& shape)
     for (std::size_t i = 0; i < shape.size(); ++i)
         text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
     return text + "]";
+}
+
+bool sameValues(const TensorView& left, const TensorView& right)
+{
+    return left.dtype == right.dtype && left.shape == right.shape &&
+           std::ranges::equal(left.bytes, right.bytes);
 }
 
 } // namespace
@@ -100,6 +107,11 @@ Status BaseModelFiles::checkComplete() const
             return fail("the model " + m_path.string() + " has no tensor " + expected.name +
                         "; the file is incomplete or of another architecture");
     }
+    const TensorView* head = m_config.tiedEmbeddings ? find("lm_head.weight") : nullptr;
+    if (head && !sameValues(*head, *find("model.embed_tokens.weight")))
+        return fail("the model " + m_path.string() +
+                    " ties its output layer to the embedding (tie_word_embeddings), but holds another one in "
+                    "lm_head.weight; set tie_word_embeddings to false to use that one, or remove it");
     return {};
 }
 

@@ -41,7 +41,9 @@ public:
     /// is undone).
     [[nodiscard]] virtual Status read(const std::string& name, std::span<float> out) const;
 
-    /// Every tensor that the config announces is there. Errors name the first that is not.
+    /// Every tensor that the config announces is there (errors name the first that is not), and an output
+    /// layer that is stored though it is tied to the embedding is the embedding: some programs would use the
+    /// one, some the other.
     [[nodiscard]] Status checkComplete() const;
 
 protected:

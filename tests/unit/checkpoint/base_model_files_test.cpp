@@ -441,6 +441,37 @@ TEST_F(Folder, SaysWhichTensorIsMissing)
     }
 }
 
+/// A head that is stored beside a tied embedding is used by some programs and not by others.
+TEST_F(Folder, RefusesAnotherHeadThanTheTiedOne)
+{
+    const auto whole = SafetensorsFile::open(m_weights);
+    ASSERT_TRUE(whole);
+    const TensorView* embedding = whole->find("model.embed_tokens.weight");
+    std::vector<std::byte> bytes(embedding->bytes.begin(), embedding->bytes.end());
+    const auto errorWithHead = [&](TensorView head) {
+        std::vector<TensorView> tensors;
+        for (const auto& item : whole->tensors())
+            tensors.push_back(item.second);
+        head.name = "lm_head.weight";
+        tensors.push_back(std::move(head));
+        EXPECT_TRUE(writeSafetensors(m_folder / "model.safetensors", tensors));
+        const auto model = BaseModelFiles::open(m_folder);
+        EXPECT_TRUE(model) << model.error().message;
+        const auto status = (*model)->checkComplete();
+        return status ? std::string("no error") : status.error().message;
+    };
+    TensorView head = *embedding;
+    head.bytes = bytes;
+    EXPECT_EQ(errorWithHead(head), "no error");
+    bytes.back() ^= std::byte{1};
+    EXPECT_NE(errorWithHead(head).find("set tie_word_embeddings to false"), std::string::npos);
+    EXPECT_NE(errorWithHead(*whole->find("model.norm.weight")), "no error");
+    auto config = *base::parseJson(tinyConfig);
+    config["tie_word_embeddings"] = false;
+    write("config.json", config.dump());
+    EXPECT_EQ(errorWithHead(head), "no error"); // the stored one it is
+}
+
 TEST(BaseModelFiles, OpensABareConfig)
 {
     const auto model = BaseModelFiles::open(testData() / "configs" / "llama3-8b" / "config.json");
