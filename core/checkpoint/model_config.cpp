@@ -75,6 +75,10 @@ Status readRope(const Json& config, ModelConfig& model)
         if (partial != 1)
             return fail(std::string(key) + " rotates only a part of each head, which is not supported");
         if (type == "llama3") {
+            for (const char* needed :
+                 {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"})
+                rope.require(needed);
+            RANKSCOPE_CHECK(rope.finishLenient());
             if (scaling.highFrequencyFactor <= scaling.lowFrequencyFactor)
                 return fail(std::string(key) + ": high_freq_factor must be larger than low_freq_factor");
             model.ropeScaling = scaling;

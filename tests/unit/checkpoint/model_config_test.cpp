@@ -106,6 +106,20 @@ TEST(ModelConfig, ReadsRopeParametersOfNewerFiles)
     EXPECT_EQ(config->ropeScaling->factor, 32);
 }
 
+/// None of them follows from the others, so none is guessed.
+TEST(ModelConfig, RequiresEveryNumberOfLlama3Scaling)
+{
+    const base::Json whole = configJson("llama3.2-3b");
+    for (const char* key :
+         {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+        base::Json json = whole;
+        json["rope_scaling"].erase(key);
+        const auto config = ModelConfig::fromHuggingFace(json);
+        ASSERT_FALSE(config) << key;
+        EXPECT_EQ(config.error().message, std::string("rope_scaling.") + key + " is missing");
+    }
+}
+
 TEST(ModelConfig, RefusesImpossibleNumbersByName)
 {
     const auto errorOf = [](const std::string& model, const std::string& key, const base::Json& value) {
