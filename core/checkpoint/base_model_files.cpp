@@ -22,6 +22,15 @@ std::string describe(const std::vector<std::int64_t>& shape)
     return text + "]";
 }
 
+/// Why weights may not be what they should be, and what to do, where the config says that they are quantised.
+std::string adviceOn(const ModelConfig& config)
+{
+    if (config.quantisation.empty())
+        return {};
+    return "; the weights are quantised (" + base::shown(config.quantisation) +
+           " in config.json): save the model in bfloat16 first";
+}
+
 bool sameValues(const TensorView& left, const TensorView& right)
 {
     return left.dtype == right.dtype && left.shape == right.shape &&
@@ -82,6 +91,9 @@ Status BaseModelFiles::checkTensors() const
     std::set<std::string> announced;
     for (const TensorShape& expected : m_config.tensors()) {
         const TensorView* tensor = find(expected.name);
+        if (tensor && !isDecodable(tensor->dtype))
+            return fail("tensor " + tensor->name + " is of type " + checkpoint::name(tensor->dtype) +
+                        ", but weights are read from F64, F32, F16 and BF16 alone" + adviceOn(m_config));
         if (tensor && tensor->shape != expected.shape)
             return fail("tensor " + tensor->name + " is " + describe(tensor->shape) +
                         ", but the model's config makes it " + describe(expected.shape));
@@ -95,7 +107,8 @@ Status BaseModelFiles::checkTensors() const
         if (!announced.contains(name))
             return fail("tensor " + base::shown(tensor.name) + " is no part of the architecture " +
                         m_config.architecture +
-                        " as it is computed here; left out, it would make this another model");
+                        " as it is computed here; left out, it would make this another model" +
+                        adviceOn(m_config));
     }
     return {};
 }
@@ -105,7 +118,7 @@ Status BaseModelFiles::checkComplete() const
     for (const TensorShape& expected : m_config.tensors()) {
         if (!shape(expected.name))
             return fail("the model " + m_path.string() + " has no tensor " + expected.name +
-                        "; the file is incomplete or of another architecture");
+                        "; the file is incomplete or of another architecture" + adviceOn(m_config));
     }
     const TensorView* head = m_config.tiedEmbeddings ? find("lm_head.weight") : nullptr;
     if (head && !sameValues(*head, *find("model.embed_tokens.weight")))

@@ -48,8 +48,8 @@ public:
 
 protected:
     [[nodiscard]] const TensorView* find(const std::string& name) const;
-    /// Every tensor that the file has is one that the config announces, of the announced shape: what nobody
-    /// computes would make it another model without a word.
+    /// Every tensor that the file has is one that the config announces, of the announced shape and of
+    /// numbers: what nobody computes would make it another model without a word.
     [[nodiscard]] Status checkTensors() const;
 
     ModelConfig m_config;

@@ -141,6 +141,11 @@ Result<ModelConfig> readDecoder(const Json& config, const std::string& architect
     model.qkvBias = architecture == "qwen2";
     model.qkNorm = architecture == "qwen3";
     model.fusedProjections = architecture == "phi3";
+    if (const Json* quantised = reader.object("quantization_config")) {
+        model.quantisation = "by a method that is not named";
+        base::ObjectReader(*quantised, "quantization_config").text("quant_method", model.quantisation);
+    }
+    RANKSCOPE_CHECK(reader.finishLenient());
     RANKSCOPE_CHECK(readRope(config, model));
     RANKSCOPE_CHECK(readTokens(config, model));
     return model;

@@ -62,6 +62,8 @@ struct ModelConfig {
         0;                   ///< DeBERTa: rows of the relative position table, 2 * position_buckets
     std::int64_t labels = 0; ///< DeBERTa: classes of the head
 
+    std::string quantisation; ///< by which method the stored weights are quantised; empty: none is named
+
     /// From a Hugging Face config.json. Errors: a missing or impossible number, an architecture not known.
     static Result<ModelConfig> fromHuggingFace(const base::Json& config);
 

@@ -195,6 +195,21 @@ std::size_t blockBytes(DType dtype)
     return traits(dtype).bytes;
 }
 
+bool isDecodable(DType dtype)
+{
+    switch (dtype) {
+    case DType::I64:
+    case DType::I32:
+    case DType::I16:
+    case DType::I8:
+    case DType::U8:
+    case DType::Bool:
+        return false;
+    default:
+        return true;
+    }
+}
+
 std::int64_t TensorView::elements() const
 {
     // An empty dimension decides first: the product of the others may be too large.

@@ -22,6 +22,10 @@ std::string name(DType dtype);
 std::size_t blockElements(DType dtype);
 std::size_t blockBytes(DType dtype);
 
+/// Does decode() make numbers of it? Integers and truth values are none: where they stand for weights, only
+/// the program that quantised them knows how.
+bool isDecodable(DType dtype);
+
 /// Bytes of a mapped file seen as a tensor; row-major, the first dimension slowest.
 struct TensorView {
     std::string name;

@@ -391,6 +391,35 @@ TEST_F(Folder, RefusesTensorsThatAreNotComputed)
         << errorNow();
 }
 
+/// As bitsandbytes writes them: bytes, or pairs of 4-bit numbers in bytes, which only it can read.
+TEST_F(Folder, RefusesWeightsThatAreNoNumbers)
+{
+    const auto whole = SafetensorsFile::open(m_weights);
+    ASSERT_TRUE(whole);
+    const std::string quantised = "model.layers.0.mlp.up_proj.weight"; // [32, 256]
+    const std::vector<std::byte> bytes(32 * 256);
+    for (const auto& [type, rows] : {std::pair{DType::I8, 32}, std::pair{DType::U8, 16}}) {
+        std::vector<TensorView> tensors;
+        for (const auto& [name, tensor] : whole->tensors()) {
+            tensors.push_back(tensor);
+            if (name == quantised)
+                tensors.back() = {name, type, {rows, 256}, std::span(bytes).first(rows * 256), nullptr};
+        }
+        ASSERT_TRUE(writeSafetensors(m_folder / "model.safetensors", tensors));
+        auto config = *base::parseJson(tinyConfig);
+        write("config.json", config.dump());
+        const std::string sentence = "tensor " + quantised + " is of type " + checkpoint::name(type) +
+                                     ", but weights are read from F64, F32, F16 and BF16 alone";
+        EXPECT_NE(errorNow().find(sentence), std::string::npos) << errorNow();
+        EXPECT_EQ(errorNow().find("bfloat16"), std::string::npos) << errorNow();
+        config["quantization_config"] = {{"quant_method", "bitsandbytes"}};
+        write("config.json", config.dump());
+        EXPECT_NE(errorNow().find("quantised (bitsandbytes in config.json): save the model in bfloat16"),
+                  std::string::npos)
+            << errorNow();
+    }
+}
+
 /// The list of a config's tensors, against the folders that Transformers wrote: all of theirs, and no other.
 TEST(BaseModelFiles, AnnouncesEveryTensorOfAModel)
 {
