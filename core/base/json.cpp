@@ -2,6 +2,7 @@
 #include "core/base/json.h"
 
 #include "core/base/files.h"
+#include "core/base/text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -24,11 +25,12 @@ std::string placeOf(std::string_view text, std::size_t offset)
            std::to_string(column);
 }
 
-/// Deeply nested input would exhaust the stack in recursive users of the value, so it is refused before
-/// parsing.
-Status checkDepth(std::string_view text, int maxDepth)
+/// The number of keys, of which each has its colon. Deeply nested input would exhaust the stack in recursive
+/// users of the value, so it is refused before parsing.
+Result<std::size_t> scanKeys(std::string_view text, int maxDepth)
 {
     int depth = 0;
+    std::size_t keys = 0;
     Status status;
     scanOutsideStrings(text, [&](std::size_t place, char c) {
         if (c == '}' || c == ']')
@@ -36,10 +38,46 @@ Status checkDepth(std::string_view text, int maxDepth)
         else if ((c == '{' || c == '[') && ++depth > maxDepth)
             status = fail("JSON is nested deeper than " + std::to_string(maxDepth) + " levels at " +
                           placeOf(text, place));
+        else if (c == ':')
+            ++keys;
         return status.has_value();
     });
-    return status;
+    if (!status)
+        return fail(status.error());
+    return keys;
 }
+
+template <typename T>
+std::size_t countKeys(const T& value)
+{
+    std::size_t keys = value.is_object() ? value.size() : 0;
+    if (value.is_structured()) {
+        for (const auto& item : value)
+            keys += countKeys(item);
+    }
+    return keys;
+}
+
+/// The first key that its object has already.
+struct Duplicate : nlohmann::detail::json_sax_acceptor<Json> {
+    bool start_object(std::size_t)
+    {
+        open.emplace_back();
+        return true;
+    }
+    bool key(std::string& name)
+    {
+        duplicate = name;
+        return open.back().insert(name).second;
+    }
+    bool end_object()
+    {
+        open.pop_back();
+        return true;
+    }
+    std::vector<std::set<std::string>> open;
+    std::string duplicate;
+};
 
 /// Where parsing stops: the parser's error for a number that is too large does not say it.
 struct Stop : nlohmann::detail::json_sax_acceptor<Json> {
@@ -54,12 +92,18 @@ struct Stop : nlohmann::detail::json_sax_acceptor<Json> {
 template <typename T>
 Result<T> parse(std::string_view text, int maxDepth)
 {
-    RANKSCOPE_CHECK(checkDepth(text, maxDepth));
+    RANKSCOPE_TRY(const std::size_t keys, scanKeys(text, maxDepth));
     // The parser takes a zero byte for the end and would accept whatever follows.
     if (const auto zero = text.find('\0'); zero != std::string_view::npos)
         return fail("not valid JSON at " + placeOf(text, zero) + ": a zero byte");
     try {
-        return T::parse(text.begin(), text.end());
+        T value = T::parse(text.begin(), text.end());
+        if (countKeys(value) == keys)
+            return value;
+        // One of two values is gone, and readers differ in which.
+        Duplicate search;
+        Json::sax_parse(text.begin(), text.end(), &search);
+        return fail("the key '" + shown(search.duplicate) + "' stands twice in one JSON object");
     } catch (const nlohmann::json::parse_error& error) {
         // "[...] parse error at line 1, column 6: the fault; last read: 'a token, however long'"
         const std::string what = error.what();

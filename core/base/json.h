@@ -43,7 +43,7 @@ void scanOutsideStrings(std::string_view text, const Visit& visit)
 }
 
 /// Parses text; errors name line and column (of a text of one line the column alone). Nesting deeper than
-/// `maxDepth` is refused.
+/// `maxDepth` is refused, and so is an object that has a key twice.
 Result<Json> parseJson(std::string_view text, int maxDepth = 64);
 Result<OrderedJson> parseOrderedJson(std::string_view text, int maxDepth = 64);
 /// Reads and parses a file; errors name the file.

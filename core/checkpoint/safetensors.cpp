@@ -8,7 +8,6 @@
 #include <cstring>
 #include <numeric>
 #include <optional>
-#include <set>
 
 namespace rankscope::checkpoint
 {
@@ -31,26 +30,6 @@ std::optional<DType> plainType(std::string_view text)
 bool isPlain(DType type)
 {
     return std::find(std::begin(plainTypes), std::end(plainTypes), type) != std::end(plainTypes);
-}
-
-/// A JSON object with a key twice parses to one of the two: which one differs between readers, so it is
-/// refused.
-std::optional<std::string> duplicateKey(std::string_view text)
-{
-    std::vector<std::set<std::string>> keys;
-    std::optional<std::string> duplicate;
-    const auto watch = [&](int, base::Json::parse_event_t event, base::Json& token) {
-        if (event == base::Json::parse_event_t::object_start)
-            keys.emplace_back();
-        else if (event == base::Json::parse_event_t::object_end)
-            keys.pop_back();
-        else if (event == base::Json::parse_event_t::key &&
-                 !keys.back().insert(token.get<std::string>()).second)
-            duplicate = token.get<std::string>();
-        return true;
-    };
-    [[maybe_unused]] const auto parsed = base::Json::parse(text.begin(), text.end(), watch, false);
-    return duplicate;
 }
 
 bool nonNegative(const base::Json& value)
@@ -159,11 +138,9 @@ Result<SafetensorsFile> SafetensorsFile::parse(std::span<const std::byte> bytes,
         return refuse("its header is not a JSON object");
     const auto header = base::parseJson(text, 8);
     if (!header)
-        return refuse("its header is " + header.error().message);
+        return refuse("its header: " + header.error().message);
     if (!header->is_object())
         return refuse("its header is not a JSON object");
-    if (const auto twice = duplicateKey(text))
-        return refuse("its header has '" + *twice + "' twice");
 
     const auto data = bytes.subspan(sizeof headerBytes + headerBytes);
     SafetensorsFile file;

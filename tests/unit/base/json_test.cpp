@@ -74,6 +74,20 @@ TEST(Json, ReadsEveryKindOfValue)
     EXPECT_EQ((*json)["a"][5].get<std::string>(), "x\xC3\xA9\n");
 }
 
+/// Which of the two values counts differs between readers.
+TEST(Json, RefusesAKeyThatItsObjectHasTwice)
+{
+    for (const char* text :
+         {R"({"a": 1, "a": 1})", R"({"a": {"b": {}}, "a": []})",
+          R"([{"b": 1}, {"a": 1, "b": {"a": 2, "a": 3}}])", R"({"b": 1, "a": ":", "\u0061": 2})"}) {
+        EXPECT_EQ(errorOf(parseJson(text)), "the key 'a' stands twice in one JSON object") << text;
+        EXPECT_FALSE(parseOrderedJson(text)) << text;
+    }
+    for (const char* text :
+         {R"({"a": {"a": {"a": ":"}}, ":": "\":"})", R"([{"a": 1}, {"a": 1}])", R"("a: b: c")"})
+        EXPECT_TRUE(parseJson(text)) << text;
+}
+
 TEST(Json, KeepsTheOrderOfKeysWhereAsked)
 {
     const auto json = parseOrderedJson(R"({"b": 1, "a": 2, "c": 3})");
