@@ -43,11 +43,12 @@ int run(int argc, char** argv)
     plan->add_flag("--serve", serve, "Answer requests on stdin, a line each");
     auto* families = app.add_subcommand("families", "List every adapter plugin");
     auto* evaluate = app.add_subcommand("evaluate", "Per-task accuracy of a run or checkpoint");
-    evaluate->add_option("run", target, "A run directory or a checkpoint in it")->required();
+    evaluate->add_option("RUN_OR_CHECKPOINT", target, "A run directory or a checkpoint in it")->required();
     evaluate->add_option("--data", data, "Files of test rows; without it the run's own");
     rankscope::worker::ExportRequest request;
     auto* exporting = app.add_subcommand("export", "Write a trained adapter for other programs");
-    exporting->add_option("run", request.runOrCheckpoint, "A run directory or a checkpoint in it")
+    exporting
+        ->add_option("RUN_OR_CHECKPOINT", request.runOrCheckpoint, "A run directory or a checkpoint in it")
         ->required();
     exporting->add_option("--format", request.format, "merged: a Hugging Face model; peft: a PEFT adapter")
         ->check(CLI::IsMember({"merged", "peft"}));

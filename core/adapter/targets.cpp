@@ -48,7 +48,7 @@ Result<std::vector<checkpoint::LinearShape>> resolveTargets(const checkpoint::Mo
             for (const auto& have : modules)
                 known += (known.empty() ? "" : ", ") + have;
             return fail(setting + " names '" + name + "', but the model's linears are " + known +
-                        ", and there are the presets attention, mlp, all-linear");
+                        ", and there are the presets attention, mlp, all-linear and paper");
         }
         wanted.insert(module);
     }

@@ -12,7 +12,8 @@ namespace rankscope::adapter
 {
 
 /// The linears of the named modules, in the order of the forward pass. `names` may be module names or the
-/// presets "attention", "mlp" and "all-linear". On a model with fused projections q, k and v mean qkv_proj,
+/// presets "attention", "mlp" and "all-linear" ("paper" is the manifest's, which has put the family's own
+/// names in its place). On a model with fused projections q, k and v mean qkv_proj,
 /// gate and up mean gate_up_proj. Errors: a name that the model does not have (its own are named), no name at
 /// all, said of `setting`.
 Result<std::vector<checkpoint::LinearShape>> resolveTargets(const checkpoint::ModelConfig& model,

@@ -337,6 +337,19 @@ Result<FamilyManifest> fromJson(const base::Json& json, const base::OrderedJson&
     return manifest;
 }
 
+/// The list with "paper" replaced by what the family was published with, its default.
+base::Json withPublished(const base::Json& given, const base::Json& published)
+{
+    base::Json list = base::Json::array();
+    for (const auto& name : given) {
+        if (name == "paper")
+            list.insert(list.end(), published.begin(), published.end());
+        else
+            list.push_back(name);
+    }
+    return list;
+}
+
 } // namespace
 
 bool SettingCondition::holds(const base::Json& settings) const
@@ -425,13 +438,11 @@ Result<base::Json> FamilyManifest::complete(const base::Json& given) const
                         (known.empty() ? ", which has none" : "; its settings are: " + joined(known)));
         }
         RANKSCOPE_CHECK(check(*schema, item.value()));
-        if (schema->type == SettingType::TextList && item.value() == base::Json::array({"paper"})) {
-            all[schema->name] = schema->defaultValue;
-            continue;
-        }
         // JSON does not tell 16 from 16.0; readers of the settings do.
         if (schema->type == SettingType::Integer && item.value().is_number_float())
             all[schema->name] = static_cast<std::int64_t>(item.value().get<double>());
+        else if (schema->type == SettingType::TextList)
+            all[schema->name] = withPublished(item.value(), schema->defaultValue);
         else
             all[schema->name] = item.value();
     }

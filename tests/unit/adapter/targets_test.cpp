@@ -64,6 +64,7 @@ TEST(Targets, AnUnknownNameIsToldWithTheKnownOnes)
     ASSERT_FALSE(unknown);
     EXPECT_NE(unknown.error().message.find("'query'"), std::string::npos);
     EXPECT_NE(unknown.error().message.find("gate_proj"), std::string::npos);
+    EXPECT_NE(unknown.error().message.find("attention, mlp, all-linear and paper"), std::string::npos);
     EXPECT_FALSE(resolveTargets(config(false), {"qkv_proj"})) << "only fused models have it";
     EXPECT_FALSE(resolveTargets(config(false), {}));
 }

@@ -112,6 +112,15 @@ TEST_F(Refusal, AModelThatLacksATensor)
     }
 }
 
+TEST_F(Refusal, ACommandWithoutWhatItIsAbout)
+{
+    for (const char* command : {"evaluate", "export"}) {
+        expectOneLine(engine({command}), "RUN_OR_CHECKPOINT is required");
+        EXPECT_NE(engine({command, "--help"}).output.find("RUN_OR_CHECKPOINT"), std::string::npos);
+        EXPECT_EQ(engine({command, "--help"}).output.find("\n  run "), std::string::npos);
+    }
+}
+
 TEST_F(Refusal, AFamilyOrSettingThatDoesNotExist)
 {
     expectChangeRefused(R"({"adapter":{"family":"lorra","settings":null}})",

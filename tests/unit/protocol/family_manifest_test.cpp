@@ -180,6 +180,8 @@ TEST_F(Manifest, ReadsPaperAsTheDefaultTargets)
     const auto manifest = read(std::string(wellFormed));
     ASSERT_TRUE(manifest);
     EXPECT_EQ(manifest->complete({{"targets", {"paper"}}})->at("targets"), base::Json::array({"q_proj"}));
+    EXPECT_EQ(manifest->complete({{"targets", {"mlp", "paper", "o_proj"}}})->at("targets"),
+              base::Json::array({"mlp", "q_proj", "o_proj"}));
 }
 
 TEST_F(Manifest, SaysWhereAStatementHolds)
