@@ -4,7 +4,9 @@
 #include "core/base/files.h"
 #include "core/base/json.h"
 #include "core/checkpoint/gguf.h"
+#include "core/text/jinja.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace rankscope::text
@@ -12,10 +14,6 @@ namespace rankscope::text
 namespace fs = std::filesystem;
 namespace
 {
-
-/// As in Llama 3.1's and 3.2's templates when no date is given, so that the same row is the same text on
-/// every day.
-constexpr const char* llama31Preamble = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
 
 /// Jinja's `trim`.
 std::string trimmed(const std::string& text)
@@ -27,47 +25,40 @@ std::string trimmed(const std::string& text)
     return text.substr(begin, text.find_last_not_of(space) - begin + 1);
 }
 
-/// The text of a Jinja literal that closes at `end` or at the literal's quote; nullopt where the quote comes
-/// first, which means that the text is put together from parts.
-std::optional<std::string> literalUpTo(std::string_view jinja, std::string_view end)
+using Format = ChatTemplate::Format;
+
+/// Conversations in which templates differ: with and without a system message, with an answer in between, and
+/// with white space around what is said.
+const std::vector<std::vector<Message>> probes{
+    {{"user", " Two plus two?\n"}},
+    {{"user", "Two plus two?"}, {"assistant", " Four. "}, {"user", "And\n\nthree?"}},
+    {{"system", " Be brief. "}, {"user", "Two plus two?"}},
+    {{"system", "Be brief."}, {"user", "Two?"}, {"assistant", "Yes."}, {"user", "Three? "}},
+};
+
+/// What the model's own template makes of the conversation; nullopt where that is not known.
+std::optional<std::string> written(std::string_view jinja, const std::vector<Message>& messages)
 {
-    std::string text;
-    for (std::size_t i = 0; i < jinja.size(); ++i) {
-        if (jinja.substr(i).starts_with(end))
-            return text;
-        if (jinja[i] == '\'' || jinja[i] == '"')
-            return std::nullopt;
-        if (jinja[i] == '\\' && i + 1 < jinja.size()) {
-            ++i;
-            text += jinja[i] == 'n' ? '\n' : jinja[i] == 't' ? '\t' : jinja[i];
-        } else {
-            text += jinja[i];
-        }
-    }
-    return std::nullopt;
+    base::Json list = base::Json::array();
+    for (const Message& message : messages)
+        list.push_back({{"role", message.role}, {"content", message.content}});
+    return renderJinja(
+        jinja,
+        {{"messages", std::move(list)}, {"add_generation_prompt", true}, {"bos_token", "<|begin_of_text|>"}});
 }
 
-/// The default system message of a ChatML template stands there as one literal:
-/// "<|im_start|>system\n...<|im_end|>".
-std::string chatMlDefaultSystem(std::string_view jinja)
+/// What stands in the place of the system message where none is given, if the rest is of this format.
+std::optional<std::string> systemIn(const std::string& prompt, Format format)
 {
-    constexpr std::string_view opening = "<|im_start|>system";
-    std::size_t next = jinja.find(opening);
-    while (next != std::string_view::npos) {
-        const std::size_t at = next + opening.size();
-        next = jinja.find(opening, at);
-        // Looking no further than the next opening keeps the time in proportion to the text.
-        std::string_view rest = jinja.substr(at, next == std::string_view::npos ? next : next - at);
-        if (rest.starts_with("\\n"))
-            rest.remove_prefix(2);
-        else if (rest.starts_with("\n"))
-            rest.remove_prefix(1);
-        else
-            continue;
-        if (const auto text = literalUpTo(rest, "<|im_end|>"); text && text->find("{{") == std::string::npos)
-            return *text;
-    }
-    return {};
+    const std::string place = "\x1F";
+    const std::string frame = ChatTemplate(format, place).prompt(probes.front());
+    const auto at = frame.find(place);
+    const std::string_view before = std::string_view(frame).substr(0, at);
+    const std::string_view after = std::string_view(frame).substr(at + place.size());
+    if (prompt.size() < before.size() + after.size() || !prompt.starts_with(before) ||
+        !prompt.ends_with(after))
+        return std::nullopt;
+    return prompt.substr(before.size(), prompt.size() - before.size() - after.size());
 }
 
 } // namespace
@@ -80,18 +71,45 @@ ChatTemplate::ChatTemplate(Format format, std::string defaultSystem)
 
 ChatTemplate ChatTemplate::recognise(std::string_view jinja)
 {
-    const auto has = [&](std::string_view text) { return jinja.find(text) != std::string_view::npos; };
-    if (has("<|start_header_id|>")) {
-        ChatTemplate result(Format::Llama3);
-        if (has("Cutting Knowledge Date"))
-            result.m_systemPreamble = llama31Preamble;
-        return result;
+    if (trimmed(std::string(jinja)).empty())
+        return ChatTemplate();
+    if (const auto prompt = written(jinja, probes.front())) {
+        for (const Format format : {Format::ChatMl, Format::Llama3, Format::Phi4}) {
+            std::vector<ChatTemplate> candidates{ChatTemplate(format)};
+            if (const auto system = systemIn(*prompt, format)) {
+                candidates.emplace_back(format, *system);
+                candidates.emplace_back(format).m_systemPreamble = *system;
+            }
+            for (const ChatTemplate& candidate : candidates) {
+                if (std::ranges::all_of(probes, [&](const auto& conversation) {
+                        return written(jinja, conversation) == candidate.prompt(conversation);
+                    }))
+                    return candidate;
+            }
+        }
     }
-    if (has("<|im_start|>") && has("<|im_sep|>"))
-        return ChatTemplate(Format::Phi4);
-    if (has("<|im_start|>"))
-        return ChatTemplate(Format::ChatMl, chatMlDefaultSystem(jinja));
-    return ChatTemplate(Format::Plain);
+    const auto has = [&](std::string_view text) { return jinja.find(text) != std::string_view::npos; };
+    ChatTemplate nearest(has("<|start_header_id|>") ? Format::Llama3
+                         : !has("<|im_start|>")     ? Format::Plain
+                         : has("<|im_sep|>")        ? Format::Phi4
+                                                    : Format::ChatMl);
+    nearest.m_exact = false;
+    return nearest;
+}
+
+std::string ChatTemplate::departure() const
+{
+    if (m_exact)
+        return {};
+    const char* form = m_format == Format::ChatMl   ? "ChatML"
+                       : m_format == Format::Llama3 ? "Llama 3's form"
+                       : m_format == Format::Phi4   ? "Phi-4's form"
+                                                    : "plain text, a message a line";
+    return std::string("the model's own chat template writes conversations in a way that is not known here; "
+                       "they are written as ") +
+           form +
+           ": use the trained adapter with such text, or start from a model folder whose "
+           "chat_template.jinja is that of ChatML, Llama 3 or Phi-4";
 }
 
 Result<ChatTemplate> ChatTemplate::forModel(const fs::path& model)

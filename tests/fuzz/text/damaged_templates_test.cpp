@@ -56,18 +56,30 @@ TEST(DamagedTemplates, Texts)
     }
 }
 
-TEST(DamagedTemplates, TheTimeGrowsWithTheTextAlone)
+TEST(DamagedTemplates, TimeAndMemoryAreBounded)
 {
-    // Megabytes of openings that nothing closes: looked at once each, not once for every one before it.
     const ModestMemory modest;
-    for (const char* opening : {"<|im_start|>system\n", "<|im_start|>system\\n", "<|im_start|>system\\n{{"}) {
-        std::string jinja;
-        while (jinja.size() < 8'000'000)
-            jinja += opening;
-        EXPECT_EQ(ChatTemplate::recognise(jinja).defaultSystem(), "");
-        EXPECT_EQ(ChatTemplate::recognise(jinja + "Be brief.<|im_end|>").defaultSystem(),
-                  std::string(opening).ends_with("{{") ? "" : "Be brief.");
-    }
+    const std::string doubled = "{% set x = 'xx' %}" + [] {
+        std::string text;
+        for (int i = 0; i < 60; ++i)
+            text += "{% set x = x ~ x %}";
+        return text;
+    }();
+    std::string nested = "{% set x = [1] %}";
+    for (int i = 0; i < 60; ++i)
+        nested += "{% set x = [x, x] %}";
+    std::string loops;
+    for (int i = 0; i < 20; ++i)
+        loops +=
+            "{% for m" + std::to_string(i) + " in messages + messages %}{% for n in 'abcdefgh'.split('') %}";
+    std::string turns = "{% for m in messages %}";
+    for (int i = 0; i < 90; ++i)
+        turns = "{% for m in messages %}" + turns + "x{% endfor %}";
+    for (const std::string& jinja :
+         {std::string(8'000'000, '{'), std::string(200'000, '('), "{{ " + std::string(200'000, '('),
+          "{{ " + std::string(200'000, '-') + "1 }}", "{{ " + std::string(200'000, '[') + " }}", doubled,
+          nested, loops, turns + "{% endfor %}", doubled + "{{ x | replace('x', x) }}"})
+        EXPECT_NE(ChatTemplate::recognise(jinja).departure(), "");
 }
 
 TEST(DamagedTemplates, Folders)

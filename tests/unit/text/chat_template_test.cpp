@@ -17,7 +17,7 @@ TEST(ChatTemplate, RendersAsJinjaDoes)
     ASSERT_TRUE(source) << "run this test with ctest";
     const auto vectors = base::readJsonFile(std::filesystem::path(source) / "tests/data/chat/vectors.json");
     ASSERT_TRUE(vectors) << vectors.error().message;
-    ASSERT_EQ(vectors->size(), 6U);
+    ASSERT_EQ(vectors->size(), 8U);
     for (const auto& vector : *vectors) {
         const auto jinja = vector["template"].get<std::string>();
         const auto own = ChatTemplate::forModel(base::defaultModel());
@@ -29,6 +29,7 @@ TEST(ChatTemplate, RendersAsJinjaDoes)
                 messages.push_back(
                     {message["role"].get<std::string>(), message["content"].get<std::string>()});
             EXPECT_EQ(chat.prompt(messages), example["text"].get<std::string>()) << vector["name"];
+            EXPECT_EQ(chat.departure(), "") << vector["name"];
         }
     }
 }
@@ -48,6 +49,40 @@ TEST(ChatTemplate, SpeaksPlainTextWithoutATemplate)
     EXPECT_EQ(chat.format(), ChatTemplate::Format::Plain);
     EXPECT_EQ(chat.prompt(std::vector<text::Message>{{"user", "2 + 2 ="}}), "2 + 2 =\n");
     EXPECT_EQ(chat.endOfTurn(), "");
+}
+
+/// Taken for one of the formats, they would be trained in another one without a word.
+TEST(ChatTemplate, SaysWhereTheModelsOwnTemplateWritesSomethingElse)
+{
+    using Format = ChatTemplate::Format;
+    const std::string turns = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + "
+                              "'<|im_end|>\\n' }}{% endfor %}";
+    const std::string start = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    ASSERT_EQ(ChatTemplate::recognise(turns + start).departure(), "");
+    for (const auto& [format, jinja] : {
+             std::pair{Format::ChatMl, turns + "{{ '<|im_start|>assistant\\n<think>\\n' }}"},
+             {Format::ChatMl, "{{ bos_token }}" + turns + start},
+             {Format::ChatMl, turns},
+             {Format::ChatMl,
+              "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content | trim + "
+              "'<|im_end|>\\n' }}{% endfor %}" +
+                  start},
+             {Format::ChatMl,
+              "<|im_start|>system\nBe brief.<|im_end|>\n" + turns + start},         // and the given one
+             {Format::ChatMl, "{% macro turn(m) %}{% endmacro %}" + turns + start}, // who knows
+             {Format::Llama3, std::string("{{ bos_token }}<|start_header_id|>user<|end_header_id|>")},
+             {Format::Plain, std::string("{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ "
+                                         "m['content'] }} [/INST]{% endif %}{% endfor %}")},
+             {Format::Plain,
+              std::string("{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}</s>\n"
+                          "{% endfor %}<|assistant|>\n")},
+             {Format::Plain, std::string("{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}")},
+         }) {
+        const auto chat = ChatTemplate::recognise(jinja);
+        EXPECT_EQ(chat.format(), format) << jinja;
+        EXPECT_NE(chat.departure().find("chat_template.jinja"), std::string::npos) << jinja;
+    }
+    EXPECT_EQ(ChatTemplate::recognise(" \n").departure(), "");
 }
 
 TEST(ChatTemplate, EndsTurnsWithTheFamilysToken)

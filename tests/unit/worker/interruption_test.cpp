@@ -276,5 +276,87 @@ TEST_F(Worker, MakesTheEvaluationThatAStopInterrupted)
     EXPECT_EQ(std::vector<std::int64_t>(steps.begin(), steps.end()), (std::vector<std::int64_t>{3, 6, 8}));
 }
 
+<<<<<<< ours
+=======
+TEST_F(Worker, SaysThatTheModelsOwnTemplateIsAnother)
+{
+    // The bundled model, but what its template has the assistant begin with.
+    std::string model = bytes(base::defaultModel());
+    const std::string start = "<|im_start|>assistant";
+    const auto place = model.find(start);
+    ASSERT_NE(place, std::string::npos);
+    ASSERT_EQ(model.find(start, place + 1), std::string::npos);
+    model.replace(place, start.size(), "<|im_start|>Assistant");
+    std::ofstream(m_folder / "other.gguf", std::ios::binary) << model;
+    const std::string sentence = "they are written as ChatML";
+    const auto saysSo = [&](const record::RunDirectory& run) {
+        const auto record = read(run);
+        return std::ranges::any_of(record.notices, [&](const auto& notice) {
+            return notice.severity == "warning" && notice.text.find(sentence) != std::string::npos;
+        });
+    };
+    base::Json changes = {{"training", {{"steps", 1}}},
+                          {"data", {{"test", {"capitals.jsonl"}}}},
+                          {"evaluation", {{"maxNewTokens", 2}}}};
+    EXPECT_FALSE(saysSo(train("own", changes.dump())));
+    changes["model"] = {{"path", (m_folder / "other.gguf").string()}};
+    const auto run = train("other", changes.dump());
+    EXPECT_TRUE(saysSo(run));
+    EXPECT_NE(engine({"evaluate", run.folder().string(), "--json"}).error.find(sentence), std::string::npos);
+}
+
+TEST_F(Worker, SaysWhatTestRowsLose)
+{
+    std::string question = "Is it";
+    for (int i = 0; i < 60; ++i)
+        question += " or is it";
+    // A control byte that the vocabulary has no token for.
+    const auto tokenizer = text::Tokenizer::open(base::defaultModel());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    std::string dropped;
+    for (char byte = 1; byte < 32 && dropped.empty(); ++byte) {
+        if ((*tokenizer)->encode(std::string(1, byte)).droppedBytes == 1)
+            dropped = byte;
+    }
+    ASSERT_EQ(dropped.size(), 1U);
+    std::ofstream(m_folder / "long.jsonl")
+        << base::Json{{"instruction", question}, {"output", "yes"}}.dump() << '\n'
+        << base::Json{{"instruction", "Is" + dropped + " it?"}, {"output", "no"}}.dump() << '\n'
+        << base::Json{{"instruction", "Is it?"}, {"output", "no"}}.dump() << '\n';
+    const auto run = train(
+        "run", R"({"data":{"test":["long.jsonl"]},"evaluation":{"maxNewTokens":2},"training":{"steps":1}})");
+    const std::string cut = "1 of 3 test rows have a prompt or an answer longer than 48 tokens";
+    const std::string left = "1 bytes of the data have no token";
+    const auto record = read(run);
+    for (const std::string& sentence : {cut, left}) {
+        EXPECT_TRUE(std::ranges::any_of(record.notices, [&](const auto& notice) {
+            return notice.text.find(sentence) != std::string::npos;
+        })) << sentence;
+    }
+    const auto asked = engine({"evaluate", run.folder().string(), "--json"});
+    EXPECT_EQ(asked.exitStatus(), 0) << asked.error;
+    EXPECT_NE(asked.error.find(cut), std::string::npos) << asked.error;
+    EXPECT_NE(asked.error.find(left), std::string::npos) << asked.error;
+    EXPECT_TRUE(base::parseJson(asked.output)) << asked.output;
+}
+
+TEST_F(Worker, EvaluatesBeforeAndAfterByTask)
+{
+    const auto run = train(
+        "run",
+        R"({"data":{"test":["capitals.jsonl","sums.jsonl"]},"evaluation":{"before":true,"maxNewTokens":4},
+                                      "training":{"steps":2}})");
+    const auto record = read(run);
+    const auto* accuracy = record.measure("eval/accuracy");
+    const auto* loss = record.measure("eval/loss");
+    ASSERT_TRUE(accuracy && loss);
+    EXPECT_EQ(std::vector<std::int64_t>(accuracy->steps().begin(), accuracy->steps().end()),
+              (std::vector<std::int64_t>{0, 2}));
+    ASSERT_EQ(loss->info().size(), 2U);
+    for (std::size_t task = 0; task < 2; ++task)
+        EXPECT_TRUE(std::isfinite(loss->row(1)[task]));
+}
+
+>>>>>>> theirs
 } // namespace
 } // namespace rankscope::worker::test
