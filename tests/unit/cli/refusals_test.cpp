@@ -121,6 +121,53 @@ TEST_F(Refusal, ACommandWithoutWhatItIsAbout)
     }
 }
 
+/// So is what it would compute of another model, or could not read.
+TEST_F(Refusal, AModelWhoseTensorsAreNotWhatItsConfigSays)
+{
+    const fs::path models = fs::path(std::getenv("RANKSCOPE_SOURCE")) / "tests/data/tiny-models/qwen3";
+    const auto whole = checkpoint::SafetensorsFile::open(models / "model.safetensors");
+    ASSERT_TRUE(whole) << whole.error().message;
+    const fs::path folder = m_folder / "changed";
+    fs::create_directories(folder);
+    fs::copy_file(models / "config.json", folder / "config.json");
+    const auto expectRefusedWith =
+        [&](const std::function<void(std::vector<checkpoint::TensorView>&)>& change,
+            const std::string& sentence) {
+            std::vector<checkpoint::TensorView> tensors;
+            for (const auto& item : whole->tensors())
+                tensors.push_back(item.second);
+            change(tensors);
+            ASSERT_TRUE(checkpoint::writeSafetensors(folder / "model.safetensors", tensors));
+            expectRefused(withModel(folder), sentence);
+        };
+    expectRefusedWith(
+        [&](auto& tensors) {
+            tensors.push_back(*whole->find("model.norm.weight"));
+            tensors.back().name = "model.layers.0.self_attn.q_proj.bias";
+        },
+        "tensor model.layers.0.self_attn.q_proj.bias is no part of the architecture qwen3");
+    expectRefusedWith(
+        [](auto& tensors) {
+            auto& tensor = tensors.front();
+            tensor.dtype = checkpoint::DType::I8;
+            tensor.bytes = tensor.bytes.first(static_cast<std::size_t>(tensor.elements()));
+        },
+        "is of type I8");
+    auto config = *base::readJsonFile(models / "config.json");
+    config["tie_word_embeddings"] = true;
+    std::ofstream(folder / "config.json") << config.dump();
+    const auto* embedding = whole->find("model.embed_tokens.weight");
+    const std::vector<std::byte> other(embedding->bytes.size());
+    expectRefusedWith(
+        [&](auto& tensors) {
+            std::erase_if(tensors, [](const auto& tensor) { return tensor.name == "lm_head.weight"; });
+            tensors.push_back(*embedding);
+            tensors.back().name = "lm_head.weight";
+            tensors.back().bytes = other;
+        },
+        "set tie_word_embeddings to false");
+}
+
 TEST_F(Refusal, AFamilyOrSettingThatDoesNotExist)
 {
     expectChangeRefused(R"({"adapter":{"family":"lorra","settings":null}})",
