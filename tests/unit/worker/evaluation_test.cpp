@@ -114,6 +114,33 @@ TEST_F(Evaluation, ARunGoesOnInTheTypeThatItWasBegunIn)
     EXPECT_EQ(bytes(run.checkpoint(2) / "adapter_model.safetensors"), whole);
 }
 
+TEST_F(Evaluation, SaysThatTheModelsOwnTemplateIsAnother)
+{
+    // The bundled model, but what its template has the assistant begin with.
+    std::string model = bytes(base::defaultModel());
+    const std::string start = "<|im_start|>assistant";
+    const auto place = model.find(start);
+    ASSERT_NE(place, std::string::npos);
+    ASSERT_EQ(model.find(start, place + 1), std::string::npos);
+    model.replace(place, start.size(), "<|im_start|>Assistant");
+    std::ofstream(m_folder / "other.gguf", std::ios::binary) << model;
+    const std::string sentence = "they are written as ChatML";
+    const auto saysSo = [&](const record::RunDirectory& run) {
+        const auto record = read(run);
+        return std::ranges::any_of(record.notices, [&](const auto& notice) {
+            return notice.severity == "warning" && notice.text.find(sentence) != std::string::npos;
+        });
+    };
+    base::Json changes = {{"training", {{"steps", 1}}},
+                          {"data", {{"test", {"capitals.jsonl"}}}},
+                          {"evaluation", {{"maxNewTokens", 2}}}};
+    EXPECT_FALSE(saysSo(train("own", changes.dump())));
+    changes["model"] = {{"path", (m_folder / "other.gguf").string()}};
+    const auto run = train("other", changes.dump());
+    EXPECT_TRUE(saysSo(run));
+    EXPECT_NE(engine({"evaluate", run.folder().string(), "--json"}).error.find(sentence), std::string::npos);
+}
+
 TEST_F(Evaluation, SaysWhatTestRowsLose)
 {
     std::string question = "Is it";
