@@ -24,7 +24,7 @@ constexpr std::pair<const char*, const char*> layerNames[] = {
 
 constexpr const char* ropeFactorsName = "rope_freqs.weight";
 
-/// Hugging Face's name of a GGUF tensor; its own if it has no other.
+/// Hugging Face's name of a GGUF tensor; empty if it has none.
 std::string huggingFaceName(const std::string& name)
 {
     if (name == "token_embd.weight")
@@ -35,18 +35,18 @@ std::string huggingFaceName(const std::string& name)
         return "lm_head.weight";
     constexpr std::string_view prefix = "blk.";
     if (!name.starts_with(prefix))
-        return name;
+        return {};
     const auto dot = name.find('.', prefix.size());
     if (dot == std::string::npos || dot == prefix.size())
-        return name;
+        return {};
     const std::string layer = name.substr(prefix.size(), dot - prefix.size());
     if (layer.find_first_not_of("0123456789") != std::string::npos)
-        return name;
+        return {};
     for (const auto& [gguf, huggingFace] : layerNames) {
         if (name.compare(dot + 1, std::string::npos, gguf) == 0)
             return "model.layers." + layer + "." + huggingFace;
     }
-    return name;
+    return {};
 }
 
 /// What "llama3" scaling divides each rotary frequency by (Llama 3.1 reference implementation).
@@ -237,8 +237,11 @@ Result<std::unique_ptr<BaseModelFiles>> GgufModelFiles::fromFile(const GgufFile&
         return fail(config.error().within(path.string()));
     files->m_config = std::move(*config);
     for (const auto& [name, view] : file.tensors()) {
-        if (name != ropeFactorsName)
-            files->m_tensors.emplace(huggingFaceName(name), view);
+        if (name == ropeFactorsName)
+            continue;
+        const std::string known = huggingFaceName(name);
+        // One that is not known must not pass for another that has its name.
+        files->m_tensors.emplace(known.empty() ? "gguf:" + name : known, view);
     }
     if (auto status = files->checkTensors(); !status)
         return fail(status.error().within(path.string()));
