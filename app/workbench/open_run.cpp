@@ -36,8 +36,7 @@ namespace
 {
 
 struct CaughtUp {
-    bool changed = false;
-    bool rewound = false; ///< rows that were there have been superseded
+    record::JournalNews news;
     QString error;
 };
 
@@ -45,25 +44,14 @@ struct CaughtUp {
 CaughtUp catchUp(record::RunRecord& run, record::JournalFollower& follower, record::JournalReader& reader)
 {
     CaughtUp result;
-    const auto stop = [&result](const Error& error) {
-        result.error = QString::fromStdString(error.message);
-        return result;
-    };
     for (;;) {
-        const auto bytes = follower.next(pieceBytes);
-        if (!bytes)
-            return stop(bytes.error());
-        if (bytes->empty())
+        const auto piece = record::readOn(run, follower, reader, pieceBytes);
+        if (!piece)
+            result.error = QString::fromStdString(piece.error().message);
+        if (!piece || !piece->any)
             return result;
-        const auto events = reader.feed(*bytes);
-        if (!events)
-            return stop(events.error());
-        for (const auto& event : *events) {
-            if (const auto status = record::applyEvent(run, event); !status)
-                return stop(status.error());
-            result.rewound = result.rewound || event.has_rewound();
-        }
-        result.changed = true;
+        result.news.any = true;
+        result.news.rewound = result.news.rewound || piece->rewound;
     }
 }
 
@@ -96,7 +84,7 @@ OpenRun::OpenRun(const QString& path, const QString& engineProgram, QObject* par
                 std::make_unique<record::JournalFollower>(record::RunDirectory(folder).journal());
             const CaughtUp read = catchUp(*result->record, *result->follower, result->reader);
             result->error = read.error;
-            changed = read.changed;
+            changed = read.news.any;
         }
         if (!changed && (result->follower == nullptr || !result->error.isEmpty())) {
             auto run = record::openRun(folder, [&engineProgram](const std::filesystem::path& file) {
@@ -166,13 +154,13 @@ void OpenRun::poll()
                 "snapshot keeps it"));
         return;
     }
-    const CaughtUp news = catchUp(*m_record, *m_follower, m_reader);
-    if (news.changed) {
+    const CaughtUp read = catchUp(*m_record, *m_follower, m_reader);
+    if (read.news.any) {
         readDescription();
-        Q_EMIT grew(news.rewound);
+        Q_EMIT grew(read.news.rewound);
     }
-    if (!news.error.isEmpty()) {
-        stop(news.error);
+    if (!read.error.isEmpty()) {
+        stop(read.error);
         return;
     }
     const std::string state = m_record->state();

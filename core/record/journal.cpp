@@ -327,6 +327,22 @@ Result<std::string> JournalFollower::next(std::size_t limit)
     return bytes;
 }
 
+Result<JournalNews> readOn(RunRecord& run, JournalFollower& follower, JournalReader& reader,
+                           std::size_t limit)
+{
+    RANKSCOPE_TRY(const std::string bytes, follower.next(limit));
+    const auto events = reader.feed(bytes);
+    if (!events)
+        return fail(events.error().within(follower.path().string()));
+    JournalNews news{!bytes.empty(), false};
+    for (const auto& event : *events) {
+        if (const auto status = applyEvent(run, event); !status)
+            return fail(status.error().within(follower.path().string()));
+        news.rewound = news.rewound || event.has_rewound();
+    }
+    return news;
+}
+
 Result<RunRecord> loadJournal(const std::filesystem::path& path)
 {
     std::error_code code;
@@ -336,16 +352,9 @@ Result<RunRecord> loadJournal(const std::filesystem::path& path)
     JournalFollower follower(path);
     JournalReader reader;
     for (;;) {
-        RANKSCOPE_TRY(const std::string bytes, follower.next());
-        if (bytes.empty())
+        RANKSCOPE_TRY(const JournalNews news, readOn(run, follower, reader));
+        if (!news.any)
             return run;
-        const auto events = reader.feed(bytes);
-        if (!events)
-            return fail(events.error().within(path.string()));
-        for (const auto& event : *events) {
-            if (const auto status = applyEvent(run, event); !status)
-                return fail(status.error().within(path.string()));
-        }
     }
 }
 

@@ -93,6 +93,7 @@ public:
     /// frame comes whole). Empty: nothing new. A journal that does not exist yet is an empty one.
     Result<std::string> next(std::size_t limit = std::size_t{1} << 20);
     [[nodiscard]] std::int64_t position() const { return m_position; }
+    [[nodiscard]] const std::filesystem::path& path() const { return m_path; }
 
 private:
     std::filesystem::path m_path;
@@ -102,6 +103,17 @@ private:
 /// Adds one event to a run. An event that contradicts what came before it (values of a measure that was not
 /// announced, of another size, or at a step that goes back) is an error and changes nothing.
 Status applyEvent(RunRecord& run, const protocol::JournalEvent& event);
+
+/// What one look at a journal brought.
+struct JournalNews {
+    bool any = false;
+    bool rewound = false; ///< rows that were there have been superseded
+};
+
+/// Adds to the run what its journal has gained since the last call, about `limit` bytes of it at most. After
+/// an error the run holds what came before the fault.
+Result<JournalNews> readOn(RunRecord& run, JournalFollower& follower, JournalReader& reader,
+                           std::size_t limit = std::size_t{1} << 20);
 
 /// A whole journal. A torn tail is dropped; damage is an error.
 Result<RunRecord> loadJournal(const std::filesystem::path& path);

@@ -37,15 +37,9 @@ std::optional<double> secondsPerStep(const record::RunDirectory& directory)
     record::JournalReader reader;
     const auto steps = [&run]() -> const record::Measure* { return run.measure("train/step_time"); };
     while (steps() == nullptr || steps()->steps().size() < enoughSteps) {
-        const auto bytes = follower.next();
-        if (!bytes || bytes->empty())
+        const auto news = record::readOn(run, follower, reader);
+        if (!news || !news->any)
             break;
-        const auto events = reader.feed(*bytes);
-        if (!events)
-            break;
-        for (const auto& event : *events)
-            if (!record::applyEvent(run, event))
-                return std::nullopt;
     }
     if (steps() == nullptr || steps()->steps().size() < warmingUp + fewestSteps)
         return std::nullopt;
