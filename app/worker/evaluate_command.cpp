@@ -34,9 +34,7 @@ int evaluateCommand(const std::filesystem::path& runOrCheckpoint, const std::vec
     if (const auto status = train::loadAdapter(located->folder, session->job, session->adapter->parameters());
         !status)
         return report(status.error().message, 1);
-    if (const auto departure = session->chat.departure(); !departure.empty())
-        std::cerr << departure << '\n';
-    for (const auto& sentence : session->data.losses(located->job.data.maxLength))
+    for (const auto& sentence : session->warnings())
         std::cerr << sentence << '\n';
     const train::Evaluator evaluator = session->evaluator();
     base::OrderedJson result{{"checkpoint", located->folder.string()},

@@ -164,9 +164,7 @@ Status introduce(const train::JobSession& session, const protocol::RunDescribed&
         RANKSCOPE_CHECK(
             log.notice("warning", "the run was begun on " + origin.device + " and goes on on " + now +
                                       ": it will not be the run, bit for bit, that was never interrupted"));
-    if (const auto departure = session.chat.departure(); !departure.empty())
-        RANKSCOPE_CHECK(log.notice("warning", departure));
-    for (const auto& sentence : session.data.losses(session.job.data.maxLength))
+    for (const auto& sentence : session.warnings())
         RANKSCOPE_CHECK(log.notice("warning", sentence));
     return {};
 }

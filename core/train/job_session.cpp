@@ -107,6 +107,14 @@ Result<JobNeeds> checkJob(protocol::Job& job, adapter::PluginLoader& plugins)
     return JobNeeds{3 * 4 * plan.trainable + 4 * plan.buffers}; // float32, with two moments
 }
 
+std::vector<std::string> JobSession::warnings() const
+{
+    std::vector<std::string> sentences = data.losses(job.data.maxLength);
+    if (auto departure = chat.departure(); !departure.empty())
+        sentences.insert(sentences.begin(), std::move(departure));
+    return sentences;
+}
+
 Result<JobSession> JobSession::open(protocol::Job job, adapter::PluginLoader& plugins, bool train,
                                     const std::function<bool(std::int64_t, std::int64_t)>& progress)
 {

@@ -56,6 +56,9 @@ struct JobSession {
         return {*model, *tokenizer, chat, job, {.causal = causal, .bare = bare}};
     }
 
+    /// What whoever trains or evaluates should know of what the rows become: a sentence for each thing.
+    [[nodiscard]] std::vector<std::string> warnings() const;
+
     /// `train`: are the training rows read too? `progress`: tensors loaded and in all; false cancels.
     static Result<JobSession> open(protocol::Job job, adapter::PluginLoader& plugins, bool train,
                                    const std::function<bool(std::int64_t, std::int64_t)>& progress);
