@@ -169,6 +169,51 @@ void decodeQ6_K(const std::byte* block, float* out)
     }
 }
 
+/// Hands `use` what decodes one block of this type; false if the type holds no floating-point values.
+template <typename Use>
+bool withDecoder(DType dtype, Use use)
+{
+    switch (dtype) {
+    case DType::F32:
+        use([](const std::byte* from, float* to) { *to = load<float>(from); });
+        return true;
+    case DType::F64:
+        use([](const std::byte* from, float* to) { *to = static_cast<float>(load<double>(from)); });
+        return true;
+    case DType::F16:
+        use([](const std::byte* from, float* to) { *to = loadHalf(from); });
+        return true;
+    case DType::BF16:
+        use([](const std::byte* from, float* to) {
+            *to = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(from)) << 16);
+        });
+        return true;
+    case DType::Q8_0:
+        use(decodeQ8_0);
+        return true;
+    case DType::Q4_0:
+        use(decodeQ4_0);
+        return true;
+    case DType::Q4_1:
+        use(decodeQ4_1);
+        return true;
+    case DType::Q4_K:
+        use(decodeQ4_K);
+        return true;
+    case DType::Q6_K:
+        use(decodeQ6_K);
+        return true;
+    case DType::I64:
+    case DType::I32:
+    case DType::I16:
+    case DType::I8:
+    case DType::U8:
+    case DType::Bool:
+        break;
+    }
+    return false;
+}
+
 template <typename DecodeBlock>
 void decodeBlocks(const TensorView& tensor, std::span<float> out, DecodeBlock decodeBlock)
 {
@@ -197,17 +242,7 @@ std::size_t blockBytes(DType dtype)
 
 bool isDecodable(DType dtype)
 {
-    switch (dtype) {
-    case DType::I64:
-    case DType::I32:
-    case DType::I16:
-    case DType::I8:
-    case DType::U8:
-    case DType::Bool:
-        return false;
-    default:
-        return true;
-    }
+    return withDecoder(dtype, [](auto) {});
 }
 
 std::int64_t TensorView::elements() const
@@ -232,48 +267,15 @@ Status decode(const TensorView& tensor, std::span<float> out)
         return fail("tensor " + tensor.name + " has " + std::to_string(tensor.bytes.size()) +
                     " bytes, which " + std::to_string(elements) + " values of type " + type.name +
                     " do not take; the file is damaged");
-    const auto simple = [&](auto convert) { decodeBlocks(tensor, out, convert); };
-    switch (tensor.dtype) {
-    case DType::F32:
+    if (tensor.dtype == DType::F32) {
         if (!out.empty())
             std::memcpy(out.data(), tensor.bytes.data(), out.size_bytes());
         return {};
-    case DType::F64:
-        simple([](const std::byte* from, float* to) { *to = static_cast<float>(load<double>(from)); });
-        return {};
-    case DType::F16:
-        simple([](const std::byte* from, float* to) { *to = loadHalf(from); });
-        return {};
-    case DType::BF16:
-        simple([](const std::byte* from, float* to) {
-            *to = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(from)) << 16);
-        });
-        return {};
-    case DType::Q8_0:
-        simple(decodeQ8_0);
-        return {};
-    case DType::Q4_0:
-        simple(decodeQ4_0);
-        return {};
-    case DType::Q4_1:
-        simple(decodeQ4_1);
-        return {};
-    case DType::Q4_K:
-        simple(decodeQ4_K);
-        return {};
-    case DType::Q6_K:
-        simple(decodeQ6_K);
-        return {};
-    case DType::I64:
-    case DType::I32:
-    case DType::I16:
-    case DType::I8:
-    case DType::U8:
-    case DType::Bool:
-        break;
     }
-    return fail("tensor " + tensor.name + " has type " + type.name +
-                ", which holds no floating-point values");
+    if (!withDecoder(tensor.dtype, [&](auto decodeBlock) { decodeBlocks(tensor, out, decodeBlock); }))
+        return fail("tensor " + tensor.name + " has type " + type.name +
+                    ", which holds no floating-point values");
+    return {};
 }
 
 } // namespace rankscope::checkpoint
