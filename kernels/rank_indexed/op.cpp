@@ -104,39 +104,29 @@ public:
     }
 };
 
-class RankIndexedUp : public torch::autograd::Function<RankIndexedUp>
+class RankIndexedSum : public torch::autograd::Function<RankIndexedSum>
 {
 public:
-    // The bias comes last: needs_input_grad() counts only tensors that are there.
-    static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                              const at::Tensor& h, const at::Tensor& b, const at::Tensor& choice,
-                              const std::optional<at::Tensor>& bias, double scale)
+    static at::Tensor forward(AutogradContext* context, const at::Tensor& h, const at::Tensor& b,
+                              const at::Tensor& choice)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
-        at::Tensor y = at::linear(x, weight, bias);
-        y.add_(rankSum(h, b.t().contiguous(), choice), scale);
-        context->save_for_backward({weight, h, b, choice});
-        context->saved_data["scale"] = scale;
-        return y;
+        context->save_for_backward({h, b, choice});
+        return rankSum(h, b.t().contiguous(), choice);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients)
     {
         at::AutoDispatchBelowADInplaceOrView guard;
         const auto saved = context->get_saved_variables();
-        const auto& [weight, h, b, choice] = std::tie(saved[0], saved[1], saved[2], saved[3]);
-        const double scale = context->saved_data["scale"].toDouble();
-        const at::Tensor wide = gradients[0].to(b.scalar_type());
-        at::Tensor gradX;
+        const auto& [h, b, choice] = std::tie(saved[0], saved[1], saved[2]);
         at::Tensor gradH;
         at::Tensor gradB;
         if (context->needs_input_grad(0))
-            gradX = at::mm(gradients[0], weight);
-        if (context->needs_input_grad(2))
-            gradH = rankDots(wide, b.t().contiguous(), choice).mul_(scale);
-        if (context->needs_input_grad(3))
-            gradB = rankOuter(h * scale, wide, choice, b.size(1)).t();
-        return {gradX, {}, gradH, gradB, {}, {}, {}};
+            gradH = rankDots(gradients[0], b.t().contiguous(), choice);
+        if (context->needs_input_grad(1))
+            gradB = rankOuter(h, gradients[0], choice, b.size(1)).t();
+        return {gradH, gradB, {}};
     }
 };
 
@@ -163,8 +153,8 @@ at::Tensor rankIndexedUp(const at::Tensor& x, const at::Tensor& weight, const at
     TORCH_CHECK(!weight.requires_grad(), "rank_indexed_up: the base weight is frozen");
     if (!fewOfMany(choice, b.size(1)))
         return lowRankUp(x, weight, bias, spread(h, choice, b.size(1)), b, scale);
-    return RankIndexedUp::apply(x, weight, h, b, choice.contiguous(),
-                                bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt, scale);
+    const auto frozenBias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
+    return at::linear(x, weight, frozenBias).add_(RankIndexedSum::apply(h * scale, b, choice.contiguous()));
 }
 
 TORCH_LIBRARY_FRAGMENT(rankscope, library)
