@@ -119,8 +119,7 @@ int main(int argc, char** argv)
         qputenv("QT_QPA_PLATFORM", "offscreen"); // no window, hence no display either
     if (!hasDisplay()) {
         tell("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); rankscope-engine does the "
-             "work "
-             "without one, and rankscope --figures draws without one");
+             "work without one, and rankscope --figures draws without one");
         return 1;
     }
     views::VtkWidget::setDefaultSurfaceFormat();
