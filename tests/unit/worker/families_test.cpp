@@ -30,6 +30,7 @@ TEST_P(WorkerFamily, LearnsFourRows)
     json["model"]["dtype"] = it.dtype;
     json["training"]["steps"] = it.steps;
     json["training"]["batchSize"] = 4;
+    json["training"]["gradientAccumulation"] = 1; // all rows are in every batch
     json["training"]["schedule"] = "constant";
     json["training"]["warmup"] = 1;
     json["training"]["checkpointEvery"] = 0;
