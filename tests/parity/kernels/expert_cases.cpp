@@ -10,6 +10,7 @@
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <functional>
 
 namespace rankscope::parity
 {
@@ -272,14 +273,16 @@ protected:
             // Any k different experts for each token: the order of random numbers.
             const at::Tensor choice =
                 normal({m_tokens, experts}).argsort(std::int64_t{1}).narrow(1, 0, k).contiguous();
-            m_groups = kernels::groupByExpert(choice, experts);
+            m_groups = [choice, experts](at::Device device) {
+                return kernels::groupByExpert(choice.to(device), experts);
+            };
             for (std::int64_t t = 0; t < m_tokens; ++t) {
                 for (std::int64_t i = 0; i < k; ++i)
                     pairs.emplace_back(choice[t][i].item<std::int64_t>(), t);
             }
         } else {
             const at::Tensor kept = normal({m_tokens, experts}) > 0.3; // a token may be kept by none
-            m_groups = kernels::groupByMask(kept);
+            m_groups = [kept](at::Device device) { return kernels::groupByMask(kept.to(device)); };
             for (std::int64_t t = 0; t < m_tokens; ++t) {
                 for (std::int64_t e = 0; e < experts; ++e) {
                     if (kept[t][e].item<bool>())
@@ -293,7 +296,7 @@ protected:
             m_place[static_cast<std::int64_t>(row)][pairs[row].second] = 1;
     }
 
-    kernels::ExpertGroups m_groups;
+    std::function<kernels::ExpertGroups(at::Device)> m_groups; ///< made on the device of the inputs
     std::int64_t m_tokens = 0;
     at::Tensor m_place;
 };
@@ -309,7 +312,7 @@ public:
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::gatherTokens(in[0], m_groups);
+        return kernels::gatherTokens(in[0], m_groups(in[0].device()));
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {
@@ -328,7 +331,7 @@ public:
     }
     [[nodiscard]] at::Tensor run(const std::vector<at::Tensor>& in) const override
     {
-        return kernels::scatterTokens(in[0], m_groups);
+        return kernels::scatterTokens(in[0], m_groups(in[0].device()));
     }
     [[nodiscard]] at::Tensor reference(const std::vector<at::Tensor>& in) const override
     {

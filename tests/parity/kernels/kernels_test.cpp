@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every op: values and gradients against plain tensor algebra in float64, float32 and bfloat16, gradients
-// against finite differences, and its CPU implementation against the one that other backends fall back to.
+// against finite differences, and its CPU implementation against the one that other backends fall back to,
+// also where the tensors lie on another device.
 #include "tests/parity/kernels/op_case.h"
 
 #include <iostream>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/parity/kernels/op_case.h"
 
+#include "tests/parity/device/guarded_device.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -127,6 +129,28 @@ void checkDispatched(const OpCase& op, const Inputs& inputs, at::ScalarType type
     }
 }
 
+/// On a device whose memory the host cannot read, as on the CPU.
+void checkElsewhere(const OpCase& op, const Inputs& inputs, const at::Tensor& direction, at::ScalarType type,
+                    double tolerance)
+{
+    const auto here = valuesOf(inputs, type, true);
+    std::vector<at::Tensor> there;
+    for (const auto& value : here)
+        there.push_back(value.defined()
+                            ? value.detach().to(guardedDevice()).set_requires_grad(value.requires_grad())
+                            : value);
+    const at::Tensor expected = op.run(here);
+    const at::Tensor out = op.run(there);
+    RC_ASSERT(out.device() == guardedDevice());
+    const std::string where = " elsewhere, " + std::string(c10::toString(type));
+    close(out.detach().cpu(), expected.detach(), tolerance, op.name() + " values" + where);
+    const auto wanted = gradients(expected, direction, here);
+    const auto actual = gradients(out, direction.to(guardedDevice()), there);
+    for (std::size_t i = 0; i < actual.size(); ++i)
+        close(actual[i].cpu(), wanted[i], 2 * tolerance,
+              op.name() + " gradient " + std::to_string(i) + where);
+}
+
 } // namespace
 
 at::Tensor normal(const std::vector<std::int64_t>& shape)
@@ -153,6 +177,8 @@ bool check(OpCase& op)
         checkDispatched(op, inputs, at::kFloat, 1e-5);
         // The plain implementations round after every operation.
         checkDispatched(op, inputs, at::kBFloat16, 4e-2);
+        checkElsewhere(op, inputs, direction, at::kDouble, 1e-11);
+        checkElsewhere(op, inputs, direction, at::kBFloat16, 4e-2);
     });
 }
 
