@@ -30,10 +30,10 @@ int gpuCount()
     return devices;
 }
 
+/// Comes before any question to LibTorch about CUDA: it looks for its library once, at the first, and does
+/// without for good where it is not open by then.
 Status openCudaLibrary()
 {
-    if (at::globalContext().hasCUDA())
-        return {};
     Dl_info info{};
     ::dladdr(reinterpret_cast<const void*>(&at::get_num_threads), &info);
     const auto library =
@@ -41,6 +41,10 @@ Status openCudaLibrary()
     if (!::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL))
         return fail("this machine has a GPU, but LibTorch's CUDA library cannot be opened (" +
                     std::string(::dlerror()) + "); run ./setup --cuda, or set \"device\": \"cpu\"");
+    if (!at::globalContext().hasCUDA())
+        return fail(
+            "this machine has a GPU, but LibTorch's CUDA library cannot use it; update the NVIDIA driver, or "
+            "set \"device\": \"cpu\"");
     return {};
 }
 
@@ -72,6 +76,14 @@ Result<c10::Device> openDevice(const std::string& name)
                     " GPU(s)");
     RANKSCOPE_CHECK(openCudaLibrary());
     return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+std::string unusedGpu(const std::string& name)
+{
+    if (name != "auto" || gpuCount() == 0)
+        return {};
+    const auto opened = openCudaLibrary();
+    return opened ? std::string() : opened.error().message;
 }
 
 c10::ScalarType resolveDtype(const std::string& name, const c10::Device& device)

@@ -15,6 +15,9 @@ namespace rankscope::train
 /// used. Errors: a GPU was asked for and there is none, or LibTorch came without CUDA; each says what to do.
 Result<c10::Device> openDevice(const std::string& name);
 
+/// Why "auto" leaves a GPU of this machine unused; empty: it does not, or there is none.
+std::string unusedGpu(const std::string& name);
+
 /// "auto": bfloat16 on a GPU and on a CPU that multiplies it in hardware, else float32.
 c10::ScalarType resolveDtype(const std::string& name, const c10::Device& device);
 

@@ -112,6 +112,8 @@ std::vector<std::string> JobSession::warnings() const
     std::vector<std::string> sentences = data.losses(job.data.maxLength);
     if (auto departure = chat.departure(); !departure.empty())
         sentences.insert(sentences.begin(), std::move(departure));
+    if (auto reason = unusedGpu(job.device); !reason.empty())
+        sentences.insert(sentences.begin(), std::move(reason));
     return sentences;
 }
 

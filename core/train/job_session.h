@@ -56,7 +56,8 @@ struct JobSession {
         return {*model, *tokenizer, chat, job, {.causal = causal, .bare = bare}};
     }
 
-    /// What whoever trains or evaluates should know of what the rows become: a sentence for each thing.
+    /// What whoever trains or evaluates should know of the device and of what the rows become: a sentence for
+    /// each thing.
     [[nodiscard]] std::vector<std::string> warnings() const;
 
     /// `train`: are the training rows read too? `progress`: tensors loaded and in all; false cancels.
