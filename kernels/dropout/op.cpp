@@ -4,6 +4,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <limits>
 #include <mutex>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -16,27 +17,29 @@ namespace
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The same mask as cpu.cpp, in plain tensor operations: 32-bit arithmetic carried out in int64.
+/// The same mask as cpu.cpp, in plain tensor operations. LibTorch computes with signed 32-bit numbers only:
+/// sums and products have the same bits, a shift must be kept from drawing in the sign, and a comparison
+/// turns the first bit. In place: the numbers take as much memory as x, and must not take it several times
+/// over.
 at::Tensor dropoutReference(const at::Tensor& x, double p, std::int64_t seed)
 {
-    constexpr std::int64_t word = 0xFFFFFFFF;
-    const std::int64_t low = seed & word;
-    const std::int64_t high = (seed >> 32) & word;
-    auto shifted = [](const at::Tensor& h, int bits) { return h.bitwise_right_shift(bits); };
-    auto times = [](const at::Tensor& h, std::int64_t factor) {
-        // (h * factor) mod 2^32 without leaving int64: the upper and lower half of the factor apart.
-        const std::int64_t upper = factor >> 16;
-        const std::int64_t lower = factor & 0xFFFF;
-        return ((h * upper).bitwise_and(0xFFFF) * 65536 + h * lower).bitwise_and(word);
+    const auto bits = [](std::uint32_t value) { return static_cast<std::int32_t>(value); };
+    const auto fold = [](at::Tensor& h, int shift) {
+        h.bitwise_xor_(h.bitwise_right_shift(shift).bitwise_and_(static_cast<std::int32_t>(~0U >> shift)));
     };
-    at::Tensor h = times(at::arange(x.numel(), x.options().dtype(at::kLong)).bitwise_and(word), 0x9E3779B9);
-    h = (h + low).bitwise_and(word);
-    h = times(h.bitwise_xor(shifted(h, 16)), 0x7FEB352D);
-    h = h.bitwise_xor(high);
-    h = times(h.bitwise_xor(shifted(h, 15)), 0x846CA68B);
-    h = h.bitwise_xor(shifted(h, 16));
-    const at::Tensor kept = (h >= static_cast<std::int64_t>(p * 4294967296.0)).view(x.sizes());
-    return x * kept.to(x.scalar_type()) * (1 / (1 - p));
+    const bool fits = x.numel() <= std::numeric_limits<std::int32_t>::max();
+    at::Tensor h = at::arange(x.numel(), x.options().dtype(fits ? at::kInt : at::kLong)).to(at::kInt);
+    h.mul_(bits(0x9E3779B9U)).add_(bits(static_cast<std::uint32_t>(seed)));
+    fold(h, 16);
+    h.mul_(bits(0x7FEB352DU));
+    h.bitwise_xor_(bits(static_cast<std::uint32_t>(static_cast<std::uint64_t>(seed) >> 32)));
+    fold(h, 15);
+    h.mul_(bits(0x846CA68BU));
+    fold(h, 16);
+    constexpr std::uint32_t sign = 1U << 31;
+    const auto threshold = static_cast<std::uint32_t>(p * 4294967296.0);
+    const at::Tensor dropped = h.bitwise_xor_(bits(sign)) < bits(threshold ^ sign);
+    return (x * (1 / (1 - p))).masked_fill_(dropped.view(x.sizes()), 0);
 }
 
 class Dropout : public torch::autograd::Function<Dropout>
