@@ -80,6 +80,9 @@ bool LoraMixtureSite::mostlyIdle() const
     // expert in use.
     if (m_options.experts * m_options.rank <= 64)
         return false;
+    // Where their number varies, another device would make the host wait at every linear to be asked for it.
+    if (m_last.kept.defined() && !m_last.kept.is_cpu())
+        return false;
     const double used = m_last.choice.defined()
                             ? static_cast<double>(m_last.choice.size(1))
                             : m_last.load().sum().item<double>() / static_cast<double>(m_last.kept.size(0));

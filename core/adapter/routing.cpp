@@ -2,7 +2,6 @@
 #include "core/adapter/routing.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/bincount.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
@@ -46,7 +45,7 @@ Status checkTopK(std::int64_t topK, std::int64_t experts)
 at::Tensor Routing::load() const
 {
     if (choice.defined())
-        return at::bincount(choice.reshape({-1}), {}, experts()).to(at::kDouble);
+        return kernels::countEach(choice, experts()).to(at::kDouble);
     if (kept.defined())
         return kept.sum(0).to(at::kDouble);
     return at::full({experts()}, static_cast<double>(probabilities.size(0)),
@@ -62,9 +61,7 @@ kernels::ExpertGroups Routing::groups() const
 
 at::Tensor Routing::rowWeights(const kernels::ExpertGroups& groups) const
 {
-    if (choice.defined())
-        return weights.reshape({-1}).index_select(0, groups.source).unsqueeze(1);
-    return weights.reshape({-1}).index_select(0, groups.token * experts() + groups.expert()).unsqueeze(1);
+    return weights.reshape({-1}).index_select(0, groups.source).unsqueeze(1);
 }
 
 at::Tensor Routing::dense() const

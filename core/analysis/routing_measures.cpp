@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/analysis/routing_measures.h"
 
+#include "kernels/low_rank/op.h"
+
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/bincount.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <algorithm>
@@ -21,7 +22,7 @@ at::Tensor loadByTask(const adapter::Routing& routing, const at::Tensor& task, s
     const std::int64_t experts = routing.experts();
     if (routing.choice.defined()) {
         const at::Tensor pair = routing.choice * tasks + task.unsqueeze(1);
-        return at::bincount(pair.reshape({-1}), {}, experts * tasks).view({experts, tasks}).to(at::kDouble);
+        return kernels::countEach(pair, experts * tasks).view({experts, tasks}).to(at::kDouble);
     }
     const at::Tensor share = (routing.kept.defined() ? routing.kept : routing.weights).to(at::kDouble);
     return at::zeros({tasks, experts}, share.options()).index_add_(0, task, share).t().contiguous();
@@ -49,10 +50,12 @@ void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass
 {
     const auto tasks = static_cast<std::int64_t>(m_tasks.size());
     at::Tensor task;
+    at::Tensor tokens; ///< of each task
     for (const auto& trace : adapter.routing()) {
         if (!task.defined()) {
             task = pass.taskOfToken();
             task = at::where(task < 0, tasks, task);
+            tokens = kernels::countEach(task, tasks + 1);
         }
         if (std::find(m_routers.begin(), m_routers.end(), trace.router) == m_routers.end())
             m_routers.push_back(trace.router);
@@ -69,7 +72,7 @@ void RoutingMeasures::observe(const adapter::Adapter& adapter, const model::Pass
             router.tokens = at::zeros({tasks + 1}, weights.options());
         }
         router.entropy.index_add_(0, task, -(weights * logs).sum(-1));
-        router.tokens += at::bincount(task, {}, tasks + 1);
+        router.tokens += tokens;
     }
 }
 

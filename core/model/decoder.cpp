@@ -70,7 +70,7 @@ at::Tensor stepAttention(const at::Tensor& q, const KvCache& cache, std::int64_t
     std::int64_t longest = 0;
     for (const std::int64_t length : held)
         longest = std::max(longest, length + 1);
-    const at::Tensor lengths = at::tensor(held, at::kLong).to(q.device());
+    const at::Tensor& lengths = cache.lengthsOnDevice();
     const at::Tensor mask = (at::arange(longest, lengths.options()).unsqueeze(0) <= lengths.unsqueeze(1))
                                 .view({pass.rows(), 1, 1, longest});
     const at::Tensor out = at::scaled_dot_product_attention(

@@ -33,8 +33,16 @@ void KvCache::store(std::int64_t layer, const Pass& pass, const at::Tensor& keys
     }
 }
 
+const at::Tensor& KvCache::lengthsOnDevice() const
+{
+    if (!m_lengthsOnDevice.defined())
+        m_lengthsOnDevice = at::tensor(m_lengths, at::kLong).to(m_keys.front().device());
+    return m_lengthsOnDevice;
+}
+
 void KvCache::advance(const Pass& pass)
 {
+    m_lengthsOnDevice.reset();
     for (std::int64_t row = 0; row < pass.rows(); ++row)
         m_lengths[row] += pass.starts[row + 1] - pass.starts[row];
 }
@@ -50,6 +58,7 @@ void KvCache::select(const std::vector<std::int64_t>& rows)
     for (const std::int64_t row : rows)
         lengths.push_back(m_lengths[row]);
     m_lengths = std::move(lengths);
+    m_lengthsOnDevice.reset();
     for (auto& [owner, state] : adapterState) {
         if (state.defined())
             state = state.index_select(0, index);

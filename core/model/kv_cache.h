@@ -20,6 +20,8 @@ public:
 
     /// Tokens held of each row. Advanced by advance(), once a pass has gone through all layers.
     [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return m_lengths; }
+    /// The same [rows] int64 on the device, copied once for all layers.
+    [[nodiscard]] const at::Tensor& lengthsOnDevice() const;
     /// Stores keys and values [T, kvHeads, headDim] of the pass's tokens behind those held.
     void store(std::int64_t layer, const Pass& pass, const at::Tensor& keys, const at::Tensor& values);
     /// [rows, kvHeads, capacity, headDim]
@@ -37,6 +39,7 @@ private:
     std::vector<at::Tensor> m_keys;
     std::vector<at::Tensor> m_values;
     std::vector<std::int64_t> m_lengths;
+    mutable at::Tensor m_lengthsOnDevice; ///< undefined: not as m_lengths are now
 };
 
 } // namespace rankscope::model

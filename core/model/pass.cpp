@@ -3,26 +3,37 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
+#include <algorithm>
+#include <numeric>
 
 namespace rankscope::model
 {
 
+const at::Tensor& Pass::OfTokens::get(const Pass& pass, std::vector<std::int64_t> rows)
+{
+    if (values.defined() && starts == pass.starts && ofRows == rows && values.device() == pass.ids.device())
+        return values;
+    at::Tensor made = at::empty({pass.tokens()}, at::kLong);
+    auto* out = made.mutable_data_ptr<std::int64_t>();
+    for (std::int64_t b = 0; b < pass.rows(); ++b)
+        std::fill(out + pass.starts[b], out + pass.starts[b + 1], rows[b]);
+    values = made.to(pass.ids.device());
+    starts = pass.starts;
+    ofRows = std::move(rows);
+    return values;
+}
+
 at::Tensor Pass::rowOfToken() const
 {
-    at::Tensor row = at::empty({tokens()}, at::kLong);
-    auto* out = row.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t b = 0; b < rows(); ++b)
-        std::fill(out + starts[b], out + starts[b + 1], b);
-    return row.to(ids.device());
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(this->rows()));
+    std::iota(rows.begin(), rows.end(), 0);
+    return m_row.get(*this, std::move(rows));
 }
 
 at::Tensor Pass::taskOfToken() const
 {
-    at::Tensor task = at::empty({tokens()}, at::kLong);
-    auto* out = task.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t b = 0; b < rows(); ++b)
-        std::fill(out + starts[b], out + starts[b + 1], tasks.empty() ? -1 : tasks[b]);
-    return task.to(ids.device());
+    return m_task.get(*this, tasks.empty() ? std::vector<std::int64_t>(static_cast<std::size_t>(rows()), -1)
+                                           : tasks);
 }
 
 Pass makePass(const std::vector<std::vector<std::int32_t>>& rows, bool training, at::Device device)

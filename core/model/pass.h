@@ -25,7 +25,7 @@ struct Pass {
                               ///< (while decoding: all of the first pass, which holds the whole prompt)
     bool training = false;    ///< dropout, jitter and balance updates happen only in training
     KvCache* cache = nullptr; ///< keys and values of earlier tokens, while decoding
-    bool bare = false;        ///< as if no adapter stood on the model; a weight that one has replaced stays so
+    bool bare = false; ///< as if no adapter stood on the model; a weight that one has replaced stays so
 
     [[nodiscard]] std::int64_t rows() const { return static_cast<std::int64_t>(starts.size()) - 1; }
     [[nodiscard]] std::int64_t tokens() const { return starts.empty() ? 0 : starts.back(); }
@@ -33,6 +33,19 @@ struct Pass {
     [[nodiscard]] at::Tensor rowOfToken() const;
     /// [T] int64, the task of each token.
     [[nodiscard]] at::Tensor taskOfToken() const;
+
+private:
+    /// A number for each row, repeated for the row's tokens on the device of the ids. Every linear may ask
+    /// for it, and a copy makes the host wait for a GPU: it is made once.
+    struct OfTokens {
+        std::vector<std::int64_t> starts;
+        std::vector<std::int64_t> ofRows;
+        at::Tensor values;
+
+        const at::Tensor& get(const Pass& pass, std::vector<std::int64_t> rows);
+    };
+    mutable OfTokens m_row;
+    mutable OfTokens m_task;
 };
 
 /// Rows as a pass, on the device of the model.

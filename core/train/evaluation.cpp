@@ -131,20 +131,25 @@ Evaluator::scoreBehindPrompts(const std::vector<std::vector<text::Example>>& exa
     const at::Tensor first = at::log_softmax(m_model.logits(lastTokens(m_model.forward(pass), pass)), -1);
 
     std::vector<std::int64_t> rowOf;
+    std::vector<std::int64_t> firstToken; ///< of each answer, its place among the scores of all rows
     std::vector<std::vector<text::TokenId>> answers;
     for (std::size_t row = 0; row < examples.size(); ++row) {
         for (const auto& candidate : examples[row]) {
             rowOf.push_back(static_cast<std::int64_t>(row));
             answers.emplace_back(candidate.ids.begin() + candidate.promptLength, candidate.ids.end());
+            firstToken.push_back(rowOf.back() * first.size(1) + answers.back().front());
         }
     }
-    std::vector<double> score;
+    const at::Tensor firstScore = first.flatten()
+                                      .index_select(0, at::tensor(firstToken, at::kLong).to(first.device()))
+                                      .to(at::kCPU, at::kDouble);
+    std::vector<double> score(firstScore.const_data_ptr<double>(),
+                              firstScore.const_data_ptr<double>() + firstScore.numel());
     std::vector<std::int64_t> positions;
     std::vector<std::int64_t> labels;
     std::vector<std::vector<text::TokenId>> inputs;
     std::int64_t start = 0;
     for (std::size_t i = 0; i < answers.size(); ++i) {
-        score.push_back(first[rowOf[i]][answers[i].front()].item<double>());
         for (std::size_t t = 1; t < answers[i].size(); ++t) {
             positions.push_back(start + static_cast<std::int64_t>(t) - 1);
             labels.push_back(answers[i][t]);

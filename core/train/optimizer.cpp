@@ -2,6 +2,8 @@
 #include "core/train/optimizer.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/stack.h>
@@ -54,10 +56,8 @@ double AdamW::clipGradients(double maxNorm)
     if (gradients.empty())
         return 0;
     const double norm = at::stack(at::_foreach_norm(gradients)).norm().item<double>();
-    if (maxNorm > 0 && norm > maxNorm) {
-        for (auto& gradient : gradients)
-            gradient.mul_(maxNorm / (norm + 1e-6));
-    }
+    if (maxNorm > 0 && norm > maxNorm)
+        at::_foreach_mul_(gradients, maxNorm / (norm + 1e-6));
     return norm;
 }
 
@@ -72,8 +72,7 @@ void AdamW::step(double learningRate)
                 tensor.mutable_grad() = at::zeros_like(tensor, at::TensorOptions().requires_grad(false));
             gradients.push_back(tensor.grad());
         }
-        for (auto& step : group.steps)
-            step.add_(1);
+        at::_foreach_add_(group.steps, 1);
         at::_fused_adamw_(group.tensors, gradients, group.means, group.squares, /*max_exp_avg_sqs=*/{},
                           group.steps, learningRate * group.learningRateFactor, m_training.beta1,
                           m_training.beta2, m_training.weightDecay, m_training.epsilon, /*amsgrad=*/false,

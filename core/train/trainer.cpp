@@ -83,14 +83,18 @@ Result<Trainer::StepResult> Trainer::step(std::int64_t step, double learningRate
             kernels::lossHead(hidden, m_session.model->outputEmbedding(), supervised.labels);
         // The mean over all answer tokens of the step, however the step is cut into passes.
         at::Tensor loss = sum / static_cast<double>(std::max<std::int64_t>(1, labels));
-        result.loss += loss.item<double>();
+        const at::Tensor taskPart = loss.detach();
+        at::Tensor share; // of the family's own loss
         if (const at::Tensor auxiliary = m_session.adapter->auxiliaryLoss(); auxiliary.defined()) {
-            const at::Tensor share = auxiliary / static_cast<double>(training.gradientAccumulation);
-            result.auxiliaryLoss += share.item<double>();
+            share = auxiliary / static_cast<double>(training.gradientAccumulation);
             loss = loss + share;
         }
         loss.backward();
         m_session.adapter->afterPass();
+        // Read last: whoever reads a number waits for a GPU, which should have the whole pass to do
+        // meanwhile.
+        result.loss += taskPart.item<double>();
+        result.auxiliaryLoss += share.defined() ? share.item<double>() : 0;
         const double before = m_measures.seconds();
         if (m_job.analysis.every > 0)
             m_measures.observe(supervised.pass);

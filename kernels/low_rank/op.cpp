@@ -9,6 +9,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -284,36 +286,63 @@ at::Tensor ExpertGroups::expert() const
     return result.to(token.device());
 }
 
-ExpertGroups groupByExpert(const at::Tensor& choice, std::int64_t experts)
+at::Tensor countEach(const at::Tensor& values, std::int64_t count)
 {
-    const std::int64_t tokens = choice.size(0);
-    const std::int64_t choices = choice.size(1);
-    const at::Tensor flat = choice.reshape({-1}).cpu();
-    // A counting sort: stable, linear, and it gives the inverse on the way.
-    ExpertGroups groups;
-    groups.tokens = tokens;
-    groups.offsets.assign(static_cast<std::size_t>(experts) + 1, 0);
+    const at::Tensor flat = values.reshape({-1});
+    if (flat.is_cpu())
+        return at::bincount(flat, {}, count);
+    return at::zeros({count}, flat.options()).scatter_add_(0, flat, at::ones_like(flat));
+}
+
+namespace
+{
+
+/// The rows of each expert end where its count says; the host waits for the device only here.
+void setOffsets(ExpertGroups& groups, const at::Tensor& counts)
+{
+    const at::Tensor onHost = counts.cpu();
+    groups.offsets.assign(static_cast<std::size_t>(counts.size(0)) + 1, 0);
+    for (std::int64_t e = 0; e < counts.size(0); ++e)
+        groups.offsets[e + 1] = groups.offsets[e] + onHost.const_data_ptr<std::int64_t>()[e];
+}
+
+/// A counting sort: stable, linear, and it gives the inverse on the way.
+void sortOnCpu(ExpertGroups& groups, const at::Tensor& flat, std::int64_t choices)
+{
     const auto* expert = flat.const_data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < flat.size(0); ++i)
-        ++groups.offsets[expert[i] + 1];
-    for (std::int64_t e = 0; e < experts; ++e)
-        groups.offsets[e + 1] += groups.offsets[e];
     std::vector<std::int64_t> next(groups.offsets.begin(), groups.offsets.end() - 1);
-    at::Tensor token = at::empty({flat.size(0)}, at::kLong);
-    at::Tensor inverse = at::empty({tokens, choices}, at::kLong);
-    auto* tokenOf = token.mutable_data_ptr<std::int64_t>();
-    auto* rowOf = inverse.mutable_data_ptr<std::int64_t>();
-    at::Tensor source = at::empty({flat.size(0)}, at::kLong);
-    auto* sourceOf = source.mutable_data_ptr<std::int64_t>();
+    groups.token = at::empty_like(flat);
+    groups.inverse = at::empty_like(flat);
+    groups.source = at::empty_like(flat);
+    auto* tokenOf = groups.token.mutable_data_ptr<std::int64_t>();
+    auto* rowOf = groups.inverse.mutable_data_ptr<std::int64_t>();
+    auto* sourceOf = groups.source.mutable_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < flat.size(0); ++i) {
         const std::int64_t row = next[expert[i]]++;
         tokenOf[row] = i / choices;
         rowOf[i] = row;
         sourceOf[row] = i;
     }
-    groups.token = token.to(choice.device());
-    groups.inverse = inverse.to(choice.device());
-    groups.source = source.to(choice.device());
+}
+
+} // namespace
+
+ExpertGroups groupByExpert(const at::Tensor& choice, std::int64_t experts)
+{
+    const std::int64_t choices = choice.size(1);
+    const at::Tensor flat = choice.reshape({-1}).contiguous();
+    ExpertGroups groups;
+    groups.tokens = choice.size(0);
+    setOffsets(groups, countEach(flat, experts));
+    if (flat.is_cpu()) {
+        sortOnCpu(groups, flat, choices);
+    } else {
+        groups.source = std::get<1>(at::sort(flat, /*stable=*/true, /*dim=*/0, /*descending=*/false));
+        groups.token = groups.source.div(choices, "floor");
+        groups.inverse =
+            at::empty_like(flat).scatter_(0, groups.source, at::arange(flat.size(0), flat.options()));
+    }
+    groups.inverse = groups.inverse.view({groups.tokens, choices});
     return groups;
 }
 
@@ -323,10 +352,8 @@ ExpertGroups groupByMask(const at::Tensor& kept)
     groups.tokens = kept.size(0);
     const at::Tensor pairs = kept.t().contiguous().nonzero(); // (expert, token), sorted by expert
     groups.token = pairs.select(1, 1).contiguous();
-    const at::Tensor counts = kept.sum(0).to(at::kLong).cpu();
-    groups.offsets.assign(static_cast<std::size_t>(kept.size(1)) + 1, 0);
-    for (std::int64_t e = 0; e < kept.size(1); ++e)
-        groups.offsets[e + 1] = groups.offsets[e] + counts.const_data_ptr<std::int64_t>()[e];
+    groups.source = groups.token * kept.size(1) + pairs.select(1, 0);
+    setOffsets(groups, kept.sum(0));
     return groups;
 }
 

@@ -33,7 +33,7 @@ at::Tensor lowRankUp(const at::Tensor& x, const at::Tensor& weight, const at::Te
 struct ExpertGroups {
     at::Tensor token;   ///< [M] int64: the token each row stands for
     at::Tensor inverse; ///< [T, k] int64: the rows of each token; undefined if their number varies
-    at::Tensor source;  ///< [M] int64: the flat index in choice [T, k] each row came from, with `inverse`
+    at::Tensor source;  ///< [M] int64: the flat index in choice [T, k] or kept [T, N] each row came from
     std::vector<std::int64_t> offsets; ///< [N + 1]
     std::int64_t tokens = 0;           ///< T
 
@@ -44,6 +44,10 @@ struct ExpertGroups {
     /// experts().
     [[nodiscard]] std::vector<std::int64_t> merged(std::int64_t groups) const;
 };
+
+/// How often each number below `count` occurs in `values`, int64 of any shape: [count] int64. Unlike
+/// LibTorch's bincount() it does not make the host wait for a GPU to learn the largest.
+at::Tensor countEach(const at::Tensor& values, std::int64_t count);
 
 /// choice [T, k] int64, the experts of each token -> rows sorted by expert, stable in the token.
 ExpertGroups groupByExpert(const at::Tensor& choice, std::int64_t experts);

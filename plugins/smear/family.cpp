@@ -105,30 +105,32 @@ private:
     /// The pool of each row as sum and number of its tokens, [rows, in + 1].
     [[nodiscard]] at::Tensor sums(const at::Tensor& x, const model::Pass& pass) const
     {
+        const auto type = m_weight.scalar_type();
+        if (!m_options.promptOnly || pass.promptLengths.empty())
+            return summed(x.to(type), pass.rowOfToken(), pass.rows());
         std::vector<std::int64_t> token;
         std::vector<std::int64_t> row;
-        std::vector<double> counts;
         for (std::int64_t b = 0; b < pass.rows(); ++b) {
-            const std::int64_t length = pass.starts[b + 1] - pass.starts[b];
-            std::int64_t count = length;
             // A row without a prompt is pooled over its first token, which every token of it may see.
-            if (m_options.promptOnly && !pass.promptLengths.empty())
-                count = std::min(length, std::max<std::int64_t>(1, pass.promptLengths[b]));
+            const std::int64_t count = std::min(pass.starts[b + 1] - pass.starts[b],
+                                                std::max<std::int64_t>(1, pass.promptLengths[b]));
             for (std::int64_t t = 0; t < count; ++t) {
                 token.push_back(pass.starts[b] + t);
                 row.push_back(b);
             }
-            counts.push_back(static_cast<double>(count));
         }
         const auto index = [&](const std::vector<std::int64_t>& values) {
             return at::tensor(values, at::kLong).to(x.device());
         };
-        const auto type = m_weight.scalar_type();
         const bool all = static_cast<std::int64_t>(token.size()) == x.size(0);
-        const at::Tensor rows = (all ? x : x.index_select(0, index(token))).to(type);
-        const at::Tensor sum = at::zeros({pass.rows(), x.size(1)}, rows.options().requires_grad(false));
-        return at::cat({sum.index_add(0, index(row), rows),
-                        at::tensor(counts, at::kDouble).to(x.device(), type).unsqueeze(1)},
+        return summed((all ? x : x.index_select(0, index(token))).to(type), index(row), pass.rows());
+    }
+
+    static at::Tensor summed(const at::Tensor& tokens, const at::Tensor& row, std::int64_t rows)
+    {
+        const at::Tensor sum = at::zeros({rows, tokens.size(1)}, tokens.options().requires_grad(false));
+        return at::cat({sum.index_add(0, row, tokens),
+                        kernels::countEach(row, rows).to(tokens.scalar_type()).unsqueeze(1)},
                        1);
     }
 

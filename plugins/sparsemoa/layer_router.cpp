@@ -6,7 +6,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/nonzero.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <cmath>
@@ -54,6 +53,8 @@ void LayerRouter::enter(const at::Tensor& normed, const model::Pass&)
             m_shape.thresholdMaximum * at::sigmoid(at::linear(normed.detach().to(m_threshold.scalar_type()),
                                                               m_threshold, m_thresholdBias));
     m_last = adapter::routeSigmoidThreshold(at::linear(inner, m_down, m_downBias), threshold);
+    if (m_last.kept.defined())
+        m_used = m_last.groups();
 }
 
 at::Tensor LayerRouter::add(at::Tensor output, const at::Tensor& x, std::int64_t index,
@@ -62,7 +63,9 @@ at::Tensor LayerRouter::add(at::Tensor output, const at::Tensor& x, std::int64_t
     const at::Tensor weight = m_last.weights.select(1, index).unsqueeze(1);
     if (!m_last.kept.defined())
         return output.add_(change(x, weight)); // in the adapter's type, rounded once
-    const at::Tensor used = m_last.kept.select(1, index).nonzero().select(1, 0);
+    const auto begin = static_cast<std::size_t>(index);
+    const std::int64_t first = m_used.offsets[begin];
+    const at::Tensor used = m_used.token.narrow(0, first, m_used.offsets[begin + 1] - first);
     if (used.size(0) == x.size(0))
         return output.add_(change(x, weight));
     const at::Tensor update = change(x.index_select(0, used), weight.index_select(0, used));

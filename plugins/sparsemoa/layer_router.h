@@ -53,6 +53,7 @@ private:
     at::Tensor m_threshold;     ///< Wt [1, hidden]; undefined without a threshold
     at::Tensor m_thresholdBias; ///< bt [1]
     adapter::Routing m_last;
+    kernels::ExpertGroups m_used; ///< the tokens of each adapter, where there is a threshold
 };
 
 } // namespace rankscope::plugins

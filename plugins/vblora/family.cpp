@@ -7,9 +7,9 @@
 #include "core/adapter/low_rank_site.h"
 #include "core/adapter/module_adapter.h"
 #include "core/adapter/targets.h"
+#include "kernels/low_rank/op.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/where.h>
@@ -193,7 +193,8 @@ public:
         const at::NoGradGuard guard;
         const std::int64_t vectors = m_bank.size(0);
         const auto share = [&](const at::Tensor& choices) {
-            return at::bincount(choices, {}, vectors).to(at::kDouble) / static_cast<double>(choices.numel());
+            return kernels::countEach(choices, vectors).to(at::kDouble) /
+                   static_cast<double>(choices.numel());
         };
         std::vector<at::Tensor> all;
         for (const auto& site : sites().all())
