@@ -171,10 +171,12 @@ checkpoint::ModelConfig smallModel(const std::string& architecture)
     return config;
 }
 
-std::unique_ptr<model::Decoder> makeModel(const checkpoint::ModelConfig& config, at::ScalarType dtype)
+std::unique_ptr<model::Decoder> makeModel(const checkpoint::ModelConfig& config, at::ScalarType dtype,
+                                          at::Device device)
 {
     model::Decoder::Options options;
     options.dtype = dtype;
+    options.device = device;
     return model::Decoder::random(config, 3, options);
 }
 
@@ -183,9 +185,9 @@ at::ScalarType adapterType(at::ScalarType base)
     return base == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-Subject attach(const Variant& variant, std::uint64_t seed, at::ScalarType base)
+Subject attach(const Variant& variant, std::uint64_t seed, at::ScalarType base, at::Device device)
 {
-    Subject subject{makeModel(variant.model, base), nullptr};
+    Subject subject{makeModel(variant.model, base, device), nullptr};
     auto adapter =
         plugin(variant.family)
             .family->attach(*subject.model, adapter::Settings(variant.settings), {adapterType(base), seed});
@@ -219,7 +221,8 @@ at::Tensor unevenLoss(const Subject& subject, const model::Pass& pass, double au
 at::Tensor randomLike(const at::Tensor& tensor, std::uint64_t seed)
 {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-    return at::randn(tensor.sizes(), generator, at::TensorOptions(at::kDouble)).to(tensor.scalar_type());
+    return at::randn(tensor.sizes(), generator, at::TensorOptions(at::kDouble))
+        .to(tensor.device(), tensor.scalar_type());
 }
 
 double distance(const at::Tensor& a, const at::Tensor& b)

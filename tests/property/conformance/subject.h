@@ -65,10 +65,11 @@ void setArchitecture(checkpoint::ModelConfig& model, const std::string& architec
 /// A model of one small shape.
 checkpoint::ModelConfig smallModel(const std::string& architecture);
 std::unique_ptr<model::Decoder> makeModel(const checkpoint::ModelConfig& config,
-                                          at::ScalarType dtype = at::kDouble);
+                                          at::ScalarType dtype = at::kDouble, at::Device device = at::kCPU);
 /// The type of an adapter on a base of that type.
 at::ScalarType adapterType(at::ScalarType base);
-Subject attach(const Variant& variant, std::uint64_t seed = 7, at::ScalarType base = at::kDouble);
+Subject attach(const Variant& variant, std::uint64_t seed = 7, at::ScalarType base = at::kDouble,
+               at::Device device = at::kCPU);
 /// Moves every trainable tensor off its initial value, as training would: B is no longer zero.
 void disturb(adapter::Adapter& adapter, std::uint64_t seed);
 
