@@ -63,8 +63,10 @@ std::vector<Variant> variants()
 std::vector<Variant> defaults()
 {
     std::vector<Variant> result;
-    for (const auto& plugin : conformance::plugins())
-        result.push_back(conformance::variant(plugin.manifest.name, base::Json::object()));
+    for (const auto& plugin : conformance::plugins()) {
+        if (plugin.family) // the conformance suite reports those that do not load
+            result.push_back(conformance::variant(plugin.manifest.name, base::Json::object()));
+    }
     return result;
 }
 
