@@ -131,7 +131,8 @@ LiveMeasures::Grids LiveMeasures::makeGrids() const
     if (m_mixtures) {
         const std::string averaged =
             " Of the update as tokens meet it on average: the experts' updates summed with the mean "
-            "weights that the router gave them since the last record.";
+            "weights that the router gave them since the last record, or the merged pair where a family "
+            "merges its experts' factors.";
         grids.mixtureEntropy =
             unmeasured({"rank/mixture_entropy",
                         "Mixture's entropy rank",

@@ -144,7 +144,9 @@ Status Trainer::recordStep(std::int64_t step, double learningRate, const StepRes
                    "The family's own loss (load balance and the like), weighted as it enters the total."),
         result.auxiliaryLoss));
     RANKSCOPE_CHECK(
-        scalar(scalarInfo("train/learning_rate", "Learning rate", "", "Of the first parameter group."),
+        scalar(scalarInfo("train/learning_rate", "Learning rate", "",
+                          "The job's at this step of its schedule; a family's factors for some of its "
+                          "tensors come on top."),
                learningRate));
     RANKSCOPE_CHECK(scalar(scalarInfo("train/gradient_norm", "Gradient norm", "",
                                       "L2 norm over all trainable tensors, before clipping."),
