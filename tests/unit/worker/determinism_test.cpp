@@ -24,8 +24,9 @@ protected:
         ASSERT_TRUE(last && other);
         ASSERT_EQ(last->step, 8);
         ASSERT_EQ(other->step, 8);
-        for (const char* name : {"adapter_model.safetensors", "optimizer.safetensors", "state.json"})
+        for (const char* name : {"adapter_model.safetensors", "optimizer.safetensors"})
             EXPECT_TRUE(bytes(last->folder / name) == bytes(other->folder / name)) << name << " differs";
+        EXPECT_EQ(state(last->folder), state(other->folder));
         const auto first = read(a);
         const auto second = read(b);
         for (const char* name :
@@ -40,6 +41,14 @@ protected:
                 EXPECT_EQ(one->row(row)[0], two->row(row)[0]) << name << " at step " << row + 1;
             }
         }
+    }
+    /// All but whose turn it is to be measured: how many weights a record has time for, the clock decides.
+    static base::Json state(const fs::path& checkpoint)
+    {
+        base::Json state = base::Json::parse(bytes(checkpoint / "state.json"));
+        EXPECT_TRUE(state.contains("randomState"));
+        EXPECT_EQ(state.erase("measureTurns"), 1U);
+        return state;
     }
     void resume(const record::RunDirectory& run) const
     {
