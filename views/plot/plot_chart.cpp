@@ -36,6 +36,17 @@ std::pair<double, double> withRoom(std::pair<double, double> range, double lengt
     return {range.first - room, range.second + room};
 }
 
+/// In the order in which there are at no moment more ticks than are wanted. Qt lays out as many as a new
+/// range and the interval before it give: of a long run's range with a short one's interval it does so for
+/// minutes.
+void setTicks(QValueAxis& axis, std::pair<double, double> range, double interval)
+{
+    if (interval > axis.tickInterval())
+        axis.setTickInterval(interval);
+    axis.setRange(range.first, range.second);
+    axis.setTickInterval(interval);
+}
+
 } // namespace
 
 PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
@@ -45,13 +56,20 @@ PlotChart::PlotChart(bool logarithmic) : m_logarithmic(logarithmic)
     setBackgroundRoundness(0);
     setBackgroundPen(Qt::NoPen);
     setAnimationOptions(QChart::NoAnimation);
-    m_x = new QValueAxis(this);
+    const auto valueAxis = [this] {
+        auto* axis = new QValueAxis(this);
+        axis->setTickInterval(1);
+        axis->setTickAnchor(0);
+        axis->setTickType(QValueAxis::TicksDynamic);
+        return axis;
+    };
+    m_x = valueAxis();
     if (logarithmic) { // of logarithms: a logarithmic axis of Qt has labels at powers of ten alone
         auto* axis = new QCategoryAxis(this);
         axis->setLabelsPosition(QCategoryAxis::AxisLabelsPositionOnValue);
         m_y = axis;
     } else {
-        m_y = new QValueAxis(this);
+        m_y = valueAxis();
     }
     addAxis(m_x, Qt::AlignBottom);
     addAxis(m_y, Qt::AlignLeft);
@@ -136,14 +154,12 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
     const int wantedX = std::clamp(static_cast<int>(size().width() / (metrics.height() * 5)), 2, 8);
     const int wantedY = std::clamp(static_cast<int>(size().height() / (metrics.height() * 3)), 2, 7);
     const Ticks x = niceTicks(m_range.first, m_range.second, wantedX);
-    m_x->setTickType(QValueAxis::TicksDynamic);
-    m_x->setTickAnchor(0);
     const double interval = std::max(x.interval, 1.0); // steps and indices are whole
-    m_x->setTickInterval(interval);
     m_x->setLabelFormat(QStringLiteral("%.0f"));
     m_x->setTitleText(plot.xTitle);
     QString title = plot.yTitle;
     std::pair<double, double> yRange;
+    double yInterval = 0;
     if (m_logarithmic) {
         auto* y = static_cast<QCategoryAxis*>(m_y);
         const LogTicks ticks = niceLogTicks(low, high, wantedY);
@@ -161,17 +177,18 @@ void PlotChart::setAxes(const CurvePlot& plot, const PlotStyle& style, double lo
         const double factor = std::pow(10.0, -exponent);
         const Ticks ticks = niceTicks(low * factor, high * factor, wantedY);
         auto* y = static_cast<QValueAxis*>(m_y);
-        y->setTickType(QValueAxis::TicksDynamic);
-        y->setTickAnchor(0);
-        y->setTickInterval(ticks.interval);
+        yInterval = ticks.interval;
         y->setLabelFormat(QStringLiteral("%.%1f").arg(ticks.decimals));
         yRange = {ticks.minimum, ticks.maximum};
     }
     // The plot area has its size only later; labels and titles take about this much of the chart.
     m_shown = withRoom(m_range, size().width() - metrics.height() * 4, style);
     yRange = withRoom(yRange, size().height() - m_header->height() - metrics.height() * 3, style);
-    m_x->setRange(m_shown.first, m_shown.second);
-    m_y->setRange(yRange.first, yRange.second);
+    setTicks(*m_x, m_shown, interval);
+    if (m_logarithmic)
+        m_y->setRange(yRange.first, yRange.second);
+    else
+        setTicks(*static_cast<QValueAxis*>(m_y), yRange, yInterval);
     m_header->setTicks(m_shown, interval);
     // A title longer than its axis would be cut: it goes beside the plot's title then.
     const double space = size().height() - m_header->height() - metrics.height() * 5.5;
