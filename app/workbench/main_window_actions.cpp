@@ -52,8 +52,6 @@ bool usesKey(const QWidget* control, int key, bool clicked)
 {
     if (!isControl(control))
         return false;
-    if (control->window()->windowType() == Qt::Popup)
-        return true; // a list that is open
     const bool across = key == Qt::Key_Left || key == Qt::Key_Right;
     if (qobject_cast<const QAbstractSlider*>(control) != nullptr)
         return across;
@@ -455,13 +453,16 @@ bool MainWindow::eventFilter(QObject* watched, QEvent* event)
             m_focusByPointer = reason == Qt::MouseFocusReason;
     }
     // Space, arrows and letters without Ctrl are the window's among the views, but for what the control that
-    // has the focus does with them itself.
+    // has the focus does with them itself. Escape closes a list that is open, and nothing else with it.
     if (event->type() == QEvent::ShortcutOverride && watched->isWidgetType()) {
         const auto* key = static_cast<QKeyEvent*>(event);
         auto* control = static_cast<QWidget*>(watched);
-        if (key->modifiers() == Qt::NoModifier && key->key() != Qt::Key_Escape &&
-            (m_editor->isAncestorOf(control) ? isControl(control)
-                                             : usesKey(control, key->key(), m_focusByPointer))) {
+        const bool inOpenList = isControl(control) && control->window()->windowType() == Qt::Popup;
+        if (key->modifiers() == Qt::NoModifier &&
+            (inOpenList ||
+             (key->key() != Qt::Key_Escape &&
+              (m_editor->isAncestorOf(control) ? isControl(control)
+                                               : usesKey(control, key->key(), m_focusByPointer))))) {
             event->accept();
             return true;
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Keys, typing and the places of things in the whole window.
 #include "app/workbench/command_palette.h"
+#include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/main_window.h"
 #include "app/workbench/open_run.h"
 #include "app/workbench/run_panel.h"
@@ -13,6 +14,7 @@
 #include "views/base/view.h"
 #include "views/mpo/vtk_widget.h"
 
+#include <QAbstractItemView>
 #include <QApplication>
 #include <QComboBox>
 #include <QDir>
@@ -43,6 +45,7 @@ private Q_SLOTS:
     void init();
     void cleanup() { m_window.reset(); }
     void keysReachTheViewsFromOtherControls();
+    void escapeClosesAnOpenListAlone();
     void typedSelectionSurvivesLiveSteps();
     void modulesMayBeSeparatedByCommas();
     void panelLearnsWhatALiveRunHas();
@@ -111,6 +114,30 @@ void WindowInputTest::keysReachTheViewsFromOtherControls()
     live->setFocus(Qt::TabFocusReason);
     QTest::keyClick(live, Qt::Key_Space);
     QVERIFY(selection->live());
+}
+
+void WindowInputTest::escapeClosesAnOpenListAlone()
+{
+    Selection* selection = m_window->selection();
+    selection->setLayers({3});
+    const auto openAndEscape = [](QComboBox* choice) {
+        choice->setFocus(Qt::MouseFocusReason);
+        choice->showPopup();
+        QTRY_VERIFY(choice->view()->isVisible());
+        QTest::keyClick(choice->view(), Qt::Key_Escape);
+        QTRY_VERIFY(!choice->view()->isVisible());
+    };
+    openAndEscape(m_window->selectionPanel()->findChild<QComboBox*>());
+    QCOMPARE(selection->layers(), std::set<int>{3});
+
+    m_window->showNewRun();
+    QComboBox* family = m_window->jobEditor()->familyChoice();
+    QVERIFY(family->count() > 1);
+    openAndEscape(family);
+    QVERIFY(m_window->jobEditor()->isVisible());
+    QTest::keyClick(family, Qt::Key_Escape); // no list is open any more
+    QVERIFY(!m_window->jobEditor()->isVisible());
+    QCOMPARE(selection->layers(), std::set<int>{3});
 }
 
 void WindowInputTest::typedSelectionSurvivesLiveSteps()
