@@ -161,6 +161,14 @@ void ModelsTest::accuracySaysOfHowManyRows()
     QVERIFY(model.evaluationBars(0).title.endsWith(QStringLiteral(", 50 test rows each")));
     run.description.data.push_back({"bt.json", "", 80, "b", "test"});
     QVERIFY(model.evaluationBars(0).title.endsWith(QStringLiteral(", 50 to 80 test rows each")));
+
+    record::RunRecord untested;
+    model.setRun(&untested);
+    const QString yetToCome = model.evaluationBars(0).emptyText;
+    untested.description.data = {{"a.json", "", 300, "a", "train"}};
+    QVERIFY(model.evaluationBars(0).emptyText.contains(QStringLiteral("no test files")));
+    untested.description.data.push_back({"at.json", "", 50, "a", "test"});
+    QCOMPARE(model.evaluationBars(0).emptyText, yetToCome);
 }
 
 void ModelsTest::rankMapAndCurves()

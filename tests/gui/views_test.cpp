@@ -14,6 +14,8 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QPushButton>
+#include <QSplitter>
+#include <QTableWidget>
 #include <QTest>
 #include <QtCharts/QChart>
 #include <QtCharts/QLineSeries>
@@ -40,6 +42,7 @@ private Q_SLOTS:
     void scalesStayWhileTheStepMoves();
     void spectraKeepTheirScaleWhileTheStepMoves();
     void quantityLooksTheSameInEveryView();
+    void evaluationTableShowsWhatItHasRoomFor();
     void everyChartIsMadeOnce();
     void emptyViewsOfAFinishedRunOfferActions();
 
@@ -278,6 +281,29 @@ void ViewsTest::show(View& view)
     view.resize(1200, 800);
     view.show();
     QVERIFY(QTest::qWaitForWindowExposed(&view));
+}
+
+void ViewsTest::evaluationTableShowsWhatItHasRoomFor()
+{
+    Selection selection;
+    TrainingView view(&selection);
+    view.resize(1000, 700);
+    record::RunRecord untested;
+    untested.define({"train/loss", "", "", "", {}});
+    const float loss = 1;
+    untested.mutableMeasure("train/loss")->append(1, {&loss, 1});
+    view.setRun(&untested);
+    auto* table = view.findChild<QTableWidget*>();
+    QVERIFY(!table->isVisibleTo(&view));
+    view.setRun(&m_mixlora);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    QVERIFY(table->isVisible());
+    auto* split = view.findChild<QSplitter*>(); // no resize of the view
+    split->setSizes({500, 500});
+    QTRY_VERIFY(!table->isColumnHidden(4));
+    split->setSizes({1000, 0});
+    QTRY_VERIFY(table->isColumnHidden(4));
 }
 
 void ViewsTest::everyChartIsMadeOnce()

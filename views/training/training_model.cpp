@@ -223,6 +223,8 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
     bars.emptyText =
         QStringLiteral("Accuracy of each task before and after training appears here once the test rows "
                        "have been evaluated.");
+    if (m_run != nullptr && !m_run->description.data.empty() && testRowsText().isEmpty())
+        bars.emptyText = QStringLiteral("The job names no test files, so no accuracy is measured.");
     const auto rows = evaluation(step);
     const record::Measure* accuracy = m_run == nullptr ? nullptr : m_run->measure("eval/accuracy");
     if (rows.empty() || accuracy->empty())

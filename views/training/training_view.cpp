@@ -8,6 +8,7 @@
 #include "views/plot/plot_chart.h"
 
 #include <QCheckBox>
+#include <QEvent>
 #include <QGridLayout>
 #include <QHeaderView>
 #include <QSlider>
@@ -163,8 +164,14 @@ void TrainingView::resizeEvent(QResizeEvent* event)
 {
     View::resizeEvent(event);
     arrange();
+}
+
+bool TrainingView::eventFilter(QObject* watched, QEvent* event)
+{
     // The losses go first where there is no room for all.
-    m_table->setColumnHidden(4, m_table->width() < fontMetrics().averageCharWidth() * 48);
+    if (watched == m_table && event->type() == QEvent::Resize)
+        m_table->setColumnHidden(4, m_table->width() < fontMetrics().averageCharWidth() * 48);
+    return View::eventFilter(watched, event);
 }
 
 void TrainingView::rebuild()
@@ -197,6 +204,7 @@ void TrainingView::refreshEvaluation()
     m_bars->setPlot(m_model.evaluationBars(m_selection->step()));
     const auto rows = m_model.evaluation(m_selection->step());
     m_table->setRowCount(static_cast<int>(rows.size()));
+    m_table->setVisible(!rows.empty());
     const auto percent = [](float share) {
         return std::isfinite(share) ? QString::number(share * 100, 'f', 1) : QStringLiteral("-");
     };

@@ -39,6 +39,7 @@ protected:
     void selectionChanged() override;
     void stepChanged() override;
     void resizeEvent(QResizeEvent* event) override;
+    bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
     void refreshCharts();
