@@ -140,6 +140,7 @@ private:
     [[nodiscard]] QJsonObject selected() const;
     void select(const QJsonObject& selected);
     void setExport(const views::ExportOptions& options);
+    void sayNothingShown(const views::View* view);
     /// An empty key means the view's current panel, here and below.
     void exportDialog(views::View* view, const QString& key);
     void copyFigure(const views::View* view, const QString& key);
@@ -192,6 +193,7 @@ private:
     QAction* m_stop = nullptr;
     QAction* m_end = nullptr;
     QAction* m_resume = nullptr;
+    QAction* m_again = nullptr;
     QAction* m_startEngine = nullptr;
     QAction* m_closeRun = nullptr;
     QAction* m_undo = nullptr;

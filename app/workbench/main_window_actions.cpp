@@ -143,9 +143,9 @@ void MainWindow::makeActions()
         if (m_current != nullptr)
             resumeRun(m_current->path());
     });
-    auto* again =
+    m_again =
         action(tr("New run from this one"), {}, {}, tr("Open the New run page with this run's settings"));
-    connect(again, &QAction::triggered, this, [this] {
+    connect(m_again, &QAction::triggered, this, [this] {
         if (m_current != nullptr)
             copyJob(m_current->path());
     });
@@ -155,7 +155,7 @@ void MainWindow::makeActions()
     m_startButton->setDefaultAction(m_startEngine);
     run->addActions({m_stop, m_end, m_resume});
     run->addSeparator();
-    run->addActions({again, m_startEngine});
+    run->addActions({m_again, m_startEngine});
 
     makeViewActions(viewMenu);
     makeFigureActions(figure);
@@ -304,6 +304,7 @@ void MainWindow::refreshActions()
     m_redo->setEnabled(m_selection->canRedo());
     m_save->setEnabled(m_current != nullptr && m_current->isLoaded());
     m_closeRun->setEnabled(m_current != nullptr);
+    m_again->setEnabled(m_current != nullptr);
     const RunRow* row = m_current == nullptr ? nullptr : m_runs->row(m_current->path());
     const QString state = row == nullptr || row->id.isEmpty() ? QString() : row->state;
     m_stop->setEnabled(state == QLatin1String("running") || state == QLatin1String("queued"));

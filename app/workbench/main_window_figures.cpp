@@ -140,19 +140,26 @@ Result<QStringList> MainWindow::exportAll(const QString& folder)
     return files;
 }
 
+void MainWindow::sayNothingShown(const views::View* view)
+{
+    say(view == nullptr || m_current == nullptr
+            ? tr("There is no figure yet: open a run first")
+            : tr("%1 shows nothing here of which a figure could be made").arg(view->title()));
+}
+
 void MainWindow::exportDialog(views::View* view, const QString& key)
 {
-    if (view == nullptr || !view->hasData()) {
-        say(tr("There is no figure to export yet: open a run first"));
+    const auto chosen = figureOf(view, key);
+    if (!chosen) {
+        sayNothingShown(view);
         return;
     }
-    const QString wanted = key.isEmpty() ? view->currentFigure() : key;
     const QString file =
-        askWhereToSave(this, tr("Export figure"), QStringLiteral("%1-%2").arg(view->key(), wanted),
+        askWhereToSave(this, tr("Export figure"), QStringLiteral("%1-%2").arg(view->key(), chosen->key),
                        tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png);;Numbers as CSV (*.csv)"));
     if (file.isEmpty())
         return;
-    const Status status = exportTo(view, wanted, file);
+    const Status status = exportTo(view, chosen->key, file);
     if (status)
         say(tr("Exported %1").arg(file));
     else
@@ -164,6 +171,8 @@ void MainWindow::copyFigure(const views::View* view, const QString& key)
     if (const auto chosen = figureOf(view, key)) {
         QApplication::clipboard()->setImage(views::figureImage(*chosen, m_export));
         say(tr("Copied: %1").arg(chosen->title));
+    } else {
+        sayNothingShown(view);
     }
 }
 
@@ -172,6 +181,8 @@ void MainWindow::copyData(const views::View* view, const QString& key)
     if (const auto chosen = figureOf(view, key)) {
         QApplication::clipboard()->setText(chosen->table().toTabs());
         say(tr("Copied the numbers of: %1").arg(chosen->title));
+    } else {
+        sayNothingShown(view);
     }
 }
 

@@ -314,11 +314,13 @@ void MainWindow::refreshStatus()
     const bool running = state == "running";
     const QString phase = running ? phaseOf(run.progress) : QString();
     QStringList parts;
+    const bool begun = run.lastStep() > 0 || run.description.totalSteps > 0;
     if (!running && !state.empty())
         parts << QString::fromStdString(state);
     else if (!phase.isEmpty() && run.progress.phase != "training")
         parts << phase;
-    const bool begun = run.lastStep() > 0 || run.description.totalSteps > 0;
+    else if (!begun) // it has said nothing of itself yet
+        parts << tr("starting");
     // "step 0" says nothing of a run that prepares
     if (begun && (run.lastStep() > 0 || parts.isEmpty() || !running))
         parts << tr("step %1 of %2")
@@ -343,8 +345,8 @@ void MainWindow::refreshStatus()
     const bool over =
         !state.empty() && !running && state != "queued" && state != "stopping" && state != "unknown";
     QString notice = state.empty() ? QString() : tr("The run is %1").arg(QString::fromStdString(state));
-    if (!phase.isEmpty())
-        notice = tr("The run is %1").arg(phase);
+    if (running)
+        notice = tr("The run is %1").arg(phase.isEmpty() ? tr("starting") : phase);
     if (!reason.isEmpty())
         notice += QStringLiteral(": ") + reason;
     for (views::View* view : m_views)

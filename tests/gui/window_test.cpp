@@ -240,8 +240,15 @@ void WindowTest::emptyViewsOfferActions()
         QVERIFY(!view->hasData());
         QVERIFY(view->figures().empty());
         QVERIFY2(!view->findChildren<QAbstractButton*>().isEmpty(), qPrintable(view->key()));
+        Q_EMIT view->copyDataRequested({});
+        QVERIFY(m_window->statusLabel()->text().contains(QStringLiteral("open a run first")));
     }
     open(QStringLiteral("lora.h5")); // no router, no operator: the views say so and do not fail
+    for (const char* key : {"routing", "mpo"}) {
+        View* view = m_window->view(QString::fromLatin1(key));
+        Q_EMIT view->exportRequested({}); // asks for no file
+        QVERIFY2(m_window->statusLabel()->text().startsWith(view->title()), key);
+    }
     QVERIFY(!m_window->view(QStringLiteral("routing"))->hasData());
     QVERIFY(!m_window->view(QStringLiteral("mpo"))->hasData());
     QVERIFY(m_window->view(QStringLiteral("effective_rank"))->hasData());
