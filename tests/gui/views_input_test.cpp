@@ -11,9 +11,11 @@
 #include "views/routing/routing_view.h"
 #include "views/training/training_view.h"
 
+#include <QAbstractScrollArea>
 #include <QApplication>
 #include <QClipboard>
 #include <QComboBox>
+#include <QContextMenuEvent>
 #include <QMenu>
 #include <QPointer>
 #include <QTableWidget>
@@ -61,7 +63,10 @@ void ViewsInputTest::show(View& view)
 QStringList ViewsInputTest::menuTexts(const QWidget* panel, const QPoint& place, const QString& trigger)
 {
     QPointer<QMenu> menu;
-    Q_EMIT const_cast<QWidget*>(panel)->customContextMenuRequested(place);
+    const auto* scrolled = qobject_cast<const QAbstractScrollArea*>(panel);
+    QWidget* clicked = scrolled != nullptr ? scrolled->viewport() : const_cast<QWidget*>(panel);
+    QContextMenuEvent click(QContextMenuEvent::Mouse, place, clicked->mapToGlobal(place));
+    QApplication::sendEvent(clicked, &click);
     for (QWidget* widget : QApplication::topLevelWidgets())
         if (auto* shown = qobject_cast<QMenu*>(widget); shown != nullptr && shown->isVisible())
             menu = shown;
@@ -290,8 +295,10 @@ void ViewsInputTest::tableCellsAreCopied()
     selection.setStep(120); // the cells stay chosen while the step moves
     QTest::keyClick(table, Qt::Key_C, Qt::ControlModifier);
     QCOMPARE(QApplication::clipboard()->text().count(QLatin1Char('\t')), 3);
-    menuTexts(table, table->viewport()->mapTo(table, centre(5, 1)), QStringLiteral("Select "));
+    menuTexts(table, centre(5, 1), QStringLiteral("Select "));
     QCOMPARE(selection.tasks(), QStringList{text(5, 0)});
+    menuTexts(table, centre(4, 1), QStringLiteral("Copy row"));
+    QVERIFY(QApplication::clipboard()->text().startsWith(text(4, 0)));
     selection.clear();
     QVERIFY(!table->item(5, 0)->font().bold());
 }

@@ -50,7 +50,7 @@ SelectionState pointedAt(const QWidget* panel, const QPoint& place)
     if (const auto* bars = qobject_cast<const BarWidget*>(panel))
         return groupOf(bars->plot(), bars->groupAt(place));
     if (const auto* table = qobject_cast<const QTableWidget*>(panel))
-        return rowOf(*table, table->rowAt(table->viewport()->mapFrom(table, place).y()));
+        return rowOf(*table, table->rowAt(place.y()));
     return {};
 }
 
@@ -78,7 +78,7 @@ QString valueAt(const QWidget* panel, const QPoint& place)
         if (const auto value = bars->valueAt(place))
             return exactNumber(*value);
     if (const auto* table = qobject_cast<const QTableWidget*>(panel))
-        if (const QTableWidgetItem* item = table->itemAt(table->viewport()->mapFrom(table, place)))
+        if (const QTableWidgetItem* item = table->itemAt(place))
             return item->text();
     return {};
 }
@@ -92,7 +92,7 @@ QString rowAt(const QWidget* panel, const QPoint& place)
             texts << exactNumber(map->map().value(row, column));
     }
     if (const auto* table = qobject_cast<const QTableWidget*>(panel)) {
-        const int row = table->rowAt(table->viewport()->mapFrom(table, place).y());
+        const int row = table->rowAt(place.y());
         for (int column = 0; row >= 0 && column < table->columnCount(); ++column)
             texts << table->item(row, column)->text();
     }

@@ -28,7 +28,7 @@ SelectionState groupOf(const BarPlot& plot, int group);
 SelectionState rowOf(const QTableWidget& table, int row);
 
 /// What the cell, curve, bar or row under the cursor stands for; nothing where it is none that is selected
-/// by.
+/// by. A place is the panel's own or, of one that scrolls, its viewport's, here and below.
 SelectionState pointedAt(const QWidget* panel, const QPoint& place);
 /// The optimizer step under the cursor, where an axis is one of steps.
 std::optional<std::int64_t> stepAt(const QWidget* panel, const QPoint& place);

@@ -8,6 +8,7 @@
 #include "views/plot/heat_map_widget.h"
 #include "views/plot/measure_access.h"
 
+#include <QAbstractScrollArea>
 #include <QClipboard>
 #include <QEvent>
 #include <QFocusEvent>
@@ -296,7 +297,8 @@ void View::panelMenu(QWidget* panel, const QPoint& place)
     menu->addAction(tr("Show all (F)"), this, [this] { fit(); });
     if (!m_selection->state().empty())
         menu->addAction(tr("Clear the selection (Esc)"), m_selection, &Selection::clear);
-    menu->popup(panel->mapToGlobal(place));
+    const auto* scrolled = qobject_cast<const QAbstractScrollArea*>(panel); // tells of places in its viewport
+    menu->popup((scrolled != nullptr ? scrolled->viewport() : panel)->mapToGlobal(place));
 }
 
 void View::addSelecting(QMenu& menu, const SelectionState& pointed)
