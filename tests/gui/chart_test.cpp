@@ -7,6 +7,8 @@
 #include <QImage>
 #include <QPainter>
 #include <QTest>
+#include <QtCharts/QAreaSeries>
+#include <QtCharts/QLineSeries>
 #include <QtCharts/QValueAxis>
 
 #include <algorithm>
@@ -24,6 +26,7 @@ private Q_SLOTS:
     void legendStaysAboveThePlot();
     void pointsAtTheEndsAreWhole();
     void anotherExtentAsksForNoMoreTicks();
+    void bandOfOneStepIsABar();
     void categoriesDifferWithoutColour();
 };
 
@@ -119,6 +122,33 @@ void ChartTest::anotherExtentAsksForNoMoreTicks()
         chart->show(line(lastStep, last), style, {}, {});
     QVERIFY(most > 1);
     QVERIFY2(most < 20, qPrintable(QString::number(most)));
+}
+
+void ChartTest::bandOfOneStepIsABar()
+{
+    CurvePlot plot;
+    plot.showBand = true;
+    std::vector<double> values;
+    for (int layer = 0; layer < 20; ++layer) {
+        Curve curve;
+        curve.data.append(5, layer);
+        plot.curves.push_back(curve);
+        values.push_back(layer);
+    }
+    plot.band.append(5, values);
+    PlotChart chart(false);
+    chart.resize(400, 300);
+    chart.show(plot, PlotStyle::onPaper(8, false), {}, {});
+    const QAreaSeries* band = nullptr;
+    for (const QAbstractSeries* series : chart.QChart::series())
+        if (const auto* area = qobject_cast<const QAreaSeries*>(series))
+            band = area;
+    QVERIFY(band != nullptr && band->isVisible());
+    const QList<QPointF> low = band->lowerSeries()->points(), high = band->upperSeries()->points();
+    QCOMPARE(low.size(), 2);
+    QCOMPARE(high.size(), 2);
+    QVERIFY(low[0].x() < 5 && low[1].x() > 5 && low[1].x() - low[0].x() < 0.1);
+    QVERIFY(low[0].y() == low[1].y() && low[0].y() < high[0].y());
 }
 
 void ChartTest::categoriesDifferWithoutColour()

@@ -290,6 +290,10 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         m_lines[i]->setPointsVisible(alone);
         m_lines[i]->replace(scaled(drawn[i]));
     }
+    const auto wide = [this](const QList<QPointF>& edge) { // at one step alone the band is a bar
+        const QPointF half((m_shown.second - m_shown.first) * 0.01, 0);
+        return edge.size() == 1 ? QList<QPointF>{edge[0] - half, edge[0] + half} : edge;
+    };
     m_area->setVisible(bandShown);
     m_median->setVisible(bandShown);
     if (bandShown) {
@@ -297,8 +301,8 @@ void PlotChart::show(const CurvePlot& plot, const PlotStyle& style,
         fill.setAlphaF(0.22F);
         m_area->setPen(Qt::NoPen);
         m_area->setBrush(fill);
-        m_areaLow->replace(scaled(bandLow));
-        m_areaHigh->replace(scaled(bandHigh));
+        m_areaLow->replace(wide(scaled(bandLow)));
+        m_areaHigh->replace(wide(scaled(bandHigh)));
         QColor medianColour = style.text;
         medianColour.setAlphaF(anyChosen ? 0.5F : 0.9F);
         m_median->setPen(QPen(medianColour, style.line));
