@@ -33,6 +33,7 @@ class ViewsTest : public QObject
 
 private Q_SLOTS:
     void viewsBehindOthersRest();
+    void valuesAtTheCursorGoWithTheirView();
     void clearingBringsTheOwnChoiceBack();
     void ownChoiceWhileFollowingStays();
     void routersComeBack();
@@ -85,6 +86,19 @@ void ViewsTest::viewsBehindOthersRest()
     QVERIFY(!view.heatMap()->map().title.contains(QStringLiteral("step 70")));
     view.setInFront(true);
     QVERIFY(view.heatMap()->map().title.contains(QStringLiteral("step 70")));
+}
+
+void ViewsTest::valuesAtTheCursorGoWithTheirView()
+{
+    Selection selection;
+    RankView front(&selection);
+    RankView behind(&selection);
+    behind.setInFront(false);
+    selection.setHover(QStringLiteral("layer 3"));
+    behind.setInFront(true);
+    QVERIFY(!selection.hover().isEmpty());
+    front.setInFront(false);
+    QVERIFY(selection.hover().isEmpty());
 }
 
 void ViewsTest::clearingBringsTheOwnChoiceBack()

@@ -147,6 +147,8 @@ void View::recordGrew(bool rewound)
 
 void View::setInFront(bool inFront)
 {
+    if (m_inFront && !inFront)
+        m_selection->setHover({}); // what was under the cursor is behind another view now
     m_inFront = inFront;
     if (isShown())
         catchUp();
