@@ -17,6 +17,8 @@ namespace rankscope::workbench
 namespace
 {
 
+constexpr int iconSize = 16;
+
 QString plainText(const QAction* action)
 {
     QString text = action->text();
@@ -49,7 +51,8 @@ CommandPalette::CommandPalette(QWidget* window)
     m_list->setAccessibleName(tr("Commands"));
     m_list->setFrameShape(QFrame::NoFrame);
     m_list->setFocusPolicy(Qt::NoFocus);
-    m_list->setUniformItemSizes(true); // with an icon or without
+    m_list->setUniformItemSizes(true);
+    m_list->setIconSize(QSize(iconSize, iconSize));
     column->addWidget(m_field);
     column->addWidget(m_list);
     m_field->installEventFilter(this);
@@ -76,12 +79,14 @@ void CommandPalette::open(const QList<QAction*>& actions, const std::vector<RunR
 void CommandPalette::match(const QString& text)
 {
     m_list->clear();
+    QPixmap gap(iconSize, iconSize); // names stand below each other, with an icon or without
+    gap.fill(Qt::transparent);
     for (QAction* action : m_actions) {
         const QString name = plainText(action);
         if (!action->isEnabled() || name.isEmpty() || !matches(name, text))
             continue;
         const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-        auto* item = new QListWidgetItem(action->icon(),
+        auto* item = new QListWidgetItem(action->icon().isNull() ? QIcon(gap) : action->icon(),
                                          keys.isEmpty() ? name : name + QStringLiteral("   ") + keys, m_list);
         item->setData(Qt::UserRole, QVariant::fromValue(action));
         item->setToolTip(action->toolTip());

@@ -21,6 +21,8 @@ namespace rankscope::workbench
 namespace
 {
 
+constexpr int listIndent = 8; ///< with the room that an item has before its icon, as far as the headings
+
 QLabel* hint(const QString& text, QWidget* parent)
 {
     auto* label = new QLabel(text, parent);
@@ -61,10 +63,10 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     m_list->setMouseTracking(true);
     m_list->setAccessibleName(tr("Runs"));
     m_list->setContextMenuPolicy(Qt::CustomContextMenu);
-    const auto indented = [column](QLabel* label) {
+    const auto indented = [column](QWidget* widget, int left = 12) {
         auto* row = new QHBoxLayout;
-        row->setContentsMargins(12, 2, 8, 2);
-        row->addWidget(label);
+        row->setContentsMargins(left, 2, 8, 2);
+        row->addWidget(widget);
         column->addLayout(row);
     };
     indented(m_noRuns);
@@ -73,12 +75,12 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
     indented(sectionHeading(tr("Adapters and snapshots"), this));
     m_adapters->setAccessibleName(tr("Adapters and snapshots"));
     m_adapters->setContextMenuPolicy(Qt::CustomContextMenu);
-    column->addWidget(m_adapters);
+    indented(m_adapters, listIndent);
     indented(m_noAdapters);
     column->addSpacing(8);
     indented(sectionHeading(tr("Machines"), this));
     m_machines->setAccessibleName(tr("Machines"));
-    column->addWidget(m_machines);
+    indented(m_machines, listIndent);
     for (QListView* list :
          {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
         list->setFrameShape(QFrame::NoFrame);
