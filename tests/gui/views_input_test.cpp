@@ -39,6 +39,7 @@ private Q_SLOTS:
     void dragTakesAllCells();
     void modifiersWorkAlikeInEveryPanel();
     void doubleClickShowsAllAndSelectsNothing();
+    void tabGoesFromPanelToPanel();
     void tableCellsAreCopied();
     void cursorFollowsTheStep();
     void menuSelectsWhatIsUnderTheCursor();
@@ -266,6 +267,33 @@ void ViewsInputTest::doubleClickShowsAllAndSelectsNothing()
     QCOMPARE(selection.layers(), clicked);
     selection.undo();
     QCOMPARE(selection.layers(), (std::set<int>{1, 2}));
+}
+
+void ViewsInputTest::tabGoesFromPanelToPanel()
+{
+    Selection selection;
+    TrainingView view(&selection);
+    view.setRun(&m_mixlora);
+    show(view);
+    view.activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(&view));
+    auto* chart = view.findChild<CurveChart*>(QStringLiteral("loss"));
+    const auto framed = [chart] {
+        const QRgb edge = chart->grab().toImage().pixel(1, chart->height() / 2);
+        return edge == PlotStyle::screen(chart->palette(), chart->font()).accent.rgb();
+    };
+    chart->setFocus(Qt::MouseFocusReason);
+    QVERIFY(!framed());
+    auto* table = view.findChild<QTableWidget*>();
+    table->setFocus();
+    QTest::keyClick(table, Qt::Key_Tab);
+    QVERIFY(!table->hasFocus()); // and not in its next cell
+    QTest::keyClick(view.focusWidget(), Qt::Key_Backtab);
+    QVERIFY(table->hasFocus());
+    chart->setFocus(Qt::TabFocusReason);
+    QVERIFY(framed());
+    table->setFocus();
+    QVERIFY(!framed());
 }
 
 void ViewsInputTest::tableCellsAreCopied()

@@ -5,6 +5,7 @@
 #include "views/plot/format.h"
 #include "views/plot/plot_chart.h"
 
+#include <QFocusEvent>
 #include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
@@ -319,6 +320,30 @@ void CurveChart::leaveEvent(QEvent* event)
     viewport()->update();
     m_reading->clear();
     QChartView::leaveEvent(event);
+}
+
+void CurveChart::focusInEvent(QFocusEvent* event)
+{
+    m_framed = event->reason() == Qt::TabFocusReason || event->reason() == Qt::BacktabFocusReason;
+    viewport()->update();
+    QChartView::focusInEvent(event);
+}
+
+void CurveChart::focusOutEvent(QFocusEvent* event)
+{
+    m_framed = false;
+    viewport()->update();
+    QChartView::focusOutEvent(event);
+}
+
+void CurveChart::paintEvent(QPaintEvent* event)
+{
+    QChartView::paintEvent(event);
+    if (!m_framed)
+        return;
+    QPainter painter(viewport());
+    painter.setPen(QPen(PlotStyle::screen(palette(), font()).accent, 2));
+    painter.drawRect(viewport()->rect().adjusted(1, 1, -1, -1));
 }
 
 void CurveChart::drawForeground(QPainter* painter, const QRectF& /*rect*/)

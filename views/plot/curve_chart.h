@@ -69,6 +69,9 @@ protected:
     /// Shift and arrows go along a curve and from curve to curve, Enter selects it.
     void keyPressEvent(QKeyEvent* event) override;
     void leaveEvent(QEvent* event) override;
+    void focusInEvent(QFocusEvent* event) override;
+    void focusOutEvent(QFocusEvent* event) override;
+    void paintEvent(QPaintEvent* event) override;
     void drawForeground(QPainter* painter, const QRectF& rect) override;
 
 private:
@@ -85,6 +88,7 @@ private:
     QPoint m_pressed;
     bool m_clickedCurve = false; ///< by the last click
     bool m_dragging = false;
+    bool m_framed = false; ///< come to by key, which is shown where there is nothing else that shows it
     QRubberBand* m_band = nullptr;
     CursorReading* m_reading;
     int m_hoverCurve = -1;

@@ -63,6 +63,7 @@ TrainingView::TrainingView(Selection* selection, QWidget* parent) : View(selecti
     m_table->setSelectionBehavior(QAbstractItemView::SelectItems);
     m_table->setProperty("rowNoun", QStringLiteral("task"));
     m_table->setToolTip(tr("A click selects the task; drag over cells and press Ctrl+C to copy them"));
+    m_table->setTabKeyNavigation(false); // the arrows go from cell to cell, Tab goes on to what follows
     m_table->setWordWrap(false);
     m_table->setShowGrid(false);
     m_table->setFrameShape(QFrame::NoFrame);
