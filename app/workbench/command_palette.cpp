@@ -2,6 +2,7 @@
 #include "app/workbench/command_palette.h"
 
 #include "app/workbench/icons.h"
+#include "app/workbench/style.h"
 
 #include <QAction>
 #include <QKeyEvent>
@@ -69,6 +70,7 @@ void CommandPalette::open(const QList<QAction*>& actions, const std::vector<RunR
     const QWidget* window = parentWidget();
     const int width = std::min(560, window->width() - 40);
     setGeometry((window->width() - width) / 2, 56, width, std::min(380, window->height() - 120));
+    m_list->setPalette(tintedSelection());
     m_field->clear();
     match({});
     show();

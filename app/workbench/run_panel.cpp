@@ -123,15 +123,10 @@ RunPanel::RunPanel(RunListModel* runs, QWidget* parent)
 
 void RunPanel::refreshIcons()
 {
-    // The panel's own ground shows through, and the chosen item is tinted rather than filled.
     for (QListView* list :
          {m_list, static_cast<QListView*>(m_adapters), static_cast<QListView*>(m_machines)}) {
-        QPalette palette = QApplication::palette();
-        QColor chosen = palette.color(QPalette::Highlight);
-        chosen.setAlphaF(0.16F);
-        palette.setColor(QPalette::Base, Qt::transparent);
-        palette.setColor(QPalette::Highlight, chosen);
-        palette.setColor(QPalette::HighlightedText, palette.color(QPalette::Text));
+        QPalette palette = tintedSelection();
+        palette.setColor(QPalette::Base, Qt::transparent); // the panel's own ground shows through
         list->setPalette(palette);
         list->setIconSize(QSize(16, 16));
     }

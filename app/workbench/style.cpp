@@ -121,6 +121,16 @@ StyleChoice styleFromName(const QString& name)
     return name == QLatin1String("dark") ? StyleChoice::Dark : StyleChoice::System;
 }
 
+QPalette tintedSelection()
+{
+    QPalette palette = QApplication::palette();
+    QColor chosen = palette.color(QPalette::Highlight);
+    chosen.setAlphaF(0.16F);
+    palette.setColor(QPalette::Highlight, chosen);
+    palette.setColor(QPalette::HighlightedText, palette.color(QPalette::Text));
+    return palette;
+}
+
 QLabel* sectionHeading(const QString& title, QWidget* parent)
 {
     auto* heading = new QLabel(title.toUpper(), parent);

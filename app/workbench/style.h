@@ -2,6 +2,7 @@
 // The look: Fusion with a light and a dark palette of our own and one accent colour.
 #pragma once
 
+#include <QPalette>
 #include <QString>
 
 class QLabel;
@@ -17,6 +18,8 @@ void rememberSystemStyle();
 void applyStyle(StyleChoice choice);
 [[nodiscard]] QString styleName(StyleChoice choice); ///< "system", "light", "dark"
 [[nodiscard]] StyleChoice styleFromName(const QString& name);
+/// For lists: the chosen item is tinted rather than filled, so that its icon can be read on it too.
+[[nodiscard]] QPalette tintedSelection();
 /// The heading of a part of a panel.
 QLabel* sectionHeading(const QString& title, QWidget* parent);
 
