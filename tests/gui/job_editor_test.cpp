@@ -8,8 +8,10 @@
 #include "core/protocol/job.h"
 
 #include <QComboBox>
+#include <QDropEvent>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMimeData>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QScrollBar>
@@ -31,6 +33,7 @@ private Q_SLOTS:
     void cleanup();
     void familiesComeFromManifests();
     void defaultsMakeAValidJob();
+    void droppedModelIsItsPath();
     void fieldsMakeTheJob();
     void wrongValueIsSaidAtItsField();
     void dependentSettingsAppear();
@@ -110,6 +113,21 @@ void JobEditorTest::defaultsMakeAValidJob()
         QCOMPARE(job->training.beta2, 0.999);
         QCOMPARE(job->analysis.every, std::int64_t(10));
     }
+}
+
+void JobEditorTest::droppedModelIsItsPath()
+{
+    QLineEdit* line = m_editor->modelField()->lineEdit();
+    line->setText(QStringLiteral("/models/before.gguf"));
+    QMimeData dropped;
+    dropped.setUrls({QUrl::fromLocalFile(QStringLiteral("/models/another one.gguf"))});
+    QDragEnterEvent enter(QPoint(20, 5), Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(line, &enter);
+    QVERIFY(enter.isAccepted());
+    QDropEvent drop(QPointF(20, 5), Qt::CopyAction, &dropped, Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(line, &drop);
+    QCOMPARE(m_editor->modelField()->currentText(), QStringLiteral("/models/another one.gguf"));
+    QCOMPARE(m_editor->job()["model"]["path"].get<std::string>(), std::string("/models/another one.gguf"));
 }
 
 void JobEditorTest::fieldsMakeTheJob()

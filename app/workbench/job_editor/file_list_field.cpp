@@ -18,6 +18,11 @@
 namespace rankscope::workbench
 {
 
+namespace
+{
+constexpr int mostRows = 8; ///< shown at once, as many as the sample has tasks; the others are scrolled to
+}
+
 FileListField::FileListField(const QString& name, const QString& toolTip, QWidget* parent)
     : QWidget(parent),
       m_name(name),
@@ -115,9 +120,9 @@ void FileListField::removeChosen()
 
 void FileListField::fit()
 {
-    const int line = fontMetrics().height() + 2;
     m_list->setVisible(m_list->count() > 0);
-    m_list->setFixedHeight(std::clamp(m_list->count(), 1, 6) * line + 6);
+    m_list->setFixedHeight(std::clamp(m_list->count(), 1, mostRows) * m_list->sizeHintForRow(0) +
+                           2 * m_list->frameWidth());
     m_hint->setVisible(m_list->count() == 0);
     m_remove->setVisible(m_list->count() > 0);
     m_remove->setEnabled(!m_list->selectedItems().isEmpty());

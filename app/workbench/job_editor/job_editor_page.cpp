@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The widgets of the New run page.
+#include "app/workbench/job_editor/file_drop.h"
 #include "app/workbench/job_editor/file_list_field.h"
 #include "app/workbench/job_editor/job_editor.h"
 #include "app/workbench/job_editor/job_schema.h"
@@ -177,7 +178,8 @@ void JobEditor::makeModelSection(QVBoxLayout* column)
     m_model = new QComboBox(this);
     m_model->setEditable(true);
     m_model->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
-    m_model->setToolTip(tr("A GGUF file, or a folder with config.json and safetensors"));
+    m_model->setToolTip(
+        tr("A GGUF file, or a folder with config.json and safetensors: typed, chosen or dropped here"));
     m_model->setAccessibleName(tr("Base model"));
     if (const auto standard = base::defaultModel(); !standard.empty())
         m_model->addItem(QString::fromStdString(standard.string()));
@@ -203,6 +205,7 @@ void JobEditor::makeModelSection(QVBoxLayout* column)
     m_dtype->setToolTip(tr("How the frozen base model is stored and computed (default: auto)"));
     m_dtype->setAccessibleName(tr("Data type"));
     guardWheel(m_model);
+    takeDroppedFile(m_model->lineEdit());
     guardWheel(m_dtype);
     m_modelError = errorLine(this);
     auto* modelRow = new QHBoxLayout;
