@@ -105,6 +105,10 @@ void ModelsTest::evaluationBeforeAndNow()
     QCOMPARE(bars.series.size(), std::size_t(2));
     QCOMPARE(bars.series[1].label, QStringLiteral("step 200"));
     QCOMPARE(bars.series[0].values[2], 52.0F);
+    QVERIFY(bars.series[0].reference && !bars.series[1].reference);
+    const BarPlot alone = model.evaluationBars(50);
+    QCOMPARE(alone.series.size(), std::size_t(1));
+    QVERIFY(alone.series[0].reference); // it keeps its colour while the step moves
 }
 
 void ModelsTest::beforeIsTheBaseModelOnly()

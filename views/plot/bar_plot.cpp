@@ -123,10 +123,9 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
     const double legendY = area.top() + metrics.height() * 2.4;
     // Two bars of one task differ in lightness and fill too, not in hue alone.
     const auto fill = [&](std::size_t s) {
-        const QColor full = categoryColour(0, style.dark);
-        if (s + 1 == plot.series.size())
-            return QBrush(full);
-        return QBrush(style.dark ? QColor(0x6b, 0x72, 0x7c) : QColor(0xb8, 0xbe, 0xc6));
+        if (plot.series[s].reference)
+            return QBrush(style.dark ? QColor(0x6b, 0x72, 0x7c) : QColor(0xb8, 0xbe, 0xc6));
+        return QBrush(categoryColour(0, style.dark));
     };
     for (std::size_t s = 0; s < plot.series.size(); ++s) {
         const double size = metrics.ascent() * 0.75;

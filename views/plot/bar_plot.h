@@ -22,6 +22,7 @@ namespace rankscope::views
 struct BarSeries {
     QString label;
     std::vector<float> values; ///< one for each group; NaN is left out and said so
+    bool reference = false;    ///< what the others are compared with: grey, alone too
 };
 
 struct BarPlot {

@@ -230,7 +230,7 @@ BarPlot TrainingModel::evaluationBars(std::int64_t step) const
     if (rows.empty() || accuracy->empty())
         return bars;
     const bool hasBefore = accuracy->steps()[0] == 0;
-    BarSeries before{QStringLiteral("before (base model)"), {}};
+    BarSeries before{QStringLiteral("before (base model)"), {}, true};
     const std::int64_t now = evaluationStep(step);
     BarSeries after{QStringLiteral("step %1").arg(now), {}};
     for (std::size_t i = 0; i < rows.size(); ++i) {
