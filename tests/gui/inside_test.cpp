@@ -126,6 +126,7 @@ private Q_SLOTS:
     void controlsComeBack();
     void tablesHoldExactNumbers();
     void emptyRun();
+    void axesAreNamedInFullWhereThereIsLittleRoom();
 
 private:
     record::RunRecord m_run = unusualRun();
@@ -494,6 +495,23 @@ void InsideTest::emptyRun()
     model.setRun(&run);
     QVERIFY(!model.map(0, true).hasValues());
     QVERIFY(model.curveTable().rows.empty());
+}
+
+void InsideTest::axesAreNamedInFullWhereThereIsLittleRoom()
+{
+    const record::RunRecord run = unusualRun();
+    Selection selection;
+    InsideView view(&selection);
+    view.show();
+    QVERIFY(QTest::qWaitForWindowExposed(&view));
+    view.setRun(&run); // brings the axes' names
+    view.measureChoice()->setCurrentIndex(view.measureChoice()->findData(QStringLiteral("toy/gates")));
+    view.resize(1, 400);
+    QVERIFY(view.width() < view.sizeHint().width());
+    QWidget* row = view.measureChoice()->parentWidget();
+    for (const QComboBox* choice : row->findChildren<QComboBox*>())
+        if (choice != view.measureChoice())
+            QTRY_VERIFY2(choice->width() >= choice->sizeHint().width(), qPrintable(choice->accessibleName()));
 }
 
 QTEST_MAIN(InsideTest)
