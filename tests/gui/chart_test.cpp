@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // How a chart is drawn.
+#include "views/plot/bar_plot.h"
 #include "views/plot/colour_map.h"
 #include "views/plot/plot_chart.h"
 
@@ -27,6 +28,7 @@ private Q_SLOTS:
     void pointsAtTheEndsAreWhole();
     void anotherExtentAsksForNoMoreTicks();
     void bandOfOneStepIsABar();
+    void legendOfNarrowBarsStaysInside();
     void categoriesDifferWithoutColour();
 };
 
@@ -149,6 +151,25 @@ void ChartTest::bandOfOneStepIsABar()
     QCOMPARE(high.size(), 2);
     QVERIFY(low[0].x() < 5 && low[1].x() > 5 && low[1].x() - low[0].x() < 0.1);
     QVERIFY(low[0].y() == low[1].y() && low[0].y() < high[0].y());
+}
+
+void ChartTest::legendOfNarrowBarsStaysInside()
+{
+    BarPlot plot;
+    plot.groups = QStringList{QStringLiteral("a"), QStringLiteral("b")};
+    plot.series = {{QStringLiteral("before (base model)"), {10, 20}, true},
+                   {QStringLiteral("step 40"), {30, 40}}};
+    const PlotStyle style = PlotStyle::onPaper(8, false);
+    for (const int width : {110, 150, 400}) {
+        QImage picture(500, 200, QImage::Format_RGB32);
+        picture.fill(Qt::white);
+        QPainter painter(&picture);
+        paintBarPlot(painter, QRectF(0, 0, width, 200), plot, style);
+        painter.end();
+        for (int y = 0; y < picture.height(); ++y)
+            for (int x = width; x < picture.width(); ++x)
+                QVERIFY2(picture.pixelColor(x, y) == Qt::white, qPrintable(QString::number(width)));
+    }
 }
 
 void ChartTest::categoriesDifferWithoutColour()

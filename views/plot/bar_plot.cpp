@@ -71,6 +71,23 @@ Geometry layOutBars(const QRectF& area, const BarPlot& plot, const PlotStyle& st
     return geometry;
 }
 
+/// What the series are called; the longest name gives way where there is no room for all.
+QStringList legendLabels(const BarPlot& plot, const QFontMetricsF& metrics, double room)
+{
+    QStringList labels;
+    for (const BarSeries& series : plot.series) {
+        labels << series.label;
+        room -= metrics.horizontalAdvance(series.label);
+    }
+    if (room < 0) {
+        const auto longest = std::ranges::max_element(
+            labels, {}, [&metrics](const QString& label) { return metrics.horizontalAdvance(label); });
+        *longest = metrics.elidedText(*longest, Qt::ElideRight,
+                                      std::max(0.0, metrics.horizontalAdvance(*longest) + room));
+    }
+    return labels;
+}
+
 } // namespace
 
 bool BarPlot::hasValues() const
@@ -127,12 +144,15 @@ void paintBarPlot(QPainter& painter, const QRectF& area, const BarPlot& plot, co
             return QBrush(style.dark ? QColor(0x6b, 0x72, 0x7c) : QColor(0xb8, 0xbe, 0xc6));
         return QBrush(categoryColour(0, style.dark));
     };
+    const double size = metrics.ascent() * 0.75;
+    const QStringList labels = legendLabels(
+        plot, metrics, area.width() - 12 - (size + 16) * static_cast<double>(plot.series.size()));
     for (std::size_t s = 0; s < plot.series.size(); ++s) {
-        const double size = metrics.ascent() * 0.75;
+        const QString& label = labels[static_cast<qsizetype>(s)];
         painter.fillRect(QRectF(legend, legendY - size, size, size), fill(s));
         painter.setPen(style.muted);
-        painter.drawText(QPointF(legend + size + 4, legendY), plot.series[s].label);
-        legend += size + 16 + metrics.horizontalAdvance(plot.series[s].label);
+        painter.drawText(QPointF(legend + size + 4, legendY), label);
+        legend += size + 16 + metrics.horizontalAdvance(label);
     }
     for (int group = 0; group < plot.groups.size(); ++group) {
         for (std::size_t s = 0; s < plot.series.size(); ++s) {
