@@ -56,7 +56,7 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
     m_curveAxis = controls->addChoice(tr("Curves"), tr("The axis that has one curve for each label"));
     // Where there is no room for all, the measure's name is cut and no axis's. (Of choices that come later Qt
     // computes the best width anew, not the least.)
-    m_measure->setMinimumWidth(fontMetrics().averageCharWidth() * 14);
+    m_measure->setMinimumWidth(fontMetrics().averageCharWidth() * 20);
     for (QComboBox* choice : {m_panels, m_down, m_across, m_curveAxis})
         choice->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Fixed);
     controls->addStretch();

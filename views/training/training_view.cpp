@@ -118,7 +118,7 @@ void TrainingView::arrange()
         m_split->setOrientation(outer);
         m_evaluation->setOrientation(below ? Qt::Horizontal : Qt::Vertical);
         m_split->setSizes(below ? QList<int>{640, 260} : QList<int>{640, 300});
-        m_evaluation->setSizes({300, 200});
+        m_evaluation->setSizes(below ? QList<int>{200, 260} : QList<int>{300, 200});
     }
     arrangeSmallCharts();
 }
