@@ -63,6 +63,15 @@ QToolButton* ControlRow::addButton(const QString& label, const QString& toolTip)
     return button;
 }
 
+void ControlRow::letGiveWay(QComboBox* choice)
+{
+    // Of choices that come later Qt computes the best width anew, not the least.
+    for (QComboBox* other : findChildren<QComboBox*>())
+        if (other != choice)
+            other->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Fixed);
+    choice->setMinimumWidth(fontMetrics().averageCharWidth() * 20);
+}
+
 void ControlRow::addStretch()
 {
     m_layout->addStretch(1);

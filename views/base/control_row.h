@@ -25,6 +25,8 @@ public:
     QSlider* addSlider(const QString& label, const QString& toolTip, int minimum, int maximum);
     QToolButton* addButton(const QString& label, const QString& toolTip);
     void addStretch();
+    /// Where there is no room for all, this choice of those added so far is cut and the others are not.
+    void letGiveWay(QComboBox* choice);
 
 private:
     QHBoxLayout* m_layout;

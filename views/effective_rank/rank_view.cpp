@@ -54,6 +54,7 @@ RankView::RankView(Selection* selection, QWidget* parent)
     m_auto = controls->addSwitch(tr("Auto scale"),
                                  tr("Fits the map's scale to the step shown. Off (default): one scale "
                                     "for the whole run, so that steps compare."));
+    controls->letGiveWay(m_measure);
     controls->addStretch();
     column->addWidget(controls);
     setContent(content);

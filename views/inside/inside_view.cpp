@@ -54,11 +54,7 @@ InsideView::InsideView(Selection* selection, QWidget* parent)
     m_across = controls->addChoice(tr("Across"),
                                    tr("The axis whose labels are the map's columns; or the recorded steps"));
     m_curveAxis = controls->addChoice(tr("Curves"), tr("The axis that has one curve for each label"));
-    // Where there is no room for all, the measure's name is cut and no axis's. (Of choices that come later Qt
-    // computes the best width anew, not the least.)
-    m_measure->setMinimumWidth(fontMetrics().averageCharWidth() * 20);
-    for (QComboBox* choice : {m_panels, m_down, m_across, m_curveAxis})
-        choice->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Fixed);
+    controls->letGiveWay(m_measure);
     controls->addStretch();
     column->addWidget(controls);
     m_placeRow = new QWidget(content);
