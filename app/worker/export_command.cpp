@@ -65,8 +65,9 @@ Result<Opened> open(const ExportRequest& request, adapter::PluginLoader& plugins
     protocol::Job& job = opened.located.job;
     RANKSCOPE_TRY(opened.plugin, plugins.load(job.adapter.family));
     RANKSCOPE_TRY(job.adapter.settings, opened.plugin->manifest.complete(job.adapter.settings));
-    if (request.format == "merged")
-        RANKSCOPE_CHECK(interchange::checkMergeable(opened.plugin->manifest));
+    const auto& family = opened.plugin->manifest;
+    RANKSCOPE_CHECK(request.format == "peft" ? interchange::checkPeft(family)
+                                             : interchange::checkMergeable(family));
     RANKSCOPE_TRY(opened.base, checkpoint::BaseModelFiles::open(job.model.path));
     RANKSCOPE_CHECK(opened.located.checkBase(opened.base->identityFiles()));
     ProgressLine progress("loading");
@@ -84,8 +85,9 @@ Result<Opened> open(const ExportRequest& request, adapter::PluginLoader& plugins
 Result<std::vector<std::string>> write(const ExportRequest& request, const Opened& opened)
 {
     if (request.format == "peft") {
-        RANKSCOPE_CHECK(interchange::writePeft(opened.located.job, opened.base->config().linears(),
-                                               *opened.adapter, request.folder));
+        RANKSCOPE_CHECK(interchange::writePeft(opened.plugin->manifest, opened.located.job.model.path,
+                                               opened.base->config().linears(), *opened.adapter,
+                                               request.folder));
         return std::vector<std::string>{};
     }
     interchange::MergeOptions options;
@@ -112,7 +114,7 @@ int exportCommand(const ExportRequest& request)
             return report(opened.error().message, 2);
         const auto exportable =
             request.format == "peft"
-                ? interchange::checkPeft(opened->located.job, opened->base->config().linears(),
+                ? interchange::checkPeft(opened->plugin->manifest, opened->base->config().linears(),
                                          *opened->adapter)
                 : interchange::checkMergeable(opened->plugin->manifest, *opened->adapter);
         if (!exportable)

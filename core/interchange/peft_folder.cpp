@@ -73,12 +73,12 @@ std::optional<LoraUpdate> loraUpdate(const adapter::Delta& delta)
 
 /// The updates as PEFT's LoRA, or as its DoRA where each has a magnitude.
 /// Errors: an update that is neither; some with a magnitude and some without.
-Result<adapter::PeftForm> asLora(const std::string& family,
+Result<adapter::PeftForm> asLora(const protocol::FamilyManifest& family,
                                  const std::vector<checkpoint::LinearShape>& linears,
                                  const adapter::Adapter& adapter)
 {
     const auto unknown = [&] {
-        return fail("the family " + family + " with these settings has no form that PEFT knows");
+        return fail(family.title + " with these settings has no form that PEFT knows");
     };
     adapter::PeftForm form;
     form.config["peft_type"] = "LORA";
@@ -114,35 +114,45 @@ Result<adapter::PeftForm> asLora(const std::string& family,
     return form;
 }
 
-Result<adapter::PeftForm> formOf(const protocol::Job& job,
+Result<adapter::PeftForm> formOf(const protocol::FamilyManifest& family,
                                  const std::vector<checkpoint::LinearShape>& linears,
                                  const adapter::Adapter& adapter)
 {
+    // Also where each site has a single pair: a router that weighs it or turns tokens away would be lost.
+    RANKSCOPE_CHECK(checkPeft(family));
     const at::NoGradGuard guard;
     if (auto own = adapter.peftForm())
         return std::move(*own);
-    return asLora(job.adapter.family, linears, adapter);
+    return asLora(family, linears, adapter);
 }
 
 } // namespace
 
-Status checkPeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
-                 const adapter::Adapter& adapter)
+Status checkPeft(const protocol::FamilyManifest& family)
 {
-    RANKSCOPE_CHECK(formOf(job, linears, adapter));
+    if (!family.mergeable)
+        return fail(family.title + " has no form that PEFT knows: what it adds depends on the input");
     return {};
 }
 
-Status writePeft(const protocol::Job& job, const std::vector<checkpoint::LinearShape>& linears,
-                 const adapter::Adapter& adapter, const std::filesystem::path& folder)
+Status checkPeft(const protocol::FamilyManifest& family, const std::vector<checkpoint::LinearShape>& linears,
+                 const adapter::Adapter& adapter)
 {
-    RANKSCOPE_TRY(adapter::PeftForm form, formOf(job, linears, adapter));
+    RANKSCOPE_CHECK(formOf(family, linears, adapter));
+    return {};
+}
+
+Status writePeft(const protocol::FamilyManifest& family, const std::string& baseModel,
+                 const std::vector<checkpoint::LinearShape>& linears, const adapter::Adapter& adapter,
+                 const std::filesystem::path& folder)
+{
+    RANKSCOPE_TRY(adapter::PeftForm form, formOf(family, linears, adapter));
     Tensors tensors;
     for (const auto& [name, values] : form.tensors)
         tensors.add(name, values);
     base::OrderedJson config = std::move(form.config);
     config["task_type"] = "CAUSAL_LM";
-    config["base_model_name_or_path"] = job.model.path;
+    config["base_model_name_or_path"] = baseModel;
     config["inference_mode"] = true;
     config["target_modules"] = adapter.modules();
     config["bias"] = "none";

@@ -203,13 +203,15 @@ TEST_P(Exports, ACancelledMergeLeavesNothing)
 
 TEST_P(Exports, PeftFormsMakeTheSameWeights)
 {
-    protocol::Job job;
-    job.adapter.family = GetParam().family;
-    job.adapter.settings = GetParam().settings;
     const auto linears = m_files->config().linears();
-    const auto known = checkPeft(job, linears, *m_subject.adapter);
-    const auto written = writePeft(job, linears, *m_subject.adapter, m_folder / "peft");
+    const auto known = checkPeft(manifest(), linears, *m_subject.adapter);
+    const auto written = writePeft(manifest(), "base", linears, *m_subject.adapter, m_folder / "peft");
     ASSERT_EQ(known.has_value(), written.has_value());
+    if (!manifest().mergeable) { // its router, gate or capacity would be lost, with a single pair too
+        ASSERT_FALSE(known);
+        EXPECT_EQ(known.error().message,
+                  manifest().title + " has no form that PEFT knows: what it adds depends on the input");
+    }
     if (!known) {
         EXPECT_FALSE(std::filesystem::exists(m_folder / "peft"));
         return;
@@ -266,19 +268,18 @@ protected:
             *m_subject.model, adapter::Settings(variant.settings), {at::kDouble, 7});
         ASSERT_TRUE(attached) << attached.error().message;
         m_subject.adapter = std::move(*attached);
-        m_job.adapter.family = family;
-        m_job.adapter.settings = variant.settings;
+        m_family = conformance::plugin(family).manifest;
         conformance::disturb(*m_subject.adapter, 100);
     }
     [[nodiscard]] StoredAdapter exported(const std::string& name = "peft") const
     {
-        const auto written = writePeft(m_job, m_linears, *m_subject.adapter, m_folder / name);
+        const auto written = writePeft(m_family, "base", m_linears, *m_subject.adapter, m_folder / name);
         EXPECT_TRUE(written) << written.error().message;
         return StoredAdapter(m_folder / name);
     }
 
     rankscope::test::TemporaryFolder m_folder;
-    protocol::Job m_job;
+    protocol::FamilyManifest m_family;
     std::unique_ptr<checkpoint::BaseModelFiles> m_files;
     std::vector<checkpoint::LinearShape> m_linears;
     conformance::Subject m_subject;
@@ -359,6 +360,8 @@ TEST_F(ExportOf, PairsOfSeveralRanksAndScalesKeepThem)
                                      {},
                                      scale};
     };
+    m_family.title = "Any";
+    m_family.mergeable = true;
     m_subject.adapter = std::make_unique<AnyUpdates>(pair(q, 2, 0.5), pair(v, 3, 2));
     const StoredAdapter peft = exported();
     EXPECT_EQ(peft.config().at("r"), 2);
@@ -371,10 +374,9 @@ TEST_F(ExportOf, PairsOfSeveralRanksAndScalesKeepThem)
     m_subject.adapter = std::make_unique<AnyUpdates>(turned(pair(q, 2, 0.5), q), turned(pair(v, 3, 2), v));
     expectTheSameWeights(exported("turned"), m_subject);
     m_subject.adapter = std::make_unique<AnyUpdates>(turned(pair(q, 2, 0.5), q), pair(v, 2, 0.5));
-    m_job.adapter.family = "half";
-    const auto refused = checkPeft(m_job, m_linears, *m_subject.adapter);
+    const auto refused = checkPeft(m_family, m_linears, *m_subject.adapter);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().message, "the family half with these settings has no form that PEFT knows");
+    EXPECT_EQ(refused.error().message, "Any with these settings has no form that PEFT knows");
 }
 
 TEST_F(ExportOf, ALargeModelIsSeveralFilesAndAnIndex)

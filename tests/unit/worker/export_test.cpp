@@ -69,6 +69,11 @@ TEST_F(WorkerExport, OfAFamilyThatRoutesIsRefusedAndLeavesNothing)
     EXPECT_EQ(refused.exitStatus(), 2);
     EXPECT_EQ(refused.error, "rankscope-engine: MixLoRA cannot be merged: what it adds depends on the input, "
                              "so no single weight can hold it\n");
+    const auto unknown =
+        engine({"export", run.string(), "--format", "peft", "--out", (m_folder / "out").string()});
+    EXPECT_EQ(unknown.exitStatus(), 2);
+    EXPECT_EQ(unknown.error,
+              "rankscope-engine: MixLoRA has no form that PEFT knows: what it adds depends on the input\n");
     EXPECT_FALSE(fs::exists(m_folder / "out"));
     EXPECT_EQ(engine({"export", run.string(), "--format", "onnx", "--out", (m_folder / "out").string()})
                   .exitStatus(),
