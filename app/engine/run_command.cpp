@@ -119,12 +119,9 @@ private:
     Status readJournal()
     {
         for (;;) {
-            RANKSCOPE_TRY(const std::string bytes, m_follower.next());
-            if (bytes.empty())
+            RANKSCOPE_TRY(const auto news, record::readOn(m_record, m_follower, m_reader));
+            if (!news.any)
                 return {};
-            RANKSCOPE_TRY(const auto events, m_reader.feed(bytes));
-            for (const auto& event : events)
-                RANKSCOPE_CHECK(record::applyEvent(m_record, event));
         }
     }
 

@@ -131,15 +131,11 @@ void JobTest::waitFor(const record::RunDirectory& run,
     record::JournalReader reader;
     record::RunRecord record;
     while (std::chrono::steady_clock::now() < until) {
-        const auto frames = follower.next();
-        ASSERT_TRUE(frames) << frames.error().message;
-        const auto events = reader.feed(*frames);
-        ASSERT_TRUE(events) << events.error().message;
-        for (const auto& event : *events)
-            ASSERT_TRUE(record::applyEvent(record, event));
+        const auto news = record::readOn(record, follower, reader);
+        ASSERT_TRUE(news) << news.error().message;
         if (condition(record))
             return;
-        if (frames->empty())
+        if (!news->any)
             ::poll(nullptr, 0, 5); // a journal on a network file system has no other way to be followed
     }
     FAIL() << "the journal did not come to it; state " << record.state() << ", step " << record.lastStep();
