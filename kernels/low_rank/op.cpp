@@ -277,15 +277,6 @@ std::vector<std::int64_t> ExpertGroups::merged(std::int64_t groups) const
     return result;
 }
 
-at::Tensor ExpertGroups::expert() const
-{
-    at::Tensor result = at::empty({offsets.back()}, at::kLong);
-    auto* out = result.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t e = 0; e < experts(); ++e)
-        std::fill(out + offsets[e], out + offsets[e + 1], e);
-    return result.to(token.device());
-}
-
 at::Tensor countEach(const at::Tensor& values, std::int64_t count)
 {
     const at::Tensor flat = values.reshape({-1});

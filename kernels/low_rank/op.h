@@ -38,8 +38,6 @@ struct ExpertGroups {
     std::int64_t tokens = 0;           ///< T
 
     [[nodiscard]] std::int64_t experts() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
-    /// [M] int64: the expert of each row.
-    [[nodiscard]] at::Tensor expert() const;
     /// The same rows for neighbouring experts taken together: expert e belongs to group e * groups /
     /// experts().
     [[nodiscard]] std::vector<std::int64_t> merged(std::int64_t groups) const;
